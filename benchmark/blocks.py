@@ -1,0 +1,146 @@
+"""Attention and MLP blocks as pure functions of their inputs.
+
+All activations are [readers, masks, batch, pos, d]. A block input with one reader is shared by
+all heads; with as many readers as heads, each head sees an input of its own. The work is the
+same: a head's projection only ever uses its own slice of the weights.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from benchmark.kernels import is_short, project_heads, short_attention
+from benchmark.weights import Attention, FeedForward, Norm
+
+Activations = Float[Tensor, "readers masks batch pos d"]
+
+
+class Positions:
+    """What attention needs to know of positions: rotary tables and who sees whom.
+
+    Before `focus` queries stand at every position; after it only at each prompt's `read_at`.
+    """
+
+    def __init__(
+        self,
+        n_positions: int,
+        rotary: tuple[Float[Tensor, "pos d_rotary"], Float[Tensor, "pos d_rotary"]] | None,
+        device: torch.device,
+    ) -> None:
+        self._keys = torch.arange(n_positions, device=device)
+        self.rotary = rotary
+        self.read_at: Int[Tensor, "batch reads"] | None = None
+
+    def focus(self, read_at: Int[Tensor, "batch reads"]) -> None:
+        """Leave only the queries at `read_at`."""
+        self.read_at = read_at
+
+    def rotary_of_queries(self) -> tuple[Tensor, Tensor] | None:
+        """Cosines and sines at the query positions: [pos, d_rotary] or [batch, reads, d_rotary]."""
+        if self.rotary is None or self.read_at is None:
+            return self.rotary
+        return self.rotary[0][self.read_at], self.rotary[1][self.read_at]
+
+    def visible(self, window: int | None) -> Bool[Tensor, "*batch queries pos"] | None:
+        """Which keys a query sees; None stands for plain causal attention."""
+        if self.read_at is None and (window is None or window >= len(self._keys)):
+            return None
+        return self._visible(window)
+
+    def visible_or_causal(self, visible: Tensor | None) -> Tensor:
+        """`visible`, with plain causal attention spelled out."""
+        return self._visible(None) if visible is None else visible
+
+    def _visible(self, window: int | None) -> Tensor:
+        queries = (self._keys if self.read_at is None else self.read_at)[..., None]
+        visible = self._keys <= queries
+        return visible if window is None else visible & (self._keys > queries - window)
+
+
+def attention(
+    block: Attention,
+    inputs: Sequence[Float[Tensor, "_ masks batch _ d_model"]],
+    positions: Positions,
+) -> Float[Tensor, "heads masks batch queries d_head"]:
+    """Each head's activation before W_O, from reader inputs that went through the block's norm.
+
+    `inputs` holds either one tensor for the q, k and v readers together, or two: one for the q
+    readers, perhaps at fewer positions, and one for the k and v readers.
+    """
+    to_q, to_k, to_v = (block.W_Q, block.b_Q), (block.W_K, block.b_K), (block.W_V, block.b_V)
+    if len(inputs) == 1:
+        q, k, v = project_heads(inputs[0], to_q, to_k, to_v)
+    else:
+        (q,), (k, v) = project_heads(inputs[0], to_q), project_heads(inputs[1], to_k, to_v)
+    q, k = _qk_normed(q, block.q_norm), _qk_normed(k, block.k_norm)
+    if positions.rotary is not None:
+        q, k = _rotate(q, positions.rotary_of_queries()), _rotate(k, positions.rotary)
+    groups = len(q) // len(k)
+    if groups > 1:
+        k, v = (x.repeat_interleave(groups, dim=0) for x in (k, v))
+    z = _attend(block, q, k, v, positions).to(inputs[0].dtype)
+    return z if block.post_norm_eps is None else _post_normed(block, z)
+
+
+def mlp(block: FeedForward, x: Activations) -> Activations:
+    """What the MLP writes into the residual stream, in the stream's precision."""
+    dtype, x = x.dtype, block.norm(x).to(block.W_in.dtype)
+    hidden = F.linear(x, block.W_in.T, block.b_in)
+    if block.W_gate is None:
+        hidden = block.activation(hidden)
+    else:
+        hidden = block.activation(F.linear(x, block.W_gate.T, block.b_gate)) * hidden
+    out = F.linear(hidden, block.W_out.T, block.b_out).to(dtype)
+    return out if block.post_norm is None else block.post_norm(out)
+
+
+def write_heads(
+    z: Float[Tensor, "heads *rows d_head"], W_O: Float[Tensor, "heads d_head d_model"]
+) -> Float[Tensor, "*rows d_model"]:
+    """The sum of all heads' writes, as one matrix product."""
+    joined = z.movedim(0, -2).flatten(-2).to(W_O.dtype)
+    return (joined @ W_O.reshape(-1, W_O.shape[-1])).to(z.dtype)
+
+
+def _qk_normed(x: Activations, norm: Norm | None) -> Activations:
+    return x if norm is None else norm(x).to(x.dtype)
+
+
+def _rotate(x: Activations, tables: tuple[Tensor, Tensor] | None) -> Activations:
+    """Rotary embedding of the first d_rotary dimensions (half-split form); the rest passes."""
+    assert tables is not None
+    cos, sin = tables
+    turned, passed = x.split([cos.shape[-1], x.shape[-1] - cos.shape[-1]], dim=-1)
+    first, second = turned.chunk(2, dim=-1)
+    turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
+    return torch.cat([turned, passed], dim=-1) if passed.shape[-1] else turned
+
+
+def _attend(block: Attention, q: Tensor, k: Tensor, v: Tensor, positions: Positions) -> Tensor:
+    rows = q.shape[:-1]
+    visible = positions.visible(block.window)
+    if visible is not None and visible.dim() == 3:
+        visible = visible.expand(q.shape[1], *visible.shape).flatten(0, 1)
+    q, k, v = (x.flatten(1, 2) for x in (q, k, v))
+    if block.softcap is not None:
+        scores = torch.tanh(q @ k.mT * (block.scale / block.softcap)) * block.softcap
+        unseen = ~positions.visible_or_causal(visible)
+        z = scores.masked_fill(unseen, -torch.inf).softmax(-1) @ v
+    elif is_short(k):
+        z = short_attention(q, k, v, positions.visible_or_causal(visible), block.scale)
+    else:
+        z = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=visible, is_causal=visible is None, scale=block.scale
+        )
+    return z.reshape(*rows, -1)
+
+
+def _post_normed(block: Attention, z: Tensor) -> Tensor:
+    """Divide every head's activation by the root mean square of the block's summed output."""
+    assert block.W_O_before_norm is not None and block.post_norm_eps is not None
+    out = write_heads(z, block.W_O_before_norm)
+    scale = torch.rsqrt(out.pow(2).mean(-1, keepdim=True) + block.post_norm_eps)
+    return z * scale

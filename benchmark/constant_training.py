@@ -1,0 +1,150 @@
+"""The loop that trains ablation constants, alone or together with masks.
+
+Each step draws its prompts and masks by seeds of its own, so a resumed run continues exactly.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmark.batch import Batch
+from benchmark.checkpoint import load_checkpoint
+from benchmark.errors import UserError
+from benchmark.forward import clean_logits, masked_logits
+from benchmark.mask_sampler import MaskSampler
+from benchmark.metric import KLDivergence
+from benchmark.moments import for_length
+from benchmark.seeding import generator
+from benchmark.transformer import Transformer
+from benchmark.values import SourceValues
+
+CONSTANTS_LEARN_BELOW = 1e-3
+CHECKPOINT_EVERY = 100
+
+
+class ConstantTraining:
+    """Constants, optimiser and losses between two steps.
+
+    The clean logits of the whole pool are kept once computed: prompts x vocabulary numbers.
+    """
+
+    def __init__(
+        self,
+        model: Transformer,
+        pool: Batch,
+        sampler: MaskSampler,
+        start: SourceValues,
+        *,
+        learning_rate: float,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._model, self._pool, self._sampler = model, pool, sampler
+        self._batch_size, self._seed = batch_size, seed
+        self._values = start.map(lambda x: x.clone().requires_grad_())
+        self._optimizer = torch.optim.AdamW(
+            self._values.tensors, lr=learning_rate, weight_decay=0.0
+        )
+        self._clean = _CleanLogits(model, pool, batch_size)
+        self._losses: list[Tensor] = []
+        self._kl = KLDivergence()
+        prompts = hashlib.sha256("\n".join(pool.ids).encode()).hexdigest()
+        # What a checkpoint must agree with; more steps may be asked for later.
+        self._identity = [learning_rate, batch_size, seed, prompts]
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return len(self._losses)
+
+    def due(self, steps: int) -> bool:
+        """Whether a checkpoint is due."""
+        return self.step % CHECKPOINT_EVERY == 0 or self.step == steps
+
+    def advance(self) -> None:
+        """One step of the optimiser."""
+        random = generator(self._seed, "constants", self.step)
+        rows = torch.randperm(len(self._pool), generator=random)[: self._batch_size]
+        rows = rows.to(self._model.device)
+        batch = self._pool.select(rows).trimmed()
+        logits = masked_logits(
+            self._model,
+            self._sampler.sample(self.step),
+            batch,
+            for_length(self._values, batch.n_positions),
+            constants_learn_below=CONSTANTS_LEARN_BELOW,
+        )
+        gap = self._kl(logits, batch, self._clean.of(rows)).mean(-1)
+        self._optimizer.zero_grad()
+        (gap.sum() + self._sampler.penalty()).backward()
+        self._optimizer.step()
+        self._sampler.update()
+        self._losses.append(gap.detach())
+
+    def values(self) -> SourceValues:
+        """The constants as they are now."""
+        return self._values.detach()
+
+    def losses(self) -> Float[Tensor, "steps masks"]:
+        """The mean loss gap in nats of each step and mask row."""
+        return torch.stack(self._losses) if self._losses else torch.zeros(0, 0)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {
+            "values": list(self._values.detach().tensors),
+            "optimizer": self._optimizer.state_dict(),
+            "losses": torch.stack(self._losses),
+            "sampler": self._sampler.state(),
+            "identity": self._identity,
+        }
+
+    def resume(self, checkpoint: Path) -> None:
+        """Continue from a checkpoint if there is one.
+
+        Raises:
+            UserError: it was made with other settings, masks or sizes.
+        """
+        state = load_checkpoint(checkpoint, self._model.device)
+        if state is None:
+            return
+        mine = self._values.tensors
+        if state["identity"] != self._identity or any(
+            a.shape != b.shape for a, b in zip(mine, state["values"], strict=True)
+        ):
+            raise UserError(f"{checkpoint} was made with other settings; give another path")
+        self._sampler.restore(state["sampler"])
+        with torch.no_grad():
+            for value, saved in zip(mine, state["values"], strict=True):
+                value.copy_(saved)
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._losses = list(state["losses"])
+
+
+class _CleanLogits:
+    """The full model's logits of a pool of prompts, computed when first needed.
+
+    They are computed in fixed chunks, because the last bits of a logit depend on which prompts
+    share its pass, and a resumed run must see the same bits.
+    """
+
+    def __init__(self, model: Transformer, pool: Batch, chunk: int) -> None:
+        self._model, self._chunks, self._chunk = model, pool.split(chunk), chunk
+        self._known: dict[int, Tensor] = {}
+
+    @torch.no_grad()
+    def of(self, rows: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
+        """The logits of some prompts."""
+        return torch.stack(
+            [self._of_chunk(row // self._chunk)[row % self._chunk] for row in rows.tolist()]
+        )
+
+    def _of_chunk(self, index: int) -> Float[Tensor, "chunk vocab"]:
+        if index not in self._known:
+            batch = self._chunks[index].trimmed()
+            self._known[index] = clean_logits(self._model, batch.clean, batch.read_at)
+        return self._known[index]

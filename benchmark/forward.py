@@ -1,0 +1,181 @@
+"""The forward passes: plain, recording, and masked.
+
+Plain passes are ordinary; `clean_run` can record the value of every source on its way. The
+masked pass gives each destination its own mixture of live and ablated sources (mixture.py), for
+many masks at once, differentiable in the masks and in the ablation values, and reads logits only
+where they are asked for: in the last layer queries, MLP and unembedding run at the read
+positions alone.
+
+Multiply-adds of one masked pass of R rows (mask rows x prompts) of T positions, L layers of H
+heads, width d, MLP width m, E edges, vocabulary V, one read position per prompt:
+
+    R T [ E d  +  L (4 d^2 + 2 d m)  +  L H T d_head ]  +  R d V
+
+(an ordinary forward pass has R T (L (4 d^2 + 2 d m) + L H T d_head + d V)), with E about
+3/2 L^2 H^2; the backward pass costs R T [2 E d + L (4 d^2 + 2 d m)] more. Memory in numbers of
+the stream's precision: R T d (S + 3 H L) with gradient, R T d (S + 3 H) without (S = sources).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmark.batch import Batch
+from benchmark.errors import UserError
+from benchmark.layers import embedded, positions_of, run, run_layers
+from benchmark.mask import EdgeMask
+from benchmark.meter import count_passes
+from benchmark.mixture import Buffer, Mixture
+from benchmark.pass_inputs import Masks, Prefix, check_prefix, check_sizes, mask_rows
+from benchmark.streams import MaskedStream, PlainStream
+from benchmark.transformer import Transformer
+from benchmark.values import SourceValues
+
+
+def clean_logits(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    read_at: Int[Tensor, " batch"] | None = None,
+) -> Float[Tensor, "batch *pos vocab"]:
+    """Logits of the unablated model: at `read_at`, or at every position if it is None."""
+    stream = PlainStream(embedded(model, tokens))
+    return run(model, stream, tokens, read_at)[0, 0]
+
+
+@torch.no_grad()
+def clean_run(
+    model: Transformer, tokens: Int[Tensor, "batch pos"], read_at: Int[Tensor, " batch"]
+) -> tuple[Float[Tensor, "batch vocab"], SourceValues]:
+    """Logits at `read_at` and the value of every source at every position, in one pass."""
+    record = _empty_record(model, *tokens.shape)
+    stream = PlainStream(embedded(model, tokens), record)
+    logits = run(model, stream, tokens, read_at, focus_last_layer=False)
+    return logits[0, 0], record
+
+
+@torch.no_grad()
+def source_values(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> SourceValues:
+    """The value of every source at every position, without computing logits."""
+    record = _empty_record(model, *tokens.shape)
+    stream = PlainStream(embedded(model, tokens), record)
+    positions = positions_of(model, tokens)
+    run_layers(model, stream, positions)
+    count_passes(record.input, len(tokens))
+    return record
+
+
+def masked_logits(
+    model: Transformer,
+    mask: Masks,
+    batch: Batch,
+    values: SourceValues,
+    *,
+    every_position: bool = False,
+    start_layer: int = 0,
+    prefix: Prefix | None = None,
+    constants_learn_below: float | None = None,
+) -> Float[Tensor, "*shape vocab"]:
+    """Logits of the ablated model on the clean prompts: [masks, batch, vocab].
+
+    The first axis is there if the mask has one; with `every_position` a position axis follows
+    the batch.
+
+    Args:
+        model: the model.
+        mask: an `EdgeMask`, or a tensor of values in [0, 1] with or without a leading axis of
+            mask rows; a last axis of size 1 makes it a node mask (each source one value).
+        batch: the prompts; logits are read at `batch.read_at`.
+        values: what absent edges carry; see `SourceValues` for `keep_first`.
+        every_position: logits at every position instead of the read positions.
+        start_layer: with `prefix`, reuse its layers before this one. The mask rows must agree
+            with the prefix on every edge into those layers.
+        prefix: from `masked_prefix` with the same batch and values.
+        constants_learn_below: if given, an ablation value receives gradient only from edges
+            whose mask is below this (1e-3 in Li & Janson 2024, section 1.1); the default is the
+            true derivative.
+
+    Raises:
+        UserError: sizes that do not fit this model and batch, or a kept first position is read.
+    """
+    rows = mask_rows(model, mask)
+    read_at = None if every_position else batch.read_at
+    check_sizes(model, rows, batch, values, read_at)
+    layer = check_prefix(model, rows, values, prefix, start_layer)
+    mixture = _mixture(model, len(rows), batch, values, prefix, layer, constants_learn_below)
+    stream = _opened(model, mixture, rows, batch, values, layer)
+    logits = run(model, stream, batch.clean, read_at, start_layer=layer)[0]
+    keep = mask.keep if isinstance(mask, EdgeMask) else mask
+    return logits if keep.dim() == 3 else logits[0]
+
+
+@torch.no_grad()
+def masked_prefix(
+    model: Transformer, mask: EdgeMask | Tensor, batch: Batch, values: SourceValues
+) -> Prefix:
+    """Run one mask and keep what `masked_logits` needs to continue from any later layer."""
+    rows = mask_rows(model, mask)
+    check_sizes(model, rows, batch, values, None)
+    if len(rows) != 1:
+        raise UserError(f"a prefix is made of one mask; {len(rows)} were given")
+    mixture = _mixture(model, 1, batch, values, None, 0, None)
+    stream = _opened(model, mixture, rows, batch, values, 0)
+    bases: list[Tensor] = []
+    run_layers(
+        model,
+        stream,
+        positions_of(model, batch.clean),
+        before_layer=lambda _: bases.append(mixture.buffer.base[0].clone()),
+    )
+    count_passes(rows, len(batch))
+    return Prefix(rows[0], mixture.buffer.live[1:, 0], tuple(bases))
+
+
+def _empty_record(model: Transformer, n_prompts: int, n_positions: int) -> SourceValues:
+    shape, device = model.shape, model.device
+    rows = 1, n_prompts, n_positions
+
+    def empty(*sizes: int) -> Tensor:
+        return torch.empty(sizes, dtype=model.stream_dtype, device=device)
+
+    return SourceValues(
+        input=empty(*rows, shape.d_model),
+        heads=empty(shape.n_layers, shape.n_heads, *rows, shape.d_head),
+        mlps=empty(shape.n_layers, *rows, shape.d_model),
+        keep_first=False,
+    )
+
+
+def _mixture(
+    model: Transformer,
+    n_masks: int,
+    batch: Batch,
+    values: SourceValues,
+    prefix: Prefix | None,
+    start_layer: int,
+    constants_learn_below: float | None,
+) -> Mixture:
+    graph = model.graph
+    shared = None if prefix is None else prefix.differences[: graph.head_source(start_layer)]
+    n_live = graph.n_sources - (0 if shared is None else len(shared))
+    live = torch.empty(
+        (1 + n_live, n_masks, *batch.clean.shape, model.shape.d_model),
+        dtype=model.stream_dtype,
+        device=model.device,
+    )
+    live[0] = 0 if prefix is None else prefix.bases[start_layer]
+    buffer = Buffer(live, shared)
+    return Mixture(graph, model.weights.layers, values, buffer, constants_learn_below)
+
+
+def _opened(
+    model: Transformer,
+    mixture: Mixture,
+    rows: Tensor,
+    batch: Batch,
+    values: SourceValues,
+    start_layer: int,
+) -> MaskedStream:
+    stream = MaskedStream(mixture, rows, values)
+    if start_layer == 0:
+        stream.write_input(embedded(model, batch.clean))
+    return stream

@@ -1,0 +1,98 @@
+"""The layer loop that every forward pass shares, whatever its residual stream."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark import blocks
+from benchmark.meter import count_passes
+from benchmark.streams import Stream
+from benchmark.transformer import Transformer
+
+
+def run(
+    model: Transformer,
+    stream: Stream,
+    tokens: Tensor,
+    read_at: Tensor | None,
+    *,
+    start_layer: int = 0,
+    focus_last_layer: bool = True,
+) -> Float[Tensor, "1 masks batch *pos vocab"]:
+    """Run the layers and the unembedding; count the passes."""
+    graph, n_layers = model.graph, model.shape.n_layers
+    positions = positions_of(model, tokens)
+    reads = None if read_at is None else read_at[:, None]
+    run_layers(model, stream, positions, start_layer, reads if focus_last_layer else None)
+    if reads is not None and positions.read_at is None:
+        stream.focus(reads, graph.n_sources)
+    logits = unembedded(model, stream.read(graph.logits_stage()))
+    count_passes(logits, logits.shape[1] * len(tokens), (n_layers - start_layer) / n_layers)
+    return logits if reads is None else logits.squeeze(-2)
+
+
+def run_layers(
+    model: Transformer,
+    stream: Stream,
+    positions: blocks.Positions,
+    start_layer: int = 0,
+    focus_at: Tensor | None = None,
+    before_layer: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Run the layers from `start_layer` on, the last one at the positions `focus_at` if given."""
+    last = model.shape.n_layers - 1
+    for index in range(start_layer, last + 1):
+        before_layer(index)
+        focus = focus_at if index == last else None
+        _run_layer(model, stream, positions, index, focus)
+
+
+def _run_layer(
+    model: Transformer,
+    stream: Stream,
+    positions: blocks.Positions,
+    index: int,
+    focus_at: Tensor | None,
+) -> None:
+    """One block: its readers read before its sources write."""
+    graph, layer = model.graph, model.weights.layers[index]
+    norm, parallel = layer.attention.norm, graph.parallel
+    if focus_at is None:
+        inputs = [norm(stream.read(graph.qkv_stage(index)))]
+    else:
+        x_kv = norm(stream.read(graph.kv_stage(index)))
+        stream.focus(focus_at, graph.head_source(index))
+        positions.focus(focus_at)
+        inputs = [norm(stream.read(graph.q_stage(index))), x_kv]
+    x_mlp = stream.read(graph.mlp_stage(index)) if parallel else None
+    z = blocks.attention(layer.attention, inputs, positions)
+    stream.write_heads(index, z, layer.attention)
+    if x_mlp is None:
+        x_mlp = stream.read(graph.mlp_stage(index))
+    stream.write_mlp(index, blocks.mlp(layer.mlp, x_mlp))
+
+
+def embedded(model: Transformer, tokens: Tensor) -> Float[Tensor, "batch pos d_model"]:
+    """The residual stream before layer 0, in the stream's precision."""
+    return model.weights.embed(tokens).to(model.stream_dtype)
+
+
+def positions_of(model: Transformer, tokens: Tensor) -> blocks.Positions:
+    """Rotary tables and visibility for these prompts."""
+    rotary = model.weights.rotary
+    tables = None
+    if rotary is not None:
+        like = torch.empty(0, dtype=model.dtype, device=tokens.device)
+        cos, sin = rotary(like, torch.arange(tokens.shape[1], device=tokens.device)[None])
+        tables = cos[0], sin[0]
+    return blocks.Positions(tokens.shape[1], tables, tokens.device)
+
+
+def unembedded(model: Transformer, x: Tensor) -> Tensor:
+    """Logits from the final residual stream, in the stream's precision."""
+    weights = model.weights
+    logits = (weights.final_norm(x).to(model.dtype) @ weights.W_U).to(model.stream_dtype)
+    cap = weights.final_softcap
+    return logits if cap is None else torch.tanh(logits / cap) * cap

@@ -1,0 +1,77 @@
+"""Counting what a computation costs, in passes per prompt, seconds and bytes.
+
+Passes compare across machines; seconds do not. One forward pass is one prompt through the
+whole model once; a pass that starts at a later layer counts as the fraction of layers that it
+runs, and every mask row counts as a pass of its own. A backward pass is counted when the
+gradient really flows. Everything that runs inside `metering()` is counted, ablations included.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_active: ContextVar[tuple["Meter", ...]] = ContextVar("active meters", default=())
+
+
+@dataclass
+class Meter:
+    """What was spent since the meter was started.
+
+    Attributes:
+        forward: forward passes, in prompts.
+        backward: backward passes, in prompts.
+        seconds: wall time.
+        peak_bytes: largest memory of the process (or of the GPU, if one is in use) so far.
+    """
+
+    forward: float = 0.0
+    backward: float = 0.0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+@contextmanager
+def metering() -> Iterator[Meter]:
+    """Count the passes of everything inside the block. Blocks may nest; each counts all of its own.
+
+    Passes are read while the block runs; seconds and peak memory are set when it ends.
+    """
+    meter, start = Meter(), time.perf_counter()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    token = _active.set((*_active.get(), meter))
+    try:
+        yield meter
+    finally:
+        _active.reset(token)
+        meter.seconds = time.perf_counter() - start
+        meter.peak_bytes = peak_bytes()
+
+
+def count_passes(logits: Tensor, prompts: int, share_of_layers: float = 1.0) -> None:
+    """Count one forward pass of `prompts`, and its backward pass if one ever reaches `logits`."""
+    meters, passes = _active.get(), prompts * share_of_layers
+    for meter in meters:
+        meter.forward += passes
+    if meters and logits.requires_grad:
+
+        def count_backward(gradient: Tensor) -> None:
+            for meter in meters:
+                meter.backward += passes
+
+        logits.register_hook(count_backward)
+
+
+def peak_bytes() -> int:
+    """The largest memory used so far: of the GPU if one was used, else of the whole process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,253 @@
+"""The memory behind a masked forward pass, and its hand-written gradient.
+
+Every destination v reads  x_v = sum_u [ m_uv y_u + (1 - m_uv) c_u ]  over the sources u before
+it: live values y, ablation values c, mask m (Li & Janson 2024, section 1.2). Written as
+x_v = sum_u m_uv (y_u - c_u) + sum_u c_u, all readers of a block are one matrix product of the
+mask with a buffer of differences D_u = y_u - c_u; the sum of all c_u so far is one more row of
+that buffer, always kept. The buffer is filled in place, source by source, and never re-stacked.
+
+The gradient of the differences accumulates in a second buffer of the same size; autograd reaches
+it through the functions of mixture_autograd.py.
+
+Cost of one pass, in multiply-adds per position and mask row: E * d_model for the mixing (E =
+edges) beside the model's own; backward twice that (once for the mask, once for the sources).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmark.graph import ComputationalGraph, Stage
+from benchmark.values import SourceValues
+from benchmark.weights import Layer
+
+
+class Buffer:
+    """Differences of all sources at some positions, with the sum of ablation values in row 0.
+
+    The first `n_shared` sources may come from an earlier pass and are the same for all mask rows.
+    """
+
+    def __init__(self, live: Tensor, shared: Tensor | None = None) -> None:
+        self.live: Float[Tensor, "slots masks batch pos d_model"] = live
+        self.shared: Float[Tensor, "shared batch pos d_model"] | None = shared
+        self.n_shared = 0 if shared is None else len(shared)
+        self.gradient: Float[Tensor, "read masks batch pos d_model"] | None = None
+        self._waiting: tuple[tuple[Tensor, Tensor], Tensor] | None = None
+
+    @property
+    def base(self) -> Float[Tensor, "masks batch pos d_model"]:
+        """The sum of the ablation values (and attention output biases) written so far."""
+        return self.live[0]
+
+    def slots(self, first: int, count: int) -> Float[Tensor, "count masks batch pos d_model"]:
+        """The rows of `count` live sources from source index `first` on."""
+        return self.live[1 + first - self.n_shared :][:count]
+
+    def gradient_of(self, first: int, count: int) -> Tensor:
+        """The accumulated gradient of the same sources."""
+        assert self.gradient is not None
+        return self.gradient[first - self.n_shared :][:count]
+
+    def add_gradient(self, keep: Tensor, dx: Tensor) -> None:
+        """Add `keep` [masks, n, readers] times `dx` [masks, readers, flat] to the first n sources.
+
+        The first reader to arrive reads at least as many sources as any later one, so its product
+        is the initial value and nothing needs to be cleared.
+        """
+        if self.gradient is None:
+            self.gradient = torch.empty_like(self.live[1 : 1 + keep.shape[1]])
+            torch.bmm(keep, dx, out=self.gradient.flatten(2).transpose(0, 1))
+            if self._waiting is not None:
+                self.add_gradient_at(*self._waiting)
+            return
+        into = self.gradient[: keep.shape[1]].flatten(2).transpose(0, 1)
+        for row in range(len(keep)):
+            into[row].addmm_(keep[row], dx[row])
+
+    def add_gradient_at(self, positions: tuple[Tensor, Tensor], gradient: Tensor) -> None:
+        """Add a gradient at some positions of the first sources, once a reader has come by."""
+        if self.gradient is None:
+            self._waiting = positions, gradient
+        else:
+            self.gradient[: len(gradient), :, *positions] += gradient
+
+    def clear_gradient(self) -> None:
+        """Start afresh."""
+        self.gradient = self._waiting = None
+
+    def rows(self, n_sources: int) -> Float[Tensor, "masks rows n"]:
+        """Row 0 and the live ones among the first `n_sources`, flattened, for a matrix product."""
+        count = 1 + n_sources - self.n_shared
+        return self.live[:count].flatten(2).transpose(0, 1)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A mask laid out for matrix products; one destination column stands for all of them.
+
+    `live` has a leading column of ones, for the buffer's row 0.
+    """
+
+    live: Float[Tensor, "masks dst slots"]
+    shared: Float[Tensor, "dst masks shared"]
+
+    @classmethod
+    def of(cls, mask: Float[Tensor, "masks src dst"], n_shared: int) -> "Keep":
+        """Lay out a mask whose first `n_shared` sources come from an earlier pass."""
+        by_destination = mask.transpose(1, 2)
+        ones = torch.ones_like(by_destination[..., :1])
+        live = torch.cat([ones, by_destination[..., n_shared:]], dim=-1)
+        return cls(live, by_destination[..., :n_shared].transpose(0, 1).contiguous())
+
+
+class Mixture:
+    """All state of one masked pass: mask, ablation values, buffers and their gradients.
+
+    It holds no autograd history (the token does), so it can be referenced from autograd's nodes
+    without a cycle.
+    """
+
+    def __init__(
+        self,
+        graph: ComputationalGraph,
+        layers: tuple[Layer, ...],
+        values: SourceValues,
+        buffer: Buffer,
+        constants_learn_below: float | None,
+    ) -> None:
+        self.graph, self.layers, self.values = graph, layers, values.detach()
+        self.buffer: Buffer = buffer
+        self.tail: Buffer | None = None
+        self.read_at: Int[Tensor, "batch reads"] | None = None
+        self.n_before_focus = 0
+        self.constants_learn_below = constants_learn_below
+        self.mask_gradient: Float[Tensor, "masks dst src"] | None = None
+        self.value_gradient: Float[Tensor, "src masks batch pos d_model"] | None = None
+
+    @property
+    def current(self) -> Buffer:
+        """The buffer that blocks read and write now."""
+        return self.tail or self.buffer
+
+    def open(self, mask: Float[Tensor, "masks src dst"], learns: tuple[bool, bool]) -> None:
+        """Take the mask in, and whether the mask and the values need gradients."""
+        self.mask = mask.to(self.buffer.live.dtype)
+        self.keep = Keep.of(self.mask, self.buffer.n_shared)
+        self.mask_learns, self.values_learn = learns
+
+    def columns(self, stage: Stage) -> slice:
+        """The mask's destination columns of a stage; a node mask has a single one."""
+        return slice(0, 1) if self.mask.shape[-1] == 1 else stage.destinations
+
+    def mix(self, buffer: Buffer, stage: Stage) -> Float[Tensor, "readers masks batch pos d"]:
+        """What the readers of a stage receive."""
+        rows = buffer.rows(stage.n_sources)
+        keep = self.keep.live[:, self.columns(stage), : rows.shape[1]]
+        masks, readers = keep.shape[:2]
+        x = rows.new_empty(readers, masks, rows.shape[-1])
+        torch.bmm(keep, rows, out=x.transpose(0, 1))
+        if buffer.shared is not None:
+            shared = self.keep.shared[self.columns(stage)].flatten(0, 1)
+            x.view(readers * masks, -1).addmm_(shared, buffer.shared.flatten(1))
+        return x.view(readers, masks, *buffer.live.shape[2:])
+
+    def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
+        """Continue at the read positions only, with the first `n_sources` sources gathered."""
+        self.read_at, self.n_before_focus = read_at, n_sources
+        old, prompts = self.buffer, _rows_of(read_at)
+        live = old.live.new_empty(*old.live.shape[:3], read_at.shape[1], old.live.shape[-1])
+        written = 1 + n_sources - old.n_shared
+        live[:written] = old.live[:written, :, prompts, read_at]
+        shared = None if old.shared is None else old.shared[:, prompts, read_at]
+        self.tail = Buffer(live, shared)
+
+    def write(self, first: int, difference: Tensor, W: Tensor | None) -> None:
+        """Enter the differences of neighbouring sources, through their output weights if any."""
+        slots = self.current.slots(first, len(difference))
+        if W is None:
+            slots.copy_(difference)
+        elif W.dtype == slots.dtype:
+            torch.bmm(difference.flatten(1, 3), W, out=slots.flatten(1, 3))
+        else:
+            written = torch.bmm(difference.flatten(1, 3).to(W.dtype), W)
+            slots.copy_(written.view_as(slots))
+
+    def start_backward(self) -> None:
+        """Clear all gradients; a second backward pass through the same graph starts afresh."""
+        for buffer in (self.buffer, self.tail):
+            if buffer is not None:
+                buffer.clear_gradient()
+        if self.mask_learns:
+            self.mask_gradient = torch.zeros_like(self.mask.transpose(1, 2))
+        if self.values_learn:
+            axes = (self.graph.n_sources, *self.values.input.shape)
+            self.value_gradient = self.buffer.live.new_zeros(axes)
+
+    def read_backward(self, buffer: Buffer, stage: Stage, dx: Tensor) -> None:
+        """Spread the gradient of what a stage read over mask, sources and ablation values."""
+        rows = buffer.rows(stage.n_sources)[:, 1:]
+        n_live = rows.shape[1]
+        dx_rows = dx.contiguous().flatten(2).transpose(0, 1)
+        if self.mask_gradient is not None:
+            into = self.mask_gradient[:, self.columns(stage)]
+            into[..., buffer.n_shared : stage.n_sources] += dx_rows @ rows.mT
+            if buffer.shared is not None:
+                into[..., : buffer.n_shared] += dx_rows @ buffer.shared.flatten(1).mT
+        keep = self.keep.live[:, self.columns(stage), 1 : 1 + n_live].mT
+        buffer.add_gradient(keep, dx_rows)
+        if self.value_gradient is not None:
+            self.value_gradient[: stage.n_sources] += self._ablated_part(buffer, stage, dx)
+
+    def _ablated_part(self, buffer: Buffer, stage: Stage, dx: Tensor) -> Tensor:
+        """The gradient of the ablation values from one stage: (1 - m) of what arrives there."""
+        mask = self.mask[:, : stage.n_sources, self.columns(stage)]
+        ablated = 1 - mask
+        if self.constants_learn_below is not None:
+            ablated = ablated * (mask < self.constants_learn_below)
+        masks, batch, pos = self.values.axes
+        dx = self._over_positions(dx, pos, focused=buffer is self.tail)
+        dx = dx.sum(2, keepdim=True) if batch == 1 else dx
+        rows = "kn" if masks == 1 else "kmn"
+        part = torch.einsum(f"mkv,vmn->{rows}", ablated, dx.flatten(2))
+        return part.view(stage.n_sources, masks, *dx.shape[2:])
+
+    def _over_positions(self, dx: Tensor, pos: int, focused: bool) -> Tensor:
+        """Sum or place a gradient on the positions of the ablation values, none on a kept first."""
+        keep_first = self.values.keep_first and not focused
+        if pos == 1:
+            return dx[..., int(keep_first) :, :].sum(-2, keepdim=True)
+        if keep_first:
+            dx = torch.nn.functional.pad(dx[..., 1:, :], (0, 0, 1, 0))
+        if not focused:
+            return dx
+        assert self.read_at is not None
+        placed = dx.new_zeros(*dx.shape[:-2], pos, dx.shape[-1])
+        placed[:, :, _rows_of(self.read_at), self.read_at] = dx
+        return placed
+
+    def focus_backward(self) -> None:
+        """Hand the tail's gradient to the read positions of the whole buffer."""
+        assert self.tail is not None and self.tail.gradient is not None
+        assert self.read_at is not None
+        n_live = self.n_before_focus - self.buffer.n_shared
+        positions = _rows_of(self.read_at), self.read_at
+        self.buffer.add_gradient_at(positions, self.tail.gradient[:n_live])
+
+    def compact_value_gradient(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradient of the ablation values in their own space: input, heads and MLPs."""
+        gradient, graph = self.value_gradient, self.graph
+        assert gradient is not None
+        heads = [
+            gradient[graph.head_source(i) : graph.mlp_source(i)].flatten(1, 3)
+            @ layer.attention.W_O.mT.to(gradient.dtype)
+            for i, layer in enumerate(self.layers)
+        ]
+        mlps = [gradient[graph.mlp_source(i)] for i in range(graph.n_layers)]
+        return gradient[0], torch.stack(heads).view_as(self.values.heads), torch.stack(mlps)
+
+
+def _rows_of(read_at: Int[Tensor, "batch reads"]) -> Int[Tensor, "batch 1"]:
+    return torch.arange(len(read_at), device=read_at.device)[:, None]

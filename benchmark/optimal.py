@@ -1,0 +1,149 @@
+"""Optimal ablation: the constants that lose least.
+
+One constant per source (a head's in the space before W_O), shared by all its edges, chosen to
+minimise the loss gap E[KL(full model || ablated model)] at the read position (Li & Janson 2024,
+arXiv 2409.09951, sections 1 to 3). No total ablation can lose less in expectation. Constants
+start at the mean and are trained by AdamW without weight decay.
+
+While a mask is trained too, an ablation value mixed with a live one would pull the constant away
+from its optimum; so a constant receives gradient only from edges whose mask is below 1e-3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.batch import Batch, concatenate
+from benchmark.checkpoint import save_checkpoint
+from benchmark.constant_training import ConstantTraining
+from benchmark.mask import EdgeMask
+from benchmark.mask_sampler import FixedMasks, MaskSampler
+from benchmark.moments import clean_tokens, for_length, source_moments
+from benchmark.transformer import Transformer
+from benchmark.values import SourceValues
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """One constant per source, or several sets of them, one per mask row.
+
+    `losses` is the mean loss gap in nats of each training step and mask row; empty if untrained.
+    """
+
+    rows: SourceValues
+    losses: Float[Tensor, "steps masks"] = field(default_factory=lambda: torch.zeros(0, 0))
+
+    def __call__(self, batch: Batch, draw: int = 0) -> SourceValues:
+        """The constants at the batch's positions."""
+        return for_length(self.rows, batch.n_positions)
+
+    def of_mask(self, row: int) -> "Constants":
+        """The constants of one mask row."""
+        index = slice(row, row + 1)
+        return Constants(self.rows.map(lambda x: x[..., index, :, :, :]), self.losses[:, index])
+
+
+@dataclass(frozen=True)
+class Optimal:
+    """Settings of optimal ablation.
+
+    Attributes:
+        keep_first: never ablate position 0.
+        positional: a constant per position instead of one for all.
+        steps: optimiser steps.
+        learning_rate: of AdamW.
+        batch_size: prompts per step.
+        seed: of the choice of prompts.
+    """
+
+    keep_first: bool
+    positional: bool
+    steps: int
+    learning_rate: float
+    batch_size: int
+    seed: int
+    total: ClassVar[bool] = True
+
+    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Constants:
+        """The constants before training: the mean over the prompts."""
+        moments = source_moments(
+            model, batches, clean_tokens, positional=self.positional, keep_first=self.keep_first
+        )
+        return Constants(moments.mean)
+
+    def train(
+        self,
+        model: Transformer,
+        mask: EdgeMask | Float[Tensor, "*masks src dst"],
+        batches: Sequence[Batch],
+        *,
+        one_set: bool = False,
+        checkpoint: Path | None = None,
+    ) -> Constants:
+        """Fit the constants of fixed circuits, starting from the mean.
+
+        Args:
+            model: the model.
+            mask: one circuit or many rows of them (a last axis of 1 makes node masks).
+            batches: training prompts.
+            one_set: one set of constants for all rows, for rows that ablate different sources;
+                otherwise each row learns a set of its own.
+            checkpoint: a file to resume from and to save to every 100 steps.
+        """
+        rows = mask.keep if isinstance(mask, EdgeMask) else mask
+        rows = (rows if rows.dim() == 3 else rows[None]).to(model.device)
+        sampler = FixedMasks(rows)
+        return self._train(model, sampler, batches, 1 if one_set else len(rows), checkpoint)
+
+    def train_jointly(
+        self,
+        model: Transformer,
+        sampler: MaskSampler,
+        batches: Sequence[Batch],
+        *,
+        one_set: bool = True,
+        checkpoint: Path | None = None,
+    ) -> Constants:
+        """Train constants and masks by the same loss: summed loss gaps plus the penalty.
+
+        By default all mask rows share one set of constants, as samples of one mask do; see
+        `train` for the other arguments. What the masks learned stays in the sampler.
+        """
+        n_sets = 1 if one_set else sampler.n_masks
+        return self._train(model, sampler, batches, n_sets, checkpoint)
+
+    def _train(
+        self,
+        model: Transformer,
+        sampler: MaskSampler,
+        batches: Sequence[Batch],
+        n_sets: int,
+        checkpoint: Path | None,
+    ) -> Constants:
+        pool = concatenate(list(batches)).to(model.device)
+        start = self.fit(model, pool.split(self.batch_size)).rows
+        training = ConstantTraining(
+            model,
+            pool,
+            sampler,
+            _repeated(start, n_sets),
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
+        if checkpoint is not None:
+            training.resume(checkpoint)
+        while training.step < self.steps:
+            training.advance()
+            if checkpoint is not None and training.due(self.steps):
+                save_checkpoint(checkpoint, training.state())
+        return Constants(training.values(), training.losses())
+
+
+def _repeated(values: SourceValues, n_sets: int) -> SourceValues:
+    return values.map(lambda x: x.expand(*x.shape[:-4], n_sets, *x.shape[-3:]))

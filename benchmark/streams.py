@@ -1,0 +1,127 @@
+"""The residual stream as blocks see it: something to read from and to write to.
+
+The plain stream is the ordinary sum. The masked stream gives every reader its own mixture of
+live and ablated sources. The layer loop in `forward.py` is the same for both.
+"""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmark.blocks import write_heads
+from benchmark.graph import Stage
+from benchmark.mixture import Mixture
+from benchmark.mixture_autograd import Focus, Open, Read, Write
+from benchmark.values import SourceValues, at_positions
+from benchmark.weights import Attention
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """What the layer loop needs of a residual stream. All tensors have 5 axes (see blocks.py)."""
+
+    def read(self, stage: Stage) -> Float[Tensor, "readers masks batch pos d_model"]:
+        """The input of each reader of a stage, or one input that they all share."""
+        ...
+
+    def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
+        """Continue at the read positions only; `n_sources` sources are written so far."""
+        ...
+
+    def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
+        """Add a layer's heads, given their activations before W_O."""
+        ...
+
+    def write_mlp(self, layer: int, out: Float[Tensor, "1 masks batch pos d_model"]) -> None:
+        """Add a layer's MLP output."""
+        ...
+
+
+class PlainStream:
+    """The unablated residual stream, which can record every source's value on its way."""
+
+    def __init__(
+        self, embedding: Float[Tensor, "batch pos d_model"], record: SourceValues | None = None
+    ) -> None:
+        self._x = embedding[None, None]
+        self._record = record
+        if record is not None:
+            record.input[0] = embedding
+
+    def read(self, stage: Stage) -> Float[Tensor, "1 1 batch pos d_model"]:
+        """The residual stream; all readers share it."""
+        return self._x
+
+    def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
+        """Drop all other positions."""
+        self._x = at_positions(self._x, read_at)
+
+    def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
+        """Add the heads and the attention output bias."""
+        if self._record is not None:
+            self._record.heads[layer] = z
+        self._x = self._x + write_heads(z, block.W_O)
+        if block.b_O is not None:
+            self._x = self._x + block.b_O
+
+    def write_mlp(self, layer: int, out: Float[Tensor, "1 1 batch pos d_model"]) -> None:
+        """Add the MLP."""
+        if self._record is not None:
+            self._record.mlps[layer] = out[0]
+        self._x = self._x + out
+
+
+class MaskedStream:
+    """The residual stream of an ablated model: one mixture per reader and mask row."""
+
+    def __init__(
+        self, mixture: Mixture, mask: Float[Tensor, "masks src dst"], values: SourceValues
+    ) -> None:
+        self._mixture = mixture
+        self._token: Tensor = Open.apply(mixture, mask, *values.tensors)
+
+    def read(self, stage: Stage) -> Float[Tensor, "readers masks batch pos d_model"]:
+        """The mixture that each reader sees; one for all if the mask is a node mask."""
+        return Read.apply(self._mixture, self._token, stage)
+
+    def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
+        """Gather the read positions of everything written so far."""
+        self._token = Focus.apply(self._mixture, self._token, read_at, n_sources)
+
+    def write_input(self, embedding: Float[Tensor, "batch pos d_model"]) -> None:
+        """Enter the input source."""
+        values = self._mixture.values.input
+        self._write(0, embedding[None, None], values[None], None)
+
+    def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
+        """Enter a layer's heads; the attention output bias always passes."""
+        values = self._mixture.values.heads[layer]
+        self._write(self._mixture.graph.head_source(layer), z, values, block.W_O)
+        if block.b_O is not None:
+            self._mixture.current.base.add_(block.b_O)
+
+    def write_mlp(self, layer: int, out: Float[Tensor, "1 masks batch pos d_model"]) -> None:
+        """Enter a layer's MLP."""
+        values = self._mixture.values.mlps[layer]
+        self._write(self._mixture.graph.mlp_source(layer), out, values[None], None)
+
+    def _write(self, first: int, live: Tensor, ablated: Tensor, W: Tensor | None) -> None:
+        mixture = self._mixture
+        if mixture.read_at is not None:
+            ablated = at_positions(ablated, mixture.read_at)
+        difference = live - ablated
+        base = mixture.current.base
+        base += _summed(ablated, W)
+        if mixture.values.keep_first and mixture.read_at is None:
+            with torch.no_grad():
+                base[..., :1, :] += _summed(difference[..., :1, :], W)
+            difference[..., 0, :] = 0
+        full = difference.expand(len(live), *mixture.current.live.shape[1:-1], -1)
+        self._token = Write.apply(mixture, self._token, full, first, W)
+
+
+def _summed(values: Tensor, W: Tensor | None) -> Float[Tensor, "masks batch pos d_model"]:
+    """What neighbouring sources add to the residual stream together."""
+    return values.sum(0) if W is None else write_heads(values, W)

@@ -1,0 +1,187 @@
+"""Time the engine in multiples of one plain Hugging Face forward pass.
+
+    python scripts/bench_engine.py [--json FILE] [--shapes small gpt2] [--device cpu]
+
+Each operation is timed next to a plain forward pass (no gradient) of the same prompts by Hugging
+Face, in turn, in one process; the figure is the median over rounds of the ratio of their times
+(CPU time on a CPU, elapsed time on a GPU). With several mask rows it is per row. `peak_mb` is the
+largest memory that the process had used when the operation ended.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.batch import Batch
+from benchmark.forward import clean_run, masked_logits
+from benchmark.memory import keep_freed_memory
+from benchmark.meter import peak_bytes
+from benchmark.metric import KLDivergence
+from benchmark.model import LanguageModel, load_model
+from benchmark.random_models import random_config, save_random_model
+from benchmark.seeding import generator
+from benchmark.values import SourceValues, zero_values
+
+SIZES = {
+    "small": dict(n_layers=4, n_heads=8, d_model=128, d_mlp=512, d_vocab=1000),
+    "gpt2": dict(n_layers=12, n_heads=12, d_model=768, d_mlp=3072, d_vocab=50257),
+}
+BARS = {
+    "masked_forward": 1.6,
+    "masked_forward_with_corrupted": 2.6,
+    "masked_forward_backward": 3.5,
+}
+N_TOKENS = 20
+ROWS = {1: (8, 1), 60: (5, 12)}  # rows: (prompts, masks)
+
+
+@dataclass
+class Result:
+    """One line of the table."""
+
+    operation: str
+    shape: str
+    rows: int
+    ratio: float
+    milliseconds: float
+    peak_mb: float
+
+
+def random_batch(d_vocab: int, n_prompts: int, n_tokens: int, device: torch.device) -> Batch:
+    """Random prompts of one length."""
+    draw = generator(0, "bench prompts")
+    clean, corrupted = torch.randint(d_vocab, (2, n_prompts, n_tokens), generator=draw)
+    lengths = torch.full((n_prompts,), n_tokens)
+    answers = torch.zeros(n_prompts, 1, dtype=torch.long)
+    ids = tuple(str(i) for i in range(n_prompts))
+    batch = Batch(clean, corrupted, lengths, lengths - 1, answers, answers + 1, ids)
+    return batch.to(device)
+
+
+def operations(
+    model: LanguageModel, batch: Batch, n_masks: int
+) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The operations to time, by name."""
+    graph = model.graph
+    mask = torch.rand(n_masks, *graph.exists.shape, generator=generator(0, "bench mask"))
+    mask = (mask > 0.5).to(model.device) * graph.exists.to(model.device).to(model.stream_dtype)
+    corrupted = clean_run(model, batch.corrupted, batch.read_at)[1]
+    if n_masks == 1:
+        yield "forward_backward", lambda: forward_backward(model, batch)
+    yield "masked_forward", lambda: masked_forward(model, batch, mask, corrupted)
+    yield "masked_forward_with_corrupted", lambda: with_corrupted(model, batch, mask)
+    yield "masked_forward_backward", lambda: masked_forward_backward(model, batch, mask)
+
+
+def forward_backward(model: LanguageModel, batch: Batch) -> None:
+    """A plain Hugging Face forward and backward pass to the activations."""
+    embedding = model.hugging_face.get_input_embeddings()(batch.clean).requires_grad_()
+    logits = model.hugging_face(inputs_embeds=embedding, use_cache=False).logits
+    loss(logits[:, -1], batch).backward()
+
+
+@torch.no_grad()
+def masked_forward(
+    model: LanguageModel, batch: Batch, mask: torch.Tensor, values: SourceValues
+) -> None:
+    """One masked pass with the counterfactual values given."""
+    masked_logits(model, mask, batch, values)
+
+
+def with_corrupted(model: LanguageModel, batch: Batch, mask: torch.Tensor) -> None:
+    """One masked pass and the corrupted pass that it needs."""
+    values = clean_run(model, batch.corrupted, batch.read_at)[1]
+    masked_forward(model, batch, mask, values)
+
+
+def masked_forward_backward(model: LanguageModel, batch: Batch, mask: torch.Tensor) -> None:
+    """One masked pass with constants, and its gradient for mask and constants."""
+    mask = mask.clone().requires_grad_()
+    zeros = zero_values(model.shape, keep_first=True, device=model.device)
+    values = zeros.map(lambda value: (value + 0.1).to(model.stream_dtype).requires_grad_())
+    logits = masked_logits(model, mask, batch, values)
+    loss(logits, batch).backward()
+
+
+def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The loss gap to a model that predicts all tokens alike."""
+    return KLDivergence()(logits, batch, torch.zeros_like(logits)).sum()
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """CPU time of one call, or elapsed time on a GPU."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = clock()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return clock() - start
+
+
+def measure(model: LanguageModel, shape: str, rows: int, rounds: int) -> Iterator[Result]:
+    """Time all operations of one shape and number of rows against plain forward passes."""
+    n_prompts, n_masks = ROWS[rows]
+    batch = random_batch(model.shape.d_vocab, n_prompts, N_TOKENS, model.device)
+
+    @torch.no_grad()
+    def plain() -> None:
+        model.hugging_face(batch.clean, use_cache=False)
+
+    for name, work in operations(model, batch, n_masks):
+        plain()
+        work()
+        pairs = [(seconds(work, model.device), seconds(plain, model.device)) for _ in range(rounds)]
+        ratio = statistics.median(a / b for a, b in pairs) / n_masks
+        took = statistics.median(a for a, _ in pairs)
+        yield Result(name, shape, rows, round(ratio, 3), round(1e3 * took, 2), peak_bytes() >> 20)
+
+
+def table(results: list[Result]) -> Table:
+    """The results as a table for the terminal."""
+    out = Table("operation", "shape", "rows", "ratio", "bar", "ms", "peak MB")
+    for r in results:
+        bar = BARS.get(r.operation, "-")
+        cells = r.operation, r.shape, r.rows, r.ratio, bar, r.milliseconds, r.peak_mb
+        out.add_row(*map(str, cells))
+    return out
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--shapes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=0, help="0: 30 for small, 5 for gpt2")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    results = []
+    for shape in options.shapes:
+        with tempfile.TemporaryDirectory() as directory:
+            save_random_model(Path(directory), random_config("gpt2", **SIZES[shape]))
+            model = load_model(directory, device=options.device)
+        for rows in ROWS:
+            rounds = options.rounds or (30 if shape == "small" else 5)
+            results += measure(model, shape, rows, rounds)
+    Console().print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tasks, one per file. None yet."""

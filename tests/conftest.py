@@ -1,0 +1,46 @@
+"""Shapes are checked at run time, models are made once per session, nothing touches a network."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+from jaxtyping import install_import_hook
+
+install_import_hook(["benchmark", "tasks", "methods"], "beartype.beartype")
+
+import pytest
+import torch
+
+from benchmark.model import LanguageModel, load_model
+from benchmark.random_models import CONFIGS, random_config, save_random_model
+
+torch.set_num_threads(2)
+torch.use_deterministic_algorithms(True)
+
+
+@pytest.fixture(scope="session")
+def model_directories(tmp_path_factory):
+    """A saved random model of every family."""
+    return {
+        family: save_random_model(tmp_path_factory.mktemp(family), random_config(family))
+        for family in CONFIGS
+    }
+
+
+@pytest.fixture(scope="session")
+def models(model_directories) -> dict[str, LanguageModel]:
+    """The same models in float64."""
+    return {name: load_model(path, dtype="float64") for name, path in model_directories.items()}
+
+
+@pytest.fixture(params=list(CONFIGS))
+def model(request, models) -> LanguageModel:
+    """Each family in turn, in float64."""
+    return models[request.param]
+
+
+@pytest.fixture
+def gpt2(models) -> LanguageModel:
+    """The random GPT-2 in float64."""
+    return models["gpt2"]

@@ -1,0 +1,58 @@
+"""Every yaml file builds, and every mistake in one is one clear message."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from benchmark.config import _schema, build, configured, configured_names
+from benchmark.errors import UserError
+
+CONF = Path(__file__).parents[1] / "conf"
+FILES = sorted(CONF.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
+def test_yaml_keys_are_the_fields_and_each_has_a_comment(path):
+    lines = path.read_text().splitlines()
+    settings = yaml.safe_load(path.read_text())
+    own = [key for key in settings if key not in ("defaults", "hydra", "_target_")]
+    schema = _schema(settings["_target_"], "test", ("benchmark", "tasks", "methods"))
+    assert own == [field.name for field in fields(schema)]
+    for key in own:
+        line = next(i for i, text in enumerate(lines) if text.startswith(f"{key}:"))
+        assert lines[line - 1].startswith("#"), key
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(positionl=True), "ablation.positionl is not a setting.*did you mean 'positional'"),
+        (dict(steps="many"), "ablation.steps cannot be used: Value 'many'.*Integer"),
+        (dict(steps=None), "ablation.steps cannot be used"),
+        (dict(_target_="os.system"), "'os.system' is not allowed; give a class in benchmark"),
+        (dict(_target_="benchmark.optimal.Optimum"), "cannot be imported"),
+        (dict(_target_="benchmark.seeding.generator"), "is not a dataclass"),
+    ],
+)
+def test_mistakes_are_explained(change, message):
+    with pytest.raises(UserError, match=message):
+        configured("ablation", "optimal", **change)
+
+
+def test_missing_keys_and_options_are_explained():
+    with pytest.raises(UserError, match=r"ablation\.keep_first is missing"):
+        build(OmegaConf.create({"_target_": "benchmark.ablation.Zero"}), "ablation")
+    with pytest.raises(UserError, match=r"ablation=optimum does not exist.*'optimal'"):
+        configured("ablation", "optimum")
+    with pytest.raises(UserError, match="conf/ablations does not exist"):
+        configured_names("ablations")
+    with pytest.raises(UserError, match="over_wrong cannot be used"):
+        configured("metric", "logit_difference", over_wrong="median")
+
+
+def test_numbers_convert():
+    assert configured("ablation", "optimal", learning_rate="1e-3").learning_rate == 1e-3
+    assert configured("ablation", "gaussian", scale=2).scale == 2.0

@@ -1,0 +1,54 @@
+import errno
+import os
+
+import pytest
+import torch
+
+from benchmark.checkpoint import load_checkpoint, save_checkpoint
+from benchmark.errors import near
+from benchmark.files import replacing
+from benchmark.memory import keep_freed_memory
+from benchmark.seeding import derived_seed, generator
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("old")
+    with pytest.raises(OSError, match="No space"), replacing(path) as temporary:
+        temporary.write_text("half of the new")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_files_get_ordinary_permissions(tmp_path):
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("x")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_checkpoints_come_back(tmp_path):
+    path = tmp_path / "state.pt"
+    assert load_checkpoint(path, "cpu") is None
+    save_checkpoint(path, {"step": 3, "x": torch.arange(3)})
+    assert load_checkpoint(path, "cpu")["x"].tolist() == [0, 1, 2]
+
+
+def test_seeds_depend_on_every_name_and_never_change():
+    assert derived_seed(0, "donors", 17) == 7945894278889098243
+    seeds = {derived_seed(s, n, i) for s in (0, 1) for n in ("a", "b") for i in range(5)}
+    assert len(seeds) == 20
+    assert derived_seed(0, "ab") != derived_seed(0, "a", "b")
+    assert torch.equal(torch.rand(3, generator=generator(1)), torch.rand(3, generator=generator(1)))
+
+
+def test_near_names():
+    assert near("zer", ["zero", "mean"]) == ", did you mean 'zero'?"
+    assert near("xyz", ["zero", "mean"]) == ""
+
+
+def test_keeping_memory_says_whether_it_worked():
+    assert keep_freed_memory() in (True, False)

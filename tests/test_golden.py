@@ -1,0 +1,96 @@
+"""Parity with the outputs of an independent implementation (golden/README.md)."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import largest
+
+from benchmark.ablation import Counterfactual, Mean
+from benchmark.batch import Batch
+from benchmark.forward import clean_logits, masked_logits
+from benchmark.mask import EdgeMask, Pruning
+from benchmark.metric import KLDivergence, LogitDifference, OverWrong
+from benchmark.model import load_model
+from benchmark.values import zero_values
+
+GOLDEN = Path(__file__).parent / "golden"
+DIFFERENCE = LogitDifference(OverWrong.mean)
+
+
+def read(name):
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def tensor(rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def golden_model():
+    return load_model(GOLDEN / "model", dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def batch():
+    data = read("data")
+    clean, corrupted = torch.tensor(data["clean"]), torch.tensor(data["corrupted"])
+    lengths = torch.full((len(clean),), clean.shape[1])
+    answers, wrong = (torch.tensor(data[name]).view(-1, 1) for name in ("answer", "wrong"))
+    ids = tuple(str(i) for i in range(len(clean)))
+    return Batch(clean, corrupted, lengths, lengths - 1, answers, wrong, ids)
+
+
+def test_clean_and_corrupted_logits(golden_model, batch):
+    baseline = read("baseline")
+    clean = clean_logits(golden_model, batch.clean, batch.read_at)
+    corrupted = clean_logits(golden_model, batch.corrupted, batch.read_at)
+    assert largest(clean, tensor(baseline["clean_last_logits"])) < 1e-12
+    assert largest(corrupted, tensor(baseline["corrupted_last_logits"])) < 1e-12
+    of_clean = DIFFERENCE(clean, batch, clean)
+    assert largest(of_clean, tensor(baseline["metric_clean_per_example"])) < 1e-12
+    gap = KLDivergence()(corrupted, batch, clean).mean()
+    assert float(gap) == pytest.approx(baseline["kl_clean_corrupted"], rel=1e-10)
+
+
+@pytest.mark.parametrize("share", ["0.1", "0.3", "0.6"])
+def test_circuits_under_counterfactual_ablation(golden_model, batch, share):
+    circuit = read("circuits_evaluate_graph")["circuits"][share]
+    mask = EdgeMask.of_edges(golden_model.graph, circuit["edges_topn"])
+    pruned = mask.pruned(Pruning.dangling)
+    assert set(pruned.edges()) == set(circuit["edges_after_prune"])
+    values = Counterfactual(keep_first=False).fit(golden_model, [batch])(batch)
+    clean = clean_logits(golden_model, batch.clean, batch.read_at)
+    for either in (mask, pruned):
+        logits = masked_logits(golden_model, either, batch, values)
+        assert largest(logits, tensor(circuit["last_logits"])) < 1e-12
+        per_prompt = DIFFERENCE(logits, batch, clean)
+        assert largest(per_prompt, tensor(circuit["metric_per_example"])) < 1e-12
+        gap = float(KLDivergence()(logits, batch, clean).mean())
+        assert gap == pytest.approx(circuit["kl_clean_circuit_mean"], rel=1e-10)
+
+
+@pytest.mark.parametrize("share", ["0.1", "0.3", "0.6"])
+@pytest.mark.parametrize("name", ["zero", "mean-positional"])
+def test_circuits_under_zero_and_mean_ablation(golden_model, batch, share, name):
+    circuit = read("circuits_evaluate_graph")["circuits"][share]
+    mask = EdgeMask.of_edges(golden_model.graph, circuit["edges_after_prune"])
+    if name == "zero":
+        values = zero_values(golden_model.shape, keep_first=False).map(torch.Tensor.double)
+    else:
+        mean = Mean(keep_first=False, positional=True, counterfactual=True)
+        values = mean.fit(golden_model, [batch])(batch)
+    logits = masked_logits(golden_model, mask, batch, with_positions_kept(values, golden_model))
+    per_prompt = DIFFERENCE(logits, batch, logits)
+    assert largest(per_prompt, tensor(circuit[f"metric_per_example_{name}"])) < 1e-12
+
+
+def with_positions_kept(values, model):
+    """The same values with position embeddings passing, as in the graph of that library."""
+    if values.axes[2] > 1:  # A mean per position holds its position's embedding already.
+        return values
+    W_pos = model.hugging_face.transformer.wpe.weight[:10]
+    spread = values.map(lambda x: x.expand(*x.shape[:-2], 10, -1))
+    return replace(spread, input=spread.input + W_pos)
