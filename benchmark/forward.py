@@ -25,8 +25,9 @@ from benchmark.errors import UserError
 from benchmark.layers import embedded, positions_of, run, run_layers
 from benchmark.mask import EdgeMask
 from benchmark.meter import count_passes
-from benchmark.mixture import Buffer, Mixture
+from benchmark.mixture import Mixture
 from benchmark.pass_inputs import Masks, Prefix, check_prefix, check_sizes, mask_rows
+from benchmark.source_buffer import Buffer
 from benchmark.streams import MaskedStream, PlainStream
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues

@@ -13,94 +13,14 @@ Cost of one pass, in multiply-adds per position and mask row: E * d_model for th
 edges) beside the model's own; backward twice that (once for the mask, once for the sources).
 """
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.graph import ComputationalGraph, Stage
+from benchmark.source_buffer import Buffer, Keep
 from benchmark.values import SourceValues
 from benchmark.weights import Layer
-
-
-class Buffer:
-    """Differences of all sources at some positions, with the sum of ablation values in row 0.
-
-    The first `n_shared` sources may come from an earlier pass and are the same for all mask rows.
-    """
-
-    def __init__(self, live: Tensor, shared: Tensor | None = None) -> None:
-        self.live: Float[Tensor, "slots masks batch pos d_model"] = live
-        self.shared: Float[Tensor, "shared batch pos d_model"] | None = shared
-        self.n_shared = 0 if shared is None else len(shared)
-        self.gradient: Float[Tensor, "read masks batch pos d_model"] | None = None
-        self._waiting: tuple[tuple[Tensor, Tensor], Tensor] | None = None
-
-    @property
-    def base(self) -> Float[Tensor, "masks batch pos d_model"]:
-        """The sum of the ablation values (and attention output biases) written so far."""
-        return self.live[0]
-
-    def slots(self, first: int, count: int) -> Float[Tensor, "count masks batch pos d_model"]:
-        """The rows of `count` live sources from source index `first` on."""
-        return self.live[1 + first - self.n_shared :][:count]
-
-    def gradient_of(self, first: int, count: int) -> Tensor:
-        """The accumulated gradient of the same sources."""
-        assert self.gradient is not None
-        return self.gradient[first - self.n_shared :][:count]
-
-    def add_gradient(self, keep: Tensor, dx: Tensor) -> None:
-        """Add `keep` [masks, n, readers] times `dx` [masks, readers, flat] to the first n sources.
-
-        The first reader to arrive reads at least as many sources as any later one, so its product
-        is the initial value and nothing needs to be cleared.
-        """
-        if self.gradient is None:
-            self.gradient = torch.empty_like(self.live[1 : 1 + keep.shape[1]])
-            torch.bmm(keep, dx, out=self.gradient.flatten(2).transpose(0, 1))
-            if self._waiting is not None:
-                self.add_gradient_at(*self._waiting)
-            return
-        into = self.gradient[: keep.shape[1]].flatten(2).transpose(0, 1)
-        for row in range(len(keep)):
-            into[row].addmm_(keep[row], dx[row])
-
-    def add_gradient_at(self, positions: tuple[Tensor, Tensor], gradient: Tensor) -> None:
-        """Add a gradient at some positions of the first sources, once a reader has come by."""
-        if self.gradient is None:
-            self._waiting = positions, gradient
-        else:
-            self.gradient[: len(gradient), :, *positions] += gradient
-
-    def clear_gradient(self) -> None:
-        """Start afresh."""
-        self.gradient = self._waiting = None
-
-    def rows(self, n_sources: int) -> Float[Tensor, "masks rows n"]:
-        """Row 0 and the live ones among the first `n_sources`, flattened, for a matrix product."""
-        count = 1 + n_sources - self.n_shared
-        return self.live[:count].flatten(2).transpose(0, 1)
-
-
-@dataclass(frozen=True)
-class Keep:
-    """A mask laid out for matrix products; one destination column stands for all of them.
-
-    `live` has a leading column of ones, for the buffer's row 0.
-    """
-
-    live: Float[Tensor, "masks dst slots"]
-    shared: Float[Tensor, "dst masks shared"]
-
-    @classmethod
-    def of(cls, mask: Float[Tensor, "masks src dst"], n_shared: int) -> "Keep":
-        """Lay out a mask whose first `n_shared` sources come from an earlier pass."""
-        by_destination = mask.transpose(1, 2)
-        ones = torch.ones_like(by_destination[..., :1])
-        live = torch.cat([ones, by_destination[..., n_shared:]], dim=-1)
-        return cls(live, by_destination[..., :n_shared].transpose(0, 1).contiguous())
 
 
 class Mixture:
