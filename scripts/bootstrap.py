@@ -1,6 +1,6 @@
 """Create the environment in .venv and run one command of it. Needs only Python 3.11 to 3.13.
 
-    python3 scripts/bootstrap.py                     create or update the environment
+    python3 scripts/bootstrap.py                     create the environment, or renew it
     python3 scripts/bootstrap.py ablation-bench demo     ... and run a command in it
 
 Everything is installed by uv at the versions of constraints.txt; nothing happens if neither that
@@ -29,12 +29,11 @@ def wanted() -> str:
 
 
 def install() -> None:
-    """Create the environment, or bring it up to date."""
+    """Create the environment afresh, unless it is up to date."""
     if STAMP.exists() and STAMP.read_text() == wanted():
         return
     print(f"installing into {ENVIRONMENT} (a minute or two)", file=sys.stderr)
-    STAMP.unlink(missing_ok=True)
-    subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
     python = str(PROGRAMS / "python")
     subprocess.run([python, "-m", "pip", "install", "--quiet", UV], check=True)
     # uv does not read pip's configuration; this is how it learns of local wheels.
