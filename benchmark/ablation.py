@@ -56,11 +56,11 @@ class Ablation(Protocol):
 class Fitted:
     """A replacement given by a function of the batch and the number of the draw."""
 
-    replace: Callable[[Batch, int], SourceValues]
+    values_of: Callable[[Batch, int], SourceValues]
 
     def __call__(self, batch: Batch, draw: int = 0) -> SourceValues:
         """What every source carries where it is ablated."""
-        return self.replace(batch, draw)
+        return self.values_of(batch, draw)
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,13 @@ class Resample:
         here = torch.arange(n_positions)
         if self.positional:
             aligned = here + (donor - own)[:, None]
-            return aligned.clamp(min=first).minimum(donor[:, None] - 1).clamp(min=0)
-        shuffled = [
-            first
-            + torch.randperm(max(int(n) - first, 1), generator=random)[
-                here % max(int(n) - first, 1)
-            ]
-            for n in donor
-        ]
+            return aligned.clamp(min=first).minimum(donor[:, None] - 1)
+        shuffled = []
+        for length in donor.tolist():
+            # A donor of one token has no other position to offer than its first.
+            start = min(first, length - 1)
+            order = start + torch.randperm(length - start, generator=random)
+            shuffled.append(order[here % len(order)])
         return torch.stack(shuffled)
 
 
@@ -201,7 +200,10 @@ def derangement(n: int, random: torch.Generator) -> Int[Tensor, " n"]:
         UserError: n is below 2, so that there is none.
     """
     if n < 2:
-        raise UserError("resample ablation needs batches of two or more prompts; one was given")
+        raise UserError(
+            "resample ablation takes donors from the same batch, and a batch has one prompt; "
+            "choose a batch size that leaves no remainder of one"
+        )
     while True:
         order = torch.randperm(n, generator=random)
         if not bool((order == torch.arange(n)).any()):

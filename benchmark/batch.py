@@ -17,16 +17,16 @@ class Batch:
     """Prompts aligned token by token with their corrupted counterparts, padded on the right.
 
     Attributes:
-        clean: token ids; positions from a prompt's length on are padding of any id.
+        clean: token ids; positions from a prompt's length on are padding, any id of the vocabulary.
         corrupted: token ids of the paired counterfactual prompts, of the same lengths.
         lengths: real tokens of each prompt.
         read_at: the position whose next-token prediction counts, usually `lengths - 1`.
         answers: token ids of the right answers; rows with fewer are filled with -1.
         wrong: token ids of the wrong answers, filled likewise.
-        ids: a stable name of each prompt.
+        ids: a stable name of each prompt, no two alike.
 
     Raises:
-        UserError: sizes that disagree, or a read position outside its prompt.
+        UserError: sizes that disagree, a read position outside its prompt, or a repeated answer.
     """
 
     clean: Int[Tensor, "batch pos"]
@@ -42,6 +42,8 @@ class Batch:
         sizes = {field.name: len(getattr(self, field.name)) for field in fields(self)}
         if len(set(sizes.values())) != 1 or not self.ids:
             raise UserError(f"a batch needs one or more prompts, all fields as many: {sizes}")
+        if len(set(self.ids)) != len(self.ids):
+            raise UserError("two prompts of a batch have the same id")
         if self.clean.shape != self.corrupted.shape:
             raise UserError(
                 "clean and corrupted prompts must be aligned token by token; shapes are "
@@ -51,6 +53,10 @@ class Batch:
             raise UserError(f"prompt lengths must lie in 1..{self.clean.shape[1]}")
         if bool((self.read_at < 0).any()) or bool((self.read_at >= self.lengths).any()):
             raise UserError("read_at must be a real position of its prompt: 0 <= read_at < length")
+        for name in ("answers", "wrong"):
+            ordered = getattr(self, name).sort(-1).values
+            if bool(((ordered.diff() == 0) & (ordered[:, 1:] != NO_ANSWER)).any()):
+                raise UserError(f"a prompt has the same token twice among its {name}")
 
     def __len__(self) -> int:
         """Prompts in the batch."""
@@ -101,7 +107,13 @@ class Batch:
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
-    """One batch of all prompts, padded to the longest; answers are filled with -1."""
+    """One batch of all prompts, padded to the longest; answers are filled with -1.
+
+    Raises:
+        UserError: there are no batches.
+    """
+    if not batches:
+        raise UserError("no prompts were given")
     n_positions = max(batch.n_positions for batch in batches)
     padded = [batch.padded(n_positions) for batch in batches]
 

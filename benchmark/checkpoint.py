@@ -25,6 +25,9 @@ def load_checkpoint(path: Path, device: torch.device | str) -> dict[str, Any] | 
     if not Path(path).exists():
         return None
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, OSError) as error:
         raise UserError(f"checkpoint {path} cannot be read ({error}); delete it") from error
+    if not isinstance(state, dict):
+        raise UserError(f"{path} is not a checkpoint; give another path")
+    return state

@@ -5,10 +5,11 @@ Nothing heavy is imported before a verb needs it, so help and completion stay qu
 
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from typing import NoReturn
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from benchmark.config import build
@@ -46,8 +47,20 @@ def main() -> None:
     verb = arguments[0]
     if verb not in VERBS:
         _refuse(f"{verb!r} is not a verb{near(verb, VERBS)}; see ablation-bench --help")
+    _check_keys(verb, arguments[1:])
     sys.argv = [f"ablation-bench {verb}", *arguments[1:]]
     VERBS[verb]()
+
+
+def _check_keys(verb: str, arguments: list[str]) -> None:
+    """Refuse a misspelt setting in one line, before Hydra says it in several."""
+    known = OmegaConf.create(files("conf").joinpath(f"{verb}.yaml").read_text())
+    for argument in arguments:
+        key, equals, _ = argument.partition("=")
+        top = key.split(".")[0]
+        if equals and top.isidentifier() and top not in known:
+            names = [str(name) for name in known if name not in ("defaults", "_target_")]
+            _refuse(f"{verb}.{top} is not a setting{near(top, names)}; allowed: {', '.join(names)}")
 
 
 def _refuse(message: str) -> NoReturn:

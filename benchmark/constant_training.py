@@ -4,6 +4,7 @@ Each step draws its prompts and masks by seeds of its own, so a resumed run cont
 """
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,13 @@ class ConstantTraining:
         self._clean = _CleanLogits(model, pool, batch_size)
         self._losses: list[Tensor] = []
         self._kl = KLDivergence()
-        prompts = hashlib.sha256("\n".join(pool.ids).encode()).hexdigest()
         # What a checkpoint must agree with; more steps may be asked for later.
-        self._identity = [learning_rate, batch_size, seed, prompts]
+        self._identity = {
+            "training": [learning_rate, batch_size, seed],
+            "ablation": [start.keep_first, list(start.axes), str(start.input.dtype)],
+            "graph": list(asdict(model.graph).values()),
+            "prompts": _digest(pool),
+        }
 
     @property
     def step(self) -> int:
@@ -98,10 +103,15 @@ class ConstantTraining:
         return {
             "values": list(self._values.detach().tensors),
             "optimizer": self._optimizer.state_dict(),
-            "losses": torch.stack(self._losses),
+            "losses": self.losses(),
             "sampler": self._sampler.state(),
             "identity": self._identity,
+            "clean_logits": self._clean.of(torch.zeros(1, dtype=torch.long)),
         }
+
+    def _same_model(self, clean_logits: Tensor) -> bool:
+        mine = self._clean.of(torch.zeros(1, dtype=torch.long))
+        return torch.allclose(clean_logits, mine, rtol=1e-3, atol=1e-2)
 
     def resume(self, checkpoint: Path) -> None:
         """Continue from a checkpoint if there is one.
@@ -112,17 +122,26 @@ class ConstantTraining:
         state = load_checkpoint(checkpoint, self._model.device)
         if state is None:
             return
+        if not self.state().keys() <= state.keys():
+            raise UserError(f"{checkpoint} is not a checkpoint of constants; give another path")
+        if state["identity"] != self._identity or not self._same_model(state["clean_logits"]):
+            raise UserError(
+                f"{checkpoint} was made with another model, other prompts or other settings; give "
+                "another path"
+            )
         mine = self._values.tensors
-        if state["identity"] != self._identity or any(
-            a.shape != b.shape for a, b in zip(mine, state["values"], strict=True)
-        ):
-            raise UserError(f"{checkpoint} was made with other settings; give another path")
         self._sampler.restore(state["sampler"])
         with torch.no_grad():
             for value, saved in zip(mine, state["values"], strict=True):
                 value.copy_(saved)
         self._optimizer.load_state_dict(state["optimizer"])
         self._losses = list(state["losses"])
+
+
+def _digest(pool: Batch) -> str:
+    """A hash of the prompts and of where they are read."""
+    text = [*pool.ids, str(pool.clean.tolist()), str(pool.read_at.tolist())]
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()
 
 
 class _CleanLogits:

@@ -26,7 +26,14 @@ from benchmark.layers import embedded, positions_of, run, run_layers
 from benchmark.mask import EdgeMask
 from benchmark.meter import count_passes
 from benchmark.mixture import Mixture
-from benchmark.pass_inputs import Masks, Prefix, check_prefix, check_sizes, mask_rows
+from benchmark.pass_inputs import (
+    Masks,
+    Prefix,
+    check_prefix,
+    check_read_positions,
+    fitted_values,
+    mask_rows,
+)
 from benchmark.source_buffer import Buffer
 from benchmark.streams import MaskedStream, PlainStream
 from benchmark.transformer import Transformer
@@ -39,6 +46,7 @@ def clean_logits(
     read_at: Int[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, "batch *pos vocab"]:
     """Logits of the unablated model: at `read_at`, or at every position if it is None."""
+    tokens = tokens.to(model.device)
     stream = PlainStream(embedded(model, tokens))
     return run(model, stream, tokens, read_at)[0, 0]
 
@@ -48,6 +56,7 @@ def clean_run(
     model: Transformer, tokens: Int[Tensor, "batch pos"], read_at: Int[Tensor, " batch"]
 ) -> tuple[Float[Tensor, "batch vocab"], SourceValues]:
     """Logits at `read_at` and the value of every source at every position, in one pass."""
+    tokens = tokens.to(model.device)
     record = _empty_record(model, *tokens.shape)
     stream = PlainStream(embedded(model, tokens), record)
     logits = run(model, stream, tokens, read_at, focus_last_layer=False)
@@ -57,6 +66,7 @@ def clean_run(
 @torch.no_grad()
 def source_values(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> SourceValues:
     """The value of every source at every position, without computing logits."""
+    tokens = tokens.to(model.device)
     record = _empty_record(model, *tokens.shape)
     stream = PlainStream(embedded(model, tokens), record)
     positions = positions_of(model, tokens)
@@ -83,28 +93,30 @@ def masked_logits(
 
     Args:
         model: the model.
-        mask: an `EdgeMask`, or a tensor of values in [0, 1] with or without a leading axis of
-            mask rows; a last axis of size 1 makes it a node mask (each source one value).
+        mask: an `EdgeMask`, or a tensor with or without a leading axis of mask rows, meant to
+            lie in [0, 1]; a last axis of size 1 makes it a node mask (each source one value).
         batch: the prompts; logits are read at `batch.read_at`.
         values: what absent edges carry; see `SourceValues` for `keep_first`.
         every_position: logits at every position instead of the read positions.
         start_layer: with `prefix`, reuse its layers before this one. The mask rows must agree
-            with the prefix on every edge into those layers.
-        prefix: from `masked_prefix` with the same batch and values.
+            with the prefix on every edge into those layers, and get no gradient there.
+        prefix: from `masked_prefix` with the same batch and the same `values` object.
         constants_learn_below: if given, an ablation value receives gradient only from edges
             whose mask is below this (1e-3 in Li & Janson 2024, section 1.1); the default is the
             true derivative.
 
     Raises:
-        UserError: sizes that do not fit this model and batch, or a kept first position is read.
+        UserError: something does not fit the model or the batch, or a kept first position is read.
     """
-    rows = mask_rows(model, mask)
+    rows, batch = mask_rows(model, mask), _on_device(model, batch)
+    check_prefix(model, rows, batch, values, prefix, start_layer)
+    if not every_position:
+        check_read_positions(values, batch)
+    values = fitted_values(model, values, len(rows), batch)
+    mixture = _mixture(model, len(rows), batch, values, prefix, start_layer, constants_learn_below)
+    stream = _opened(model, mixture, rows, batch, values, start_layer)
     read_at = None if every_position else batch.read_at
-    check_sizes(model, rows, batch, values, read_at)
-    layer = check_prefix(model, rows, values, prefix, start_layer)
-    mixture = _mixture(model, len(rows), batch, values, prefix, layer, constants_learn_below)
-    stream = _opened(model, mixture, rows, batch, values, layer)
-    logits = run(model, stream, batch.clean, read_at, start_layer=layer)[0]
+    logits = run(model, stream, batch.clean, read_at, start_layer=start_layer)[0]
     keep = mask.keep if isinstance(mask, EdgeMask) else mask
     return logits if keep.dim() == 3 else logits[0]
 
@@ -114,12 +126,12 @@ def masked_prefix(
     model: Transformer, mask: EdgeMask | Tensor, batch: Batch, values: SourceValues
 ) -> Prefix:
     """Run one mask and keep what `masked_logits` needs to continue from any later layer."""
-    rows = mask_rows(model, mask)
-    check_sizes(model, rows, batch, values, None)
+    rows, batch = mask_rows(model, mask), _on_device(model, batch)
     if len(rows) != 1:
         raise UserError(f"a prefix is made of one mask; {len(rows)} were given")
-    mixture = _mixture(model, 1, batch, values, None, 0, None)
-    stream = _opened(model, mixture, rows, batch, values, 0)
+    fitted = fitted_values(model, values, 1, batch)
+    mixture = _mixture(model, 1, batch, fitted, None, 0, None)
+    stream = _opened(model, mixture, rows, batch, fitted, 0)
     bases: list[Tensor] = []
     run_layers(
         model,
@@ -128,7 +140,11 @@ def masked_prefix(
         before_layer=lambda _: bases.append(mixture.buffer.base[0].clone()),
     )
     count_passes(rows, len(batch))
-    return Prefix(rows[0], mixture.buffer.live[1:, 0], tuple(bases))
+    return Prefix(rows[0], batch.clean, values, mixture.buffer.live[1:, 0], tuple(bases))
+
+
+def _on_device(model: Transformer, batch: Batch) -> Batch:
+    return batch if batch.clean.device == model.device else batch.to(model.device)
 
 
 def _empty_record(model: Transformer, n_prompts: int, n_positions: int) -> SourceValues:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark import blocks
+from benchmark.errors import UserError
 from benchmark.meter import count_passes
 from benchmark.streams import Stream
 from benchmark.transformer import Transformer
@@ -24,7 +25,7 @@ def run(
     """Run the layers and the unembedding; count the passes."""
     graph, n_layers = model.graph, model.shape.n_layers
     positions = positions_of(model, tokens)
-    reads = None if read_at is None else read_at[:, None]
+    reads = None if read_at is None else read_at.to(tokens.device)[:, None]
     run_layers(model, stream, positions, start_layer, reads if focus_last_layer else None)
     if reads is not None and positions.read_at is None:
         stream.focus(reads, graph.n_sources)
@@ -75,7 +76,23 @@ def _run_layer(
 
 
 def embedded(model: Transformer, tokens: Tensor) -> Float[Tensor, "batch pos d_model"]:
-    """The residual stream before layer 0, in the stream's precision."""
+    """The residual stream before layer 0, in the stream's precision.
+
+    Raises:
+        UserError: prompts are longer than the model's context, or hold unknown tokens.
+    """
+    shape = model.shape
+    if tokens.shape[1] > shape.n_ctx:
+        raise UserError(
+            f"prompts of {tokens.shape[1]} tokens do not fit the model's context of {shape.n_ctx}"
+        )
+    # On a GPU, looking at the tokens would make every pass wait.
+    on_cpu = tokens.device.type == "cpu"
+    if on_cpu and not 0 <= int(tokens.min()) <= int(tokens.max()) < shape.d_vocab:
+        raise UserError(
+            f"tokens {int(tokens.min())}..{int(tokens.max())} are not all among the model's "
+            f"0..{shape.d_vocab - 1}; use the model's own tokenizer"
+        )
     return model.weights.embed(tokens).to(model.stream_dtype)
 
 

@@ -135,8 +135,8 @@ class EdgeScores:
     def __post_init__(self) -> None:
         """Check the matrix against the graph."""
         _check_shape(self.graph, self.value, "score")
-        if bool(self.value[self.graph.exists.to(self.value.device)].isnan().any()):
-            raise UserError("scores must be numbers; some are NaN")
+        if not bool(self.value[self.graph.exists.to(self.value.device)].isfinite().all()):
+            raise UserError("scores must be finite numbers; some are NaN or infinite")
 
     @property
     def importance(self) -> Float[Tensor, "src dst"]:
@@ -166,7 +166,8 @@ class EdgeScores:
 
     def threshold(self, minimum: float) -> EdgeMask:
         """The circuit of all edges whose importance is at least `minimum`."""
-        return EdgeMask(self.graph, (self.importance >= minimum).float())
+        keep = (self.importance >= minimum) & self.graph.exists.to(self.value.device)
+        return EdgeMask(self.graph, keep.float())
 
     def greedy(self, n: int) -> EdgeMask:
         """Grow a circuit of `n` edges backwards from the logits, best edge first.

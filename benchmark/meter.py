@@ -28,7 +28,8 @@ class Meter:
         forward: forward passes, in prompts.
         backward: backward passes, in prompts.
         seconds: wall time.
-        peak_bytes: largest memory of the process (or of the GPU, if one is in use) so far.
+        peak_bytes: on a GPU, the most memory that tensors took since the outermost meter was
+            started; otherwise the most that the process has ever taken.
     """
 
     forward: float = 0.0
@@ -43,14 +44,18 @@ def metering() -> Iterator[Meter]:
 
     Passes are read while the block runs; seconds and peak memory are set when it ends.
     """
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+        if not _active.get():
+            torch.cuda.reset_peak_memory_stats()
     meter, start = Meter(), time.perf_counter()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
     token = _active.set((*_active.get(), meter))
     try:
         yield meter
     finally:
         _active.reset(token)
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         meter.seconds = time.perf_counter() - start
         meter.peak_bytes = peak_bytes()
 
@@ -70,8 +75,8 @@ def count_passes(logits: Tensor, prompts: int, share_of_layers: float = 1.0) -> 
 
 
 def peak_bytes() -> int:
-    """The largest memory used so far: of the GPU if one was used, else of the whole process."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+    """The most memory taken so far: by tensors on the GPU if one is in use, else by the process."""
+    if torch.cuda.is_initialized() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmark.batch import NO_ANSWER, Batch
+from benchmark.errors import UserError
 
 Logits = Float[Tensor, "*masks batch vocab"]
 PerPrompt = Float[Tensor, "*masks batch"]
@@ -86,7 +87,8 @@ class ProbabilityDifference:
     ) -> PerPrompt:
         """Sum of p(answers) - sum of p(wrong), softmax over the whole vocabulary."""
         probability = logits.softmax(-1)
-        return _sum(*_gather(probability, batch.answers)) - _sum(*_gather(probability, batch.wrong))
+        right, wrong = (_sum(*_gather(probability, x)) for x in (batch.answers, batch.wrong))
+        return right - wrong
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,11 @@ class Accuracy:
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
     ) -> PerPrompt:
         """1 or 0 per prompt."""
-        return (logits.argmax(-1)[..., None] == batch.answers).any(-1).to(logits.dtype)
+        return (
+            (logits.argmax(-1)[..., None] == batch.answers.to(logits.device))
+            .any(-1)
+            .to(logits.dtype)
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,10 @@ def _gather(
     values: Logits, tokens: Int[Tensor, "batch k"]
 ) -> tuple[Float[Tensor, "*masks batch k"], Bool[Tensor, "batch k"]]:
     """Values at the given tokens, and which of them are tokens and not filling."""
+    tokens = tokens.to(values.device)
     real = tokens != NO_ANSWER
+    if not bool(real.any(-1).all()):
+        raise UserError("this metric needs right and wrong answers; a prompt of the batch has none")
     index = tokens.clamp(min=0).expand(*values.shape[:-1], -1)
     return values.gather(-1, index), real
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
+from transformers.utils.hub import cached_file
 
 from benchmark.errors import UserError, near
 from benchmark.families import family_of, shape_of
@@ -55,7 +56,7 @@ class LanguageModel(Transformer):
         Raises:
             UserError: there is none, it is damaged, or it does not belong to this model.
         """
-        return load_tokenizer(self.source, self.shape.d_vocab)
+        return load_tokenizer(self.source, self.revision, self.shape.d_vocab)
 
     @cached_property
     def bridge(self) -> Any:  # noqa: ANN401 - TransformerLens's class, imported only on use
@@ -109,6 +110,7 @@ def load_model(
         raise UserError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}{near(dtype, DTYPES)}")
     place, source = _device(device), _source(str(name))
     config = _config(source, revision)
+    revision = _commit(source, revision)
     family = family_of(config)
     hugging_face = _hugging_face(source, revision, config, DTYPES[dtype]).to(place)
     model = LanguageModel(
@@ -118,7 +120,7 @@ def load_model(
         device=place,
         name=str(name),
         source=source,
-        revision=getattr(config, "_commit_hash", None),
+        revision=revision,
         hugging_face=hugging_face,
     )
     return _checked(model, family.exact_in_float64) if check else model
@@ -131,7 +133,7 @@ def _checked(model: LanguageModel, exact_in_float64: bool) -> LanguageModel:
         raise UserError(
             f"our logits for {model.name!r} differ from Hugging Face's by {difference:.2g} "
             f"(allowed: {allowed:.2g}), so this model has a feature that its adapter in "
-            "benchmark/families.py does not know; check=false loads it all the same"
+            "benchmark/families/ does not know; check=false loads it all the same"
         )
     return replace(model, largest_logit_difference=difference)
 
@@ -186,6 +188,15 @@ def _config(source: str, revision: str | None) -> Any:  # noqa: ANN401 - a class
         ) from error
 
 
+def _commit(source: str, revision: str | None) -> str | None:
+    """The commit behind a repository's branch or tag, so that all files come from the same one."""
+    if Path(source).is_dir():
+        return None
+    # The hub's cache keeps each commit's files in a folder of its name.
+    path = cached_file(source, "config.json", revision=revision)
+    return None if path is None else Path(path).parent.name
+
+
 def _hugging_face(source: str, revision: str | None, config: Any, dtype: torch.dtype) -> Any:  # noqa: ANN401
     """The frozen Hugging Face model; its own loader only warns of missing weights, we refuse."""
     try:
@@ -209,15 +220,19 @@ def _bridge(model: LanguageModel) -> Any:  # noqa: ANN401
     from transformer_lens.model_bridge import TransformerBridge
 
     # Booting changes the model it is given, so it gets a copy of its own.
-    copy = _hugging_face(
-        model.source, model.revision, AutoConfig.from_pretrained(model.source), model.dtype
-    ).to(model.device)
+    config = _config(model.source, model.revision)
+    copy = _hugging_face(model.source, model.revision, config, model.dtype).to(model.device)
     try:
         tokenizer = model.tokenizer
     except UserError:
         tokenizer = None
     bridge = TransformerBridge.boot_transformers(
-        model.source, hf_model=copy, tokenizer=tokenizer, device=model.device, dtype=model.dtype
+        model.source,
+        hf_model=copy,
+        tokenizer=tokenizer,
+        device=model.device,
+        dtype=model.dtype,
+        revision=model.revision,
     )
     bridge.set_use_attn_result(True)
     bridge.set_use_split_qkv_input(True)

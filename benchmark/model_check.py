@@ -1,10 +1,8 @@
 """The check at load: our logits against Hugging Face's own, on random prompts."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
+from benchmark.families.parts import Config, Module
 from benchmark.forward import clean_logits
 from benchmark.seeding import generator
 from benchmark.transformer import Transformer
@@ -16,20 +14,28 @@ TOLERANCE = {
     torch.bfloat16: 0.2,
     torch.float16: 0.05,
 }
-N_PROMPTS, N_TOKENS = 2, 24
+N_PROMPTS, N_TOKENS, MOST_TOKENS = 2, 24, 256
 
 
 @torch.no_grad()
-def largest_logit_difference(
-    model: Transformer, hugging_face: Callable[..., Any]
-) -> tuple[float, float]:
-    """The largest difference to Hugging Face's logits on random prompts, and the largest logit."""
+def largest_logit_difference(model: Transformer, hugging_face: Module) -> tuple[float, float]:
+    """The largest difference to Hugging Face's logits on random prompts, and the largest logit.
+
+    Prompts are long enough to leave sliding windows of up to 248 positions; longer windows are
+    read from the configuration but not exercised.
+    """
     draw = generator(0, "load check")
-    shape = N_PROMPTS, min(N_TOKENS, model.shape.n_ctx)
+    shape = N_PROMPTS, min(_tokens_to_check(hugging_face.config), model.shape.n_ctx)
     tokens = torch.randint(model.shape.d_vocab, shape, generator=draw).to(model.device)
     theirs = hugging_face(tokens, use_cache=False).logits.to(model.stream_dtype)
     ours = clean_logits(model, tokens)
     return float((ours - theirs).abs().max()), float(theirs.abs().max())
+
+
+def _tokens_to_check(config: Config) -> int:
+    """Enough to leave the sliding window, if there is one, unless that would take long."""
+    needed = max(N_TOKENS, (getattr(config, "sliding_window", None) or 0) + 8)
+    return needed if needed <= MOST_TOKENS else N_TOKENS
 
 
 def allowed_difference(dtype: torch.dtype, largest_logit: float, exact_in_float64: bool) -> float:

@@ -1,8 +1,8 @@
 """Means and standard deviations of every source over prompts, in one pass over the data.
 
-Position-wise statistics follow the authors' code of Li & Janson (2024, section 1.3): positions
-that every prompt has keep their own statistics, the later ones are pooled into one row that all
-longer prompts use.
+Position-wise statistics are those of Li & Janson (2024, section 1.3): positions that every prompt
+has keep their own, the later ones are pooled into one row that all longer prompts use. (The
+authors' code already pools the last position that every prompt has.)
 """
 
 from collections.abc import Callable, Iterable

@@ -21,6 +21,7 @@ from torch import Tensor
 from benchmark.batch import Batch, concatenate
 from benchmark.checkpoint import save_checkpoint
 from benchmark.constant_training import ConstantTraining
+from benchmark.errors import UserError
 from benchmark.mask import EdgeMask
 from benchmark.mask_sampler import FixedMasks, MaskSampler
 from benchmark.moments import clean_tokens, for_length, source_moments
@@ -69,6 +70,14 @@ class Optimal:
     seed: int
     total: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.steps < 0 or self.batch_size < 1 or not self.learning_rate > 0:
+            raise UserError(
+                "optimal ablation needs steps >= 0, batch_size >= 1 and learning_rate > 0, not "
+                f"{self.steps}, {self.batch_size} and {self.learning_rate}"
+            )
+
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Constants:
         """The constants before training: the mean over the prompts."""
         moments = source_moments(
@@ -96,7 +105,7 @@ class Optimal:
             checkpoint: a file to resume from and to save to every 100 steps.
         """
         rows = mask.keep if isinstance(mask, EdgeMask) else mask
-        rows = (rows if rows.dim() == 3 else rows[None]).to(model.device)
+        rows = (rows if rows.dim() == 3 else rows[None]).detach().to(model.device)
         sampler = FixedMasks(rows)
         return self._train(model, sampler, batches, 1 if one_set else len(rows), checkpoint)
 
@@ -138,6 +147,11 @@ class Optimal:
         )
         if checkpoint is not None:
             training.resume(checkpoint)
+        if training.step > self.steps:
+            raise UserError(
+                f"{checkpoint} holds {training.step} steps, more than steps={self.steps}; ask for "
+                "as many, or give another path"
+            )
         while training.step < self.steps:
             training.advance()
             if checkpoint is not None and training.due(self.steps):

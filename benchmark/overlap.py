@@ -13,8 +13,8 @@ from benchmark.mask import EdgeMask
 class Overlap:
     """Agreement of a found set with a reference set, each ratio in [0, 1].
 
-    A ratio whose denominator is empty is 1 if there was nothing to find or exclude, as for
-    the precision of an empty circuit.
+    Where a denominator is empty, nothing can have gone wrong: the first three are then 1 and
+    the last is 0.
 
     Attributes:
         jaccard: shared members over members of either.
@@ -36,8 +36,8 @@ def edge_overlap(found: EdgeMask, reference: EdgeMask) -> Overlap:
         UserError: they belong to different graphs.
     """
     _check_same_graph(found, reference)
-    exists = found.graph.exists.to(found.keep.device)
-    return _overlap((found.keep > 0)[exists], (reference.keep > 0)[exists])
+    exists = found.graph.exists
+    return _overlap((found.keep.cpu() > 0)[exists], (reference.keep.cpu() > 0)[exists])
 
 
 def node_overlap(found: EdgeMask, reference: EdgeMask) -> Overlap:
@@ -47,7 +47,7 @@ def node_overlap(found: EdgeMask, reference: EdgeMask) -> Overlap:
         UserError: they belong to different graphs.
     """
     _check_same_graph(found, reference)
-    return _overlap((found.keep > 0).any(1), (reference.keep > 0).any(1))
+    return _overlap((found.keep.cpu() > 0).any(1), (reference.keep.cpu() > 0).any(1))
 
 
 def _check_same_graph(found: EdgeMask, reference: EdgeMask) -> None:
@@ -56,7 +56,6 @@ def _check_same_graph(found: EdgeMask, reference: EdgeMask) -> None:
 
 
 def _overlap(found: Bool[Tensor, " n"], reference: Bool[Tensor, " n"]) -> Overlap:
-    reference = reference.to(found.device)
     both = int((found & reference).sum())
     n_found, n_reference = int(found.sum()), int(reference.sum())
     n_outside = len(found) - n_reference

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.batch import Batch
@@ -11,7 +12,8 @@ from benchmark.mask import EdgeMask
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
 
-Masks = EdgeMask | Float[Tensor, "*masks src dst"]
+# Tensors are [src, dst] or [masks, src, dst]; `mask_rows` says so to whoever gives another.
+Masks = EdgeMask | Float[Tensor, "..."]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,71 +22,103 @@ class Prefix:
 
     Attributes:
         mask: the mask of that pass.
+        tokens: its clean prompts.
+        values: its ablation values; continue with the same object.
         differences: live minus ablation value of every source at every position.
         bases: before each layer, the sum of all ablation values and biases written so far.
     """
 
     mask: Float[Tensor, "src dst"]
+    tokens: Int[Tensor, "batch pos"]
+    values: SourceValues
     differences: Float[Tensor, "src batch pos d_model"]
     bases: tuple[Float[Tensor, "batch pos d_model"], ...]
 
 
 def mask_rows(model: Transformer, mask: Masks) -> Float[Tensor, "masks src dst"]:
-    """A mask or masks as rows, on the model's device and in its stream's precision."""
-    keep = mask.keep if isinstance(mask, EdgeMask) else mask
-    if isinstance(mask, EdgeMask) and mask.graph != model.graph:
+    """A mask or masks as rows, on the model's device and in its stream's precision.
+
+    Raises:
+        UserError: the mask does not fit the model's graph.
+    """
+    graph, keep = model.graph, mask.keep if isinstance(mask, EdgeMask) else mask
+    if isinstance(mask, EdgeMask) and mask.graph != graph:
         raise UserError("the mask belongs to another graph than the model's")
+    allowed = [(graph.n_sources, graph.n_destinations), (graph.n_sources, 1)]
+    if keep.dim() not in (2, 3) or tuple(keep.shape[-2:]) not in allowed or not len(keep):
+        raise UserError(
+            f"masks of shape {tuple(keep.shape)} do not fit this model; an edge mask has "
+            f"{allowed[0]} and a node mask {allowed[1]}, with a first axis for several masks"
+        )
     keep = keep.to(device=model.device, dtype=model.stream_dtype)
     return keep if keep.dim() == 3 else keep[None]
 
 
-def check_sizes(
-    model: Transformer,
-    rows: Tensor,
-    batch: Batch,
-    values: SourceValues,
-    read_at: Tensor | None,
-) -> None:
-    """Compare the sizes of everything that meets in a masked pass."""
-    graph = model.graph
-    if rows.shape[1] != graph.n_sources or rows.shape[2] not in (1, graph.n_destinations):
-        raise UserError(
-            f"masks of shape {tuple(rows.shape[1:])} do not fit this model; an edge mask has "
-            f"{(graph.n_sources, graph.n_destinations)} and a node mask {(graph.n_sources, 1)}"
-        )
-    allowed = (len(rows), len(batch), batch.n_positions)
+def fitted_values(
+    model: Transformer, values: SourceValues, n_masks: int, batch: Batch
+) -> SourceValues:
+    """The ablation values on the model's device and in its stream's precision.
+
+    Raises:
+        UserError: they belong to another model, or to other masks, prompts or positions.
+    """
+    shape = model.shape
+    sizes = [(*x.shape[:-4], x.shape[-1]) for x in values.tensors]
+    heads = shape.n_layers, shape.n_heads, shape.d_head
+    if sizes != [(shape.d_model,), heads, (shape.n_layers, shape.d_model)]:
+        raise UserError("the ablation values were made for a model of another shape")
+    allowed = n_masks, len(batch), batch.n_positions
     if any(size not in (1, full) for size, full in zip(values.axes, allowed, strict=True)):
         raise UserError(
             f"ablation values for (masks, prompts, positions) {values.axes} do not fit {allowed}; "
             "each must be equal or 1"
         )
-    if values.keep_first and read_at is not None and bool((read_at == 0).any()):
+    return values.map(lambda x: x.to(device=model.device, dtype=model.stream_dtype))
+
+
+def check_read_positions(values: SourceValues, batch: Batch) -> None:
+    """Refuse to read where nothing is ever ablated.
+
+    Raises:
+        UserError: a prompt is read at position 0, which the values keep.
+    """
+    if values.keep_first and bool((batch.read_at == 0).any()):
         raise UserError("a prompt is read at position 0, which keep_first never ablates")
 
 
 def check_prefix(
     model: Transformer,
     rows: Tensor,
+    batch: Batch,
     values: SourceValues,
     prefix: Prefix | None,
     start_layer: int,
-) -> int:
-    """The layer to start from, after checking that the prefix fits."""
+) -> None:
+    """Check that a pass may start at this layer.
+
+    Raises:
+        UserError: there is no prefix, or it belongs to other prompts, values or masks.
+    """
     if prefix is None:
         if start_layer != 0:
             raise UserError(f"start_layer={start_layer} needs a prefix; make one by masked_prefix")
-        return 0
+        return
     if not 0 < start_layer < model.shape.n_layers:
         raise UserError(f"start_layer must lie in 1..{model.shape.n_layers - 1}, not {start_layer}")
     if values.requires_grad or values.axes[0] != 1:
         raise UserError("ablation values that are learned or differ by mask need start_layer=0")
-    before = model.graph.qkv_stage(start_layer).start
-    if rows.shape[-1] == 1:
-        before = model.graph.mlp_stage(start_layer - 1).n_sources
-        mine, theirs = rows[:, :before], prefix.mask[:before]
-    else:
-        before = model.graph.qkv_stage(start_layer).start
-        mine, theirs = rows[..., :before], prefix.mask[..., :before]
-    if rows.shape[1:] != prefix.mask.shape or not bool((mine == theirs).all()):
+    if prefix.values is not values or not torch.equal(prefix.tokens, batch.clean):
+        raise UserError("the prefix was made with other prompts or ablation values")
+    if not _same_before(model, rows, prefix.mask, start_layer):
         raise UserError(f"the masks differ from the prefix's on edges before layer {start_layer}")
-    return start_layer
+
+
+def _same_before(model: Transformer, rows: Tensor, mask: Tensor, layer: int) -> bool:
+    """Whether all masks agree on the edges into layers before this one."""
+    if rows.shape[1:] != mask.shape:
+        return False
+    if rows.shape[-1] == 1:
+        n_sources = model.graph.mlp_stage(layer - 1).n_sources
+        return bool((rows[:, :n_sources] == mask[:n_sources]).all())
+    before = model.graph.qkv_stage(layer).start
+    return bool((rows[..., :before] == mask[..., :before]).all())

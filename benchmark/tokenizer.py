@@ -5,6 +5,8 @@ maps every text to nothing (Qwen 2 with a word-level tokenizer); the tokenizer.j
 model is then read as it is.
 """
 
+from typing import Any
+
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from benchmark.errors import UserError
@@ -12,14 +14,14 @@ from benchmark.errors import UserError
 PROBE = "When Mary and John went to the store, John gave a drink to"
 
 
-def load_tokenizer(source: str, d_vocab: int) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: str, revision: str | None, d_vocab: int) -> PreTrainedTokenizerBase:
     """The tokenizer of a directory or repository, checked against the model's vocabulary.
 
     Raises:
         UserError: there is none, it is damaged, it tokenises text to nothing, or it makes ids
             that the model does not have.
     """
-    tokenizer = _first_that_works(source)
+    tokenizer = _first_that_works(source, revision)
     largest = max(tokenizer.get_vocab().values(), default=0)
     ids = tokenizer(PROBE)["input_ids"]
     if not ids:
@@ -32,12 +34,13 @@ def load_tokenizer(source: str, d_vocab: int) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _first_that_works(source: str) -> PreTrainedTokenizerBase:
+def _first_that_works(source: str, revision: str | None) -> PreTrainedTokenizerBase:
+    at: dict[str, Any] = {} if revision is None else {"revision": revision}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, **at)
         if tokenizer(PROBE)["input_ids"]:
             return tokenizer
-        return PreTrainedTokenizerFast.from_pretrained(source)
+        return PreTrainedTokenizerFast.from_pretrained(source, **at)
     except Exception as error:  # parsers of tokenizer files raise classes of their own
         reason = " ".join(str(error).split())[:300]
         raise UserError(

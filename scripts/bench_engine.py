@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.batch import Batch
-from benchmark.forward import clean_run, masked_logits
+from benchmark.forward import masked_logits, source_values
 from benchmark.memory import keep_freed_memory
 from benchmark.meter import peak_bytes
 from benchmark.metric import KLDivergence
@@ -53,6 +53,8 @@ class Result:
     rows: int
     ratio: float
     milliseconds: float
+    tokens_per_second: float
+    share_of_peak: float | None
     peak_mb: float
 
 
@@ -74,9 +76,10 @@ def operations(
     graph = model.graph
     mask = torch.rand(n_masks, *graph.exists.shape, generator=generator(0, "bench mask"))
     mask = (mask > 0.5).to(model.device) * graph.exists.to(model.device).to(model.stream_dtype)
-    corrupted = clean_run(model, batch.corrupted, batch.read_at)[1]
+    corrupted = source_values(model, batch.corrupted)
     if n_masks == 1:
         yield "forward_backward", lambda: forward_backward(model, batch)
+        yield "forward_backward_weights", lambda: forward_backward_weights(model, batch)
     yield "masked_forward", lambda: masked_forward(model, batch, mask, corrupted)
     yield "masked_forward_with_corrupted", lambda: with_corrupted(model, batch, mask)
     yield "masked_forward_backward", lambda: masked_forward_backward(model, batch, mask)
@@ -89,6 +92,14 @@ def forward_backward(model: LanguageModel, batch: Batch) -> None:
     loss(logits[:, -1], batch).backward()
 
 
+def forward_backward_weights(model: LanguageModel, batch: Batch) -> None:
+    """A plain Hugging Face forward and backward pass to activations and weights."""
+    model.hugging_face.requires_grad_(True)
+    forward_backward(model, batch)
+    model.hugging_face.requires_grad_(False)
+    model.hugging_face.zero_grad(set_to_none=True)
+
+
 @torch.no_grad()
 def masked_forward(
     model: LanguageModel, batch: Batch, mask: torch.Tensor, values: SourceValues
@@ -99,8 +110,7 @@ def masked_forward(
 
 def with_corrupted(model: LanguageModel, batch: Batch, mask: torch.Tensor) -> None:
     """One masked pass and the corrupted pass that it needs."""
-    values = clean_run(model, batch.corrupted, batch.read_at)[1]
-    masked_forward(model, batch, mask, values)
+    masked_forward(model, batch, mask, source_values(model, batch.corrupted))
 
 
 def masked_forward_backward(model: LanguageModel, batch: Batch, mask: torch.Tensor) -> None:
@@ -117,9 +127,27 @@ def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     return KLDivergence()(logits, batch, torch.zeros_like(logits)).sum()
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """CPU time of one call, or elapsed time on a GPU."""
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
+def multiply_adds(model: LanguageModel, rows: int, n_tokens: int) -> float:
+    """The arithmetic of one masked pass without gradient; see benchmark/forward.py."""
+    shape = model.shape
+    block = 4 * shape.d_model**2 + 2 * shape.d_model * shape.d_mlp
+    attention = shape.n_heads * n_tokens * shape.d_head
+    mixing = model.graph.n_edges * shape.d_model
+    per_position = mixing + shape.n_layers * (block + attention)
+    return rows * (n_tokens * per_position + shape.d_model * shape.d_vocab)
+
+
+def matmul_peak(device: torch.device) -> float:
+    """Multiply-adds per second of one large matrix product in float32."""
+    size = 1024 if device.type == "cpu" else 8192
+    a = torch.randn(size, size, device=device)
+    elapsed = min(seconds(lambda: a @ a, device, elapsed=True) for _ in range(10))
+    return size**3 / elapsed
+
+
+def seconds(work: Callable[[], object], device: torch.device, elapsed: bool = False) -> float:
+    """CPU time of one call; elapsed time on a GPU or if asked for."""
+    clock = time.perf_counter if elapsed or device.type != "cpu" else time.process_time
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = clock()
@@ -138,21 +166,36 @@ def measure(model: LanguageModel, shape: str, rows: int, rounds: int) -> Iterato
     def plain() -> None:
         model.hugging_face(batch.clean, use_cache=False)
 
+    peak = matmul_peak(model.device)
+    n_rows = n_prompts * n_masks
     for name, work in operations(model, batch, n_masks):
         plain()
         work()
         pairs = [(seconds(work, model.device), seconds(plain, model.device)) for _ in range(rounds)]
-        ratio = statistics.median(a / b for a, b in pairs) / n_masks
-        took = statistics.median(a for a, _ in pairs)
-        yield Result(name, shape, rows, round(ratio, 3), round(1e3 * took, 2), peak_bytes() >> 20)
+        took = statistics.median(
+            seconds(work, model.device, elapsed=True) for _ in range(max(rounds // 3, 1))
+        )
+        arithmetic = multiply_adds(model, n_rows, N_TOKENS) if name == "masked_forward" else None
+        yield Result(
+            operation=name,
+            shape=shape,
+            rows=rows,
+            ratio=round(statistics.median(a / b for a, b in pairs) / n_masks, 3),
+            milliseconds=round(1e3 * took, 2),
+            tokens_per_second=round(n_rows * N_TOKENS / took),
+            share_of_peak=None if arithmetic is None else round(arithmetic / took / peak, 3),
+            peak_mb=peak_bytes() >> 20,
+        )
 
 
 def table(results: list[Result]) -> Table:
     """The results as a table for the terminal."""
-    out = Table("operation", "shape", "rows", "ratio", "bar", "ms", "peak MB")
+    columns = ["operation", "shape", "rows", "ratio", "bar", "ms", "tokens/s", "share", "MB"]
+    out = Table(*columns)
     for r in results:
-        bar = BARS.get(r.operation, "-")
-        cells = r.operation, r.shape, r.rows, r.ratio, bar, r.milliseconds, r.peak_mb
+        share = "-" if r.share_of_peak is None else r.share_of_peak
+        cells = [r.operation, r.shape, r.rows, r.ratio, BARS.get(r.operation, "-")]
+        cells += [r.milliseconds, f"{r.tokens_per_second:,.0f}", share, r.peak_mb]
         out.add_row(*map(str, cells))
     return out
 

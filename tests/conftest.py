@@ -1,8 +1,11 @@
 """Shapes are checked at run time, models are made once per session, nothing touches a network."""
 
 import os
+import tempfile
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+# An empty cache, so that a model that happens to be there changes no test.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-hub-")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from jaxtyping import install_import_hook

@@ -30,7 +30,8 @@ def random_batch(
     if not same_length:
         lengths = torch.randint(3, n_positions + 1, (n_prompts,), generator=draw)
         lengths[0] = n_positions
-    answers, wrong = torch.randint(d_vocab, (2, n_prompts, 2), generator=draw)
+    tokens = torch.stack([torch.randperm(d_vocab, generator=draw)[:4] for _ in range(n_prompts)])
+    answers, wrong = tokens[:, :2], tokens[:, 2:]
     ids = tuple(f"prompt {seed} {i}" for i in range(n_prompts))
     return Batch(clean, corrupted, lengths, lengths - 1, answers, wrong, ids)
 

@@ -37,9 +37,19 @@ def test_joining_pads_positions_and_answers():
         (dict(lengths=torch.tensor([8, 0, 3, 3])), r"lie in 1\.\.8"),
         (dict(read_at=torch.tensor([8, 1, 1, 1])), "real position"),
         (dict(ids=("only one",)), "as many"),
+        (dict(ids=("a", "b", "a", "c")), "the same id"),
+        (
+            dict(answers=torch.tensor([[3, 3], [1, -1], [-1, -1], [1, 2]])),
+            "twice among its answers",
+        ),
     ],
 )
 def test_batches_that_disagree_are_refused(change, message):
     batch = random_batch(same_length=True)
     with pytest.raises(UserError, match=message):
         replace(batch, **change)
+
+
+def test_joining_nothing_is_refused():
+    with pytest.raises(UserError, match="no prompts"):
+        concatenate([])

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +38,8 @@ def test_demo_prints_a_loss_gap_for_every_ablation(tmp_path, model_directories):
         (["demoo"], "'demoo' is not a verb, did you mean 'demo'?"),
         (["demo", "keep=2"], "demo.keep=2.0 is not a share"),
         (["demo", "+kep=1"], "demo.kep is not a setting of benchmark.demo.Demo, did you mean"),
+        (["demo", "kep=1"], "demo.kep is not a setting, did you mean 'keep'?; allowed: model"),
+        (["demo", "optimal_batch_size=0"], "optimal ablation needs steps >= 0, batch_size >= 1"),
         (["demo", "keep=abc"], "demo.keep cannot be used: Value 'abc'"),
         (["demo", "ablations=[zeros]"], "ablation=zeros does not exist, did you mean 'zero'"),
         (["demo", "model=no/such"], "model 'no/such' cannot be loaded"),
@@ -53,11 +54,8 @@ def test_mistakes_are_one_line(arguments, message):
 
 
 def test_help_is_quick_and_complete():
-    start = time.perf_counter()
     assert "demo" in run("--help").stdout
     assert "optimal_steps" in run("demo", "--help").stdout
     assert "optimal_steps" in run("demo", "--cfg", "job").stdout
-    # Importing torch alone takes longer than this allows three commands to take.
-    assert time.perf_counter() - start < 25
     code = "import sys, benchmark.cli; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -322,20 +322,27 @@ def bad_inputs(model):
     at_start = replace(batch, read_at=torch.zeros_like(batch.read_at))
     learned = values.map(lambda x: x.clone().requires_grad_())
     empty = EdgeMask.empty(model.graph)
+    same = dict(values=values, start_layer=1, prefix=prefix)
+    deeper = replace(model.shape, n_layers=3)
     return [
         ("another graph", dict(mask=other)),
         ("an edge mask has", dict(mask=torch.ones(3, 3))),
+        ("an edge mask has", dict(mask=torch.ones(model.graph.n_sources))),
+        ("an edge mask has", dict(mask=mask.keep[None][:0])),
+        ("another shape", dict(values=zero_values(deeper, keep_first=True))),
         ("do not fit", dict(values=random_values(model, (1, 3, 1)))),
         ("do not fit", dict(values=random_values(model, (2, 1, 1)))),
         ("read at position 0", dict(batch=at_start)),
         ("needs a prefix", dict(start_layer=1)),
         ("must lie in 1..1", dict(start_layer=2, prefix=prefix)),
-        ("differ from the prefix's", dict(mask=empty, start_layer=1, prefix=prefix)),
-        ("need start_layer=0", dict(values=learned, start_layer=1, prefix=prefix)),
+        ("differ from the prefix's", dict(same, mask=empty)),
+        ("other prompts", dict(same, batch=random_batch(seed=1))),
+        ("other prompts or ablation values", dict(same, values=replace(values, keep_first=False))),
+        ("need start_layer=0", dict(same, values=learned)),
     ]
 
 
-@pytest.mark.parametrize("case", range(9))
+@pytest.mark.parametrize("case", range(14))
 def test_inputs_that_do_not_fit_are_refused(gpt2, case):
     message, change = bad_inputs(gpt2)[case]
     arguments = dict(
@@ -345,11 +352,33 @@ def test_inputs_that_do_not_fit_are_refused(gpt2, case):
         masked_logits(gpt2, **{**arguments, **change})
 
 
+def test_prompts_that_the_model_cannot_read_are_refused(model):
+    with pytest.raises(UserError, match="33 tokens do not fit the model's context of 32"):
+        clean_logits(model, random_batch(n_positions=33).clean)
+    with pytest.raises(UserError, match=r"not all among the model's 0\.\.49"):
+        source_values(model, torch.tensor([[1, 50]]))
+    with pytest.raises(UserError, match="use the model's own tokenizer"):
+        source_values(model, torch.tensor([[1, -1]]))
+
+
 def test_prefix_takes_one_mask(gpt2):
     with pytest.raises(UserError, match="one mask; 2 were given"):
         masked_prefix(
             gpt2, random_masks(gpt2.graph, 2), random_batch(), random_values(gpt2, (1, 1, 1))
         )
+
+
+def test_values_of_another_precision_are_converted(gpt2, model_directories):
+    """And the leaves still get their gradient."""
+    model = load_model(model_directories["gpt2"])
+    batch = random_batch()
+    leaves = random_values(gpt2, (1, 1, 1)).map(lambda x: x.requires_grad_())
+    masks = random_masks(gpt2.graph, 1)
+    logits = masked_logits(model, masks, batch, leaves)
+    assert logits.dtype == torch.float32
+    assert largest(logits, masked_logits(gpt2, masks, batch, leaves)) < 1e-3
+    logits.sum().backward()
+    assert leaves.heads.grad.dtype == torch.float64
 
 
 def test_batches_of_any_size_give_the_same(model):

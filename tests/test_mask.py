@@ -180,8 +180,10 @@ def test_bad_matrices_are_refused():
         EdgeMask(graph, graph.exists.float() * torch.nan)
     with pytest.raises(UserError, match="no edge"):
         EdgeMask(graph, torch.ones(graph.exists.shape))
-    with pytest.raises(UserError, match="NaN"):
-        EdgeScores(graph, torch.full(graph.exists.shape, torch.nan), signed=True)
+    for bad in (torch.nan, torch.inf, -torch.inf):
+        with pytest.raises(UserError, match="finite"):
+            EdgeScores(graph, torch.full(graph.exists.shape, bad), signed=True)
+    assert random_scores(graph, 0).threshold(-torch.inf).n_edges == graph.n_edges
     with pytest.raises(UserError, match=f"the graph has {graph.n_edges}"):
         random_scores(graph, 0).top(graph.n_edges + 1)
     with pytest.raises(UserError, match="cannot be stacked"):

@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from benchmark.batch import Batch
 from benchmark.config import configured, configured_names
+from benchmark.errors import UserError
 from benchmark.metric import (
     Accuracy,
     CrossEntropy,
@@ -85,3 +87,11 @@ def test_smooth_metrics_have_exact_gradients(batch, name):
     assert torch.autograd.gradcheck(
         lambda x: metric(x, batch, CLEAN), LOGITS.clone().requires_grad_()
     )
+
+
+def test_prompts_without_answers_are_refused(batch):
+    bare = replace(batch, wrong=torch.full((2, 1), -1))
+    for metric in (LogitDifference(OverWrong.max), ProbabilityDifference()):
+        with pytest.raises(UserError, match="needs right and wrong answers"):
+            metric(LOGITS, bare, CLEAN)
+    assert CrossEntropy()(LOGITS, bare, CLEAN).isfinite().all()

@@ -1,10 +1,13 @@
 """Loading: what is recorded, what is refused, and that no network is needed."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from benchmark.errors import UserError
 from benchmark.forward import clean_logits
 from benchmark.model import load_model
+from benchmark.model_check import largest_logit_difference
 from benchmark.random_models import random_config, save_random_model, word_tokenizer
 
 
@@ -154,3 +158,29 @@ def test_importing_the_core_does_not_import_transformer_lens():
         "assert 'transformer_lens' not in sys.modules and 'wandb' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_commit_of_a_cached_repository_is_recorded(model_directories):
+    """A hand-made hub cache: the branch leads to a commit, and all files come from it."""
+    commit = "a" * 40
+    repository = Path(os.environ["HF_HOME"]) / "hub" / "models--org--tiny"
+    shutil.copytree(model_directories["qwen2"], repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    for revision in (None, "main", commit):
+        model = load_model("org/tiny", revision=revision)
+        assert model.facts()["revision"] == commit
+    assert model.tokenizer("w3", add_special_tokens=False)["input_ids"] == [3]
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_model("org/tiny", revision="no-such-branch")
+
+
+def test_check_leaves_a_sliding_window(tmp_path):
+    config = random_config("gemma2", n_ctx=128)
+    config.sliding_window = 40
+    model = load_model(save_random_model(tmp_path, config))
+    first, *rest = model.weights.layers
+    blind = replace(first, attention=replace(first.attention, window=None))
+    wrong = replace(model, weights=replace(model.weights, layers=(blind, *rest)))
+    assert model.largest_logit_difference < 1e-4
+    assert largest_logit_difference(wrong, model.hugging_face)[0] > 1e-3

@@ -152,17 +152,43 @@ def test_checkpoints_of_other_runs_are_refused(tiny, tmp_path):
     optimal = configured("ablation", "optimal", steps=2, batch_size=4)
     path = tmp_path / "state.pt"
     optimal.train(tiny, masks, [batch], checkpoint=path)
-    for model_masks, prompts, settings in (
-        (masks, batch, replace(optimal, learning_rate=0.5)),
-        (masks, other, optimal),
-        (masks.expand(2, -1, -1), batch, optimal),
-        (masks * 0, batch, optimal),
+    config = random_config("gpt2", n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=20)
+    another = load_model(save_random_model(tmp_path / "another", config, seed=9))
+    same_names = replace(batch, clean=other.clean)
+    for model, rows, prompts, settings in (
+        (tiny, masks, batch, replace(optimal, learning_rate=0.5)),
+        (tiny, masks, batch, replace(optimal, keep_first=False)),
+        (tiny, masks, other, optimal),
+        (tiny, masks, same_names, optimal),
+        (tiny, masks.expand(2, -1, -1), batch, optimal),
+        (tiny, masks * 0, batch, optimal),
+        (another, masks, batch, optimal),
     ):
-        with pytest.raises(UserError, match="other"):
-            settings.train(tiny, model_masks, [prompts], checkpoint=path)
+        with pytest.raises(UserError, match=r"other|another"):
+            settings.train(model, rows, [prompts], checkpoint=path)
+    with pytest.raises(UserError, match="holds 2 steps, more than steps=1"):
+        replace(optimal, steps=1).train(tiny, masks, [batch], checkpoint=path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="delete it"):
         optimal.train(tiny, masks, [batch], checkpoint=path)
+    for content in ([1, 2], {"step": 1}):
+        torch.save(content, path)
+        with pytest.raises(UserError, match="not a checkpoint"):
+            optimal.train(tiny, masks, [batch], checkpoint=path)
+
+
+@pytest.mark.parametrize("change", [dict(steps=-1), dict(batch_size=0), dict(learning_rate=0.0)])
+def test_settings_out_of_range_are_refused(change):
+    with pytest.raises(UserError, match="needs steps >= 0"):
+        configured("ablation", "optimal", **change)
+
+
+def test_a_mask_that_is_being_learned_elsewhere_is_left_alone(tiny):
+    batch = random_batch(d_vocab=20, n_prompts=4)
+    leaf = torch.zeros(tiny.graph.exists.shape, requires_grad=True)
+    optimal = configured("ablation", "optimal", steps=3, batch_size=4)
+    optimal.train(tiny, leaf.sigmoid() * tiny.graph.exists, [batch])
+    assert leaf.grad is None
 
 
 class SigmoidMasks:

@@ -37,11 +37,3 @@ def test_tools_are_content(command):
         [program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def test_every_module_is_imported_by_a_test():
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
-    code = "\n".join(path.read_text() for path in SOURCES)
-    for path in (ROOT / "benchmark").rglob("*.py"):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        assert module in tests or f"from {module} import" in code, module

@@ -39,7 +39,7 @@ def family_of(config: Config) -> Family:
         raise UserError(
             f"models of type {config.model_type!r} are not supported; supported types are "
             f"{allowed}{near(config.model_type, FAMILIES)}. To add one, write its adapter in "
-            "benchmark/families.py"
+            "benchmark/families/"
         )
     if getattr(config, "add_cross_attention", False):
         raise UserError("cross-attention (add_cross_attention=True) is not supported")
