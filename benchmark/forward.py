@@ -159,6 +159,7 @@ def _empty_record(model: Transformer, n_prompts: int, n_positions: int) -> Sourc
         heads=empty(shape.n_layers, shape.n_heads, *rows, shape.d_head),
         mlps=empty(shape.n_layers, *rows, shape.d_model),
         keep_first=False,
+        heads_together=empty(shape.n_layers, *rows, shape.d_model),
     )
 
 

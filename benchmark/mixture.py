@@ -57,6 +57,10 @@ class Mixture:
         self.mask = mask.to(self.buffer.live.dtype)
         self.keep = Keep.of(self.mask, self.buffer.n_shared)
         self.mask_learns, self.values_learn = learns
+        if self.values_learn:
+            self.ablated = 1 - self.mask
+            if self.constants_learn_below is not None:
+                self.ablated *= self.mask < self.constants_learn_below
 
     def columns(self, stage: Stage) -> slice:
         """The mask's destination columns of a stage; a node mask has a single one."""
@@ -123,16 +127,16 @@ class Mixture:
 
     def _ablated_part(self, buffer: Buffer, stage: Stage, dx: Tensor) -> Tensor:
         """The gradient of the ablation values from one stage: (1 - m) of what arrives there."""
-        mask = self.mask[:, : stage.n_sources, self.columns(stage)]
-        ablated = 1 - mask
-        if self.constants_learn_below is not None:
-            ablated = ablated * (mask < self.constants_learn_below)
+        ablated = self.ablated[:, : stage.n_sources, self.columns(stage)]
         masks, batch, pos = self.values.axes
         dx = self._over_positions(dx, pos, focused=buffer is self.tail)
         dx = dx.sum(2, keepdim=True) if batch == 1 else dx
-        rows = "kn" if masks == 1 else "kmn"
-        part = torch.einsum(f"mkv,vmn->{rows}", ablated, dx.flatten(2))
-        return part.view(stage.n_sources, masks, *dx.shape[2:])
+        rows = dx.flatten(2).transpose(0, 1)
+        if masks == 1:
+            # One set of values for all mask rows: sum over readers and mask rows at once.
+            ablated, rows = ablated.transpose(0, 1).flatten(1)[None], rows.flatten(0, 1)[None]
+        part = torch.bmm(ablated, rows).transpose(0, 1)
+        return part.reshape(stage.n_sources, masks, *dx.shape[2:])
 
     def _over_positions(self, dx: Tensor, pos: int, focused: bool) -> Tensor:
         """Sum or place a gradient on the positions of the ablation values, none on a kept first."""

@@ -73,7 +73,8 @@ def fitted_values(
             f"ablation values for (masks, prompts, positions) {values.axes} do not fit {allowed}; "
             "each must be equal or 1"
         )
-    return values.map(lambda x: x.to(device=model.device, dtype=model.stream_dtype))
+    fits = values.input.device == model.device and values.input.dtype == model.stream_dtype
+    return values if fits else values.map(lambda x: x.to(model.device, model.stream_dtype))
 
 
 def check_read_positions(values: SourceValues, batch: Batch) -> None:

@@ -60,9 +60,11 @@ class PlainStream:
 
     def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
         """Add the heads and the attention output bias."""
-        if self._record is not None:
+        together = write_heads(z, block.W_O)
+        if self._record is not None and self._record.heads_together is not None:
             self._record.heads[layer] = z
-        self._x = self._x + write_heads(z, block.W_O)
+            self._record.heads_together[layer] = together[0]
+        self._x = self._x + together
         if block.b_O is not None:
             self._x = self._x + block.b_O
 
@@ -97,8 +99,12 @@ class MaskedStream:
 
     def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
         """Enter a layer's heads; the attention output bias always passes."""
-        values = self._mixture.values.heads[layer]
-        self._write(self._mixture.graph.head_source(layer), z, values, block.W_O)
+        values = self._mixture.values
+        known = values.heads_together
+        together = None if known is None else known[None, layer]
+        self._write(
+            self._mixture.graph.head_source(layer), z, values.heads[layer], block.W_O, together
+        )
         if block.b_O is not None:
             self._mixture.current.base.add_(block.b_O)
 
@@ -107,13 +113,21 @@ class MaskedStream:
         values = self._mixture.values.mlps[layer]
         self._write(self._mixture.graph.mlp_source(layer), out, values[None], None)
 
-    def _write(self, first: int, live: Tensor, ablated: Tensor, W: Tensor | None) -> None:
+    def _write(
+        self,
+        first: int,
+        live: Tensor,
+        ablated: Tensor,
+        W: Tensor | None,
+        together: Tensor | None = None,
+    ) -> None:
         mixture = self._mixture
         if mixture.read_at is not None:
             ablated = at_positions(ablated, mixture.read_at)
+            together = None if together is None else at_positions(together, mixture.read_at)
         difference = live - ablated
         base = mixture.current.base
-        base += _summed(ablated, W)
+        base += _summed(ablated, W) if together is None else together[0]
         if mixture.values.keep_first and mixture.read_at is None:
             with torch.no_grad():
                 base[..., :1, :] += _summed(difference[..., :1, :], W)

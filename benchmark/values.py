@@ -27,7 +27,8 @@ class SourceValues:
 
     The axes `masks`, `batch` and `pos` are each either full or of size 1; size 1 means the same
     value for all mask rows, prompts or positions. With `keep_first`, position 0 (BOS) is never
-    ablated: an absent edge carries its live value there.
+    ablated: an absent edge carries its live value there. `heads_together` is what a layer's heads
+    add to the residual stream, if a pass has already computed it.
 
     Raises:
         UserError: the three tensors disagree in their `masks`, `batch` or `pos` axis.
@@ -37,6 +38,7 @@ class SourceValues:
     heads: Float[Tensor, "layers heads masks batch pos d_head"]
     mlps: Float[Tensor, "layers masks batch pos d_model"]
     keep_first: bool
+    heads_together: Float[Tensor, "layers masks batch pos d_model"] | None = None
 
     def __post_init__(self) -> None:
         """Check that the tensors agree."""
@@ -63,11 +65,11 @@ class SourceValues:
     def map(self, change: Callable[[Tensor], Tensor]) -> "SourceValues":
         """The values after the same change to each of the three tensors."""
         values, heads, mlps = (change(tensor) for tensor in self.tensors)
-        return replace(self, input=values, heads=heads, mlps=mlps)
+        return replace(self, input=values, heads=heads, mlps=mlps, heads_together=None)
 
     def detach(self) -> "SourceValues":
         """The values without their gradient history."""
-        return self.map(Tensor.detach)
+        return self.map(Tensor.detach) if self.requires_grad else self
 
 
 def zero_values(shape: Shape, keep_first: bool, device: torch.device | str = "cpu") -> SourceValues:
