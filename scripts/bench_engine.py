@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmark.batch import Batch
 from benchmark.forward import masked_logits, source_values
@@ -190,8 +190,9 @@ def measure(model: LanguageModel, shape: str, rows: int, rounds: int) -> Iterato
 
 def table(results: list[Result]) -> Table:
     """The results as a table for the terminal."""
-    columns = ["operation", "shape", "rows", "ratio", "bar", "ms", "tokens/s", "share", "MB"]
-    out = Table(*columns)
+    out = Table(Column("operation", no_wrap=True))
+    for name in ("shape", "rows", "ratio", "bar", "ms", "tokens/s", "share", "MB"):
+        out.add_column(name)
     for r in results:
         share = "-" if r.share_of_peak is None else r.share_of_peak
         cells = [r.operation, r.shape, r.rows, r.ratio, BARS.get(r.operation, "-")]
