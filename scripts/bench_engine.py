@@ -222,7 +222,8 @@ def main() -> None:
         for rows in ROWS:
             rounds = options.rounds or (30 if shape == "small" else 5)
             results += measure(model, shape, rows, rounds)
-    Console().print(table(results))
+    # Wide enough that no figure is cut off where the terminal is narrow or not one.
+    Console(width=max(Console().width, 112)).print(table(results))
     if options.json:
         options.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
 
