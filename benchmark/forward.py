@@ -113,7 +113,7 @@ def masked_logits(
     if not every_position:
         check_read_positions(values, batch)
     values = fitted_values(model, values, len(rows), batch)
-    mixture = _mixture(model, len(rows), batch, values, prefix, start_layer, constants_learn_below)
+    mixture = _mixture(model, rows, batch, values, prefix, start_layer, constants_learn_below)
     stream = _opened(model, mixture, rows, batch, values, start_layer)
     read_at = None if every_position else batch.read_at
     logits = run(model, stream, batch.clean, read_at, start_layer=start_layer)[0]
@@ -130,7 +130,7 @@ def masked_prefix(
     if len(rows) != 1:
         raise UserError(f"a prefix is made of one mask; {len(rows)} were given")
     fitted = fitted_values(model, values, 1, batch)
-    mixture = _mixture(model, 1, batch, fitted, None, 0, None)
+    mixture = _mixture(model, rows, batch, fitted, None, 0, None)
     stream = _opened(model, mixture, rows, batch, fitted, 0)
     bases: list[Tensor] = []
     run_layers(
@@ -165,7 +165,7 @@ def _empty_record(model: Transformer, n_prompts: int, n_positions: int) -> Sourc
 
 def _mixture(
     model: Transformer,
-    n_masks: int,
+    rows: Tensor,
     batch: Batch,
     values: SourceValues,
     prefix: Prefix | None,
@@ -175,14 +175,11 @@ def _mixture(
     graph = model.graph
     shared = None if prefix is None else prefix.differences[: graph.head_source(start_layer)]
     n_live = graph.n_sources - (0 if shared is None else len(shared))
-    live = torch.empty(
-        (1 + n_live, n_masks, *batch.clean.shape, model.shape.d_model),
-        dtype=model.stream_dtype,
-        device=model.device,
-    )
+    sizes = 1 + n_live, len(rows), *batch.clean.shape, model.shape.d_model
+    live = torch.empty(sizes, dtype=model.stream_dtype, device=model.device)
     live[0] = 0 if prefix is None else prefix.bases[start_layer]
     buffer = Buffer(live, shared)
-    return Mixture(graph, model.weights.layers, values, buffer, constants_learn_below)
+    return Mixture(graph, model.weights.layers, rows, values, buffer, constants_learn_below)
 
 
 def _opened(

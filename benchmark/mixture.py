@@ -34,33 +34,31 @@ class Mixture:
         self,
         graph: ComputationalGraph,
         layers: tuple[Layer, ...],
+        mask: Float[Tensor, "masks src dst"],
         values: SourceValues,
         buffer: Buffer,
         constants_learn_below: float | None,
     ) -> None:
-        self.graph, self.layers, self.values = graph, layers, values.detach()
+        self.graph, self.layers = graph, layers
+        self.mask, self.values = mask.detach(), values.detach()
+        self.keep = Keep.of(self.mask, buffer.n_shared)
         self.buffer: Buffer = buffer
         self.tail: Buffer | None = None
         self.read_at: Int[Tensor, "batch reads"] | None = None
         self.n_before_focus = 0
-        self.constants_learn_below = constants_learn_below
+        self.mask_learns, self.values_learn = mask.requires_grad, values.requires_grad
         self.mask_gradient: Float[Tensor, "masks dst src"] | None = None
         self.value_gradient: Float[Tensor, "src masks batch pos d_model"] | None = None
+        if self.values_learn:
+            # How much of an ablation value's gradient each edge passes.
+            self.ablated = 1 - self.mask
+            if constants_learn_below is not None:
+                self.ablated *= self.mask < constants_learn_below
 
     @property
     def current(self) -> Buffer:
         """The buffer that blocks read and write now."""
         return self.tail or self.buffer
-
-    def open(self, mask: Float[Tensor, "masks src dst"], learns: tuple[bool, bool]) -> None:
-        """Take the mask in, and whether the mask and the values need gradients."""
-        self.mask = mask.to(self.buffer.live.dtype)
-        self.keep = Keep.of(self.mask, self.buffer.n_shared)
-        self.mask_learns, self.values_learn = learns
-        if self.values_learn:
-            self.ablated = 1 - self.mask
-            if self.constants_learn_below is not None:
-                self.ablated *= self.mask < self.constants_learn_below
 
     def columns(self, stage: Stage) -> slice:
         """The mask's destination columns of a stage; a node mask has a single one."""

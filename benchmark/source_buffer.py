@@ -46,9 +46,7 @@ class Buffer:
             if self._waiting is not None:
                 self.add_gradient_at(*self._waiting)
             return
-        into = self.gradient[: keep.shape[1]].flatten(2).transpose(0, 1)
-        for row in range(len(keep)):
-            into[row].addmm_(keep[row], dx[row])
+        self.gradient[: keep.shape[1]].flatten(2).transpose(0, 1).baddbmm_(keep, dx)
 
     def add_gradient_at(self, positions: tuple[Tensor, Tensor], gradient: Tensor) -> None:
         """Add a gradient at some positions of the first sources, once a reader has come by."""

@@ -1,7 +1,7 @@
 """The residual stream as blocks see it: something to read from and to write to.
 
 The plain stream is the ordinary sum. The masked stream gives every reader its own mixture of
-live and ablated sources. The layer loop in `forward.py` is the same for both.
+live and ablated sources. The layer loop in layers.py is the same for both.
 """
 
 from typing import Protocol, runtime_checkable
