@@ -6,7 +6,7 @@ and *partial* otherwise (counterfactual, noise): only total ablations are bounde
 optimal one (Li & Janson 2024, sections 1.3 and 1.5).
 
 Random draws depend only on the seed, `draw` and the prompts' ids: the same batch gets the same
-donors or noise whenever it is evaluated, and training passes a new `draw` each step.
+donors or noise whenever it is evaluated. A training loop passes a new `draw` each step.
 """
 
 from collections.abc import Callable, Sequence

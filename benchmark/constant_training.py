@@ -23,7 +23,6 @@ from benchmark.seeding import generator
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
 
-CONSTANTS_LEARN_BELOW = 1e-3
 CHECKPOINT_EVERY = 100
 
 
@@ -43,9 +42,11 @@ class ConstantTraining:
         learning_rate: float,
         batch_size: int,
         seed: int,
+        constants_learn_below: float | None,
     ) -> None:
         self._model, self._pool, self._sampler = model, pool, sampler
         self._batch_size, self._seed = batch_size, seed
+        self._constants_learn_below = constants_learn_below
         self._values = start.map(lambda x: x.clone().requires_grad_())
         self._optimizer = torch.optim.AdamW(
             self._values.tensors, lr=learning_rate, weight_decay=0.0
@@ -55,7 +56,7 @@ class ConstantTraining:
         self._kl = KLDivergence()
         # What a checkpoint must agree with; more steps may be asked for later.
         self._identity = {
-            "training": [learning_rate, batch_size, seed],
+            "training": [learning_rate, batch_size, seed, type(sampler).__qualname__],
             "ablation": [start.keep_first, list(start.axes), str(start.input.dtype)],
             "graph": list(asdict(model.graph).values()),
             "prompts": _digest(pool),
@@ -81,7 +82,7 @@ class ConstantTraining:
             self._sampler.sample(self.step),
             batch,
             for_length(self._values, batch.n_positions),
-            constants_learn_below=CONSTANTS_LEARN_BELOW,
+            constants_learn_below=self._constants_learn_below,
         )
         gap = self._kl(logits, batch, self._clean.of(rows)).mean(-1)
         self._optimizer.zero_grad()

@@ -75,7 +75,8 @@ class Demo:
         with metering() as meter:
             gaps = self._gaps(model, name, mask, fitting, held_out)
         error = gaps.std() / len(gaps) ** 0.5
-        figures = [f"{gaps.mean():.4f}", f"{error:.4f}"]
+        # A divergence of zero may come out as minus a rounding error.
+        figures = [f"{gaps.mean().clamp(min=0):.4f}", f"{error:.4f}"]
         return [*figures, f"{meter.forward + meter.backward:,.0f}", f"{meter.seconds:.1f}"]
 
     def _gaps(

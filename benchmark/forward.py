@@ -33,6 +33,7 @@ from benchmark.pass_inputs import (
     check_read_positions,
     fitted_values,
     mask_rows,
+    values_versions,
 )
 from benchmark.source_buffer import Buffer
 from benchmark.streams import MaskedStream, PlainStream
@@ -60,7 +61,7 @@ def clean_run(
     record = _empty_record(model, *tokens.shape)
     stream = PlainStream(embedded(model, tokens), record)
     logits = run(model, stream, tokens, read_at, focus_last_layer=False)
-    return logits[0, 0], record
+    return logits[0, 0], stream.recorded()
 
 
 @torch.no_grad()
@@ -72,7 +73,7 @@ def source_values(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> Sourc
     positions = positions_of(model, tokens)
     run_layers(model, stream, positions)
     count_passes(record.input, len(tokens))
-    return record
+    return stream.recorded()
 
 
 def masked_logits(
@@ -99,7 +100,8 @@ def masked_logits(
         values: what absent edges carry; see `SourceValues` for `keep_first`.
         every_position: logits at every position instead of the read positions.
         start_layer: with `prefix`, reuse its layers before this one. The mask rows must agree
-            with the prefix on every edge into those layers, and get no gradient there.
+            with the prefix on every edge into those layers, and get no gradient for them (so the
+            gradient of a node mask, whose values serve all layers, is partial).
         prefix: from `masked_prefix` with the same batch and the same `values` object.
         constants_learn_below: if given, an ablation value receives gradient only from edges
             whose mask is below this (1e-3 in Li & Janson 2024, section 1.1); the default is the
@@ -140,7 +142,15 @@ def masked_prefix(
         before_layer=lambda _: bases.append(mixture.buffer.base[0].clone()),
     )
     count_passes(rows, len(batch))
-    return Prefix(rows[0], batch.clean, values, mixture.buffer.live[1:, 0], tuple(bases))
+    return Prefix(
+        weights=model.weights,
+        mask=rows[0].clone(),
+        tokens=batch.clean.clone(),
+        values=values,
+        versions=values_versions(values),
+        differences=mixture.buffer.live[1:, 0],
+        bases=tuple(bases),
+    )
 
 
 def _on_device(model: Transformer, batch: Batch) -> Batch:
@@ -159,7 +169,6 @@ def _empty_record(model: Transformer, n_prompts: int, n_positions: int) -> Sourc
         heads=empty(shape.n_layers, shape.n_heads, *rows, shape.d_head),
         mlps=empty(shape.n_layers, *rows, shape.d_model),
         keep_first=False,
-        heads_together=empty(shape.n_layers, *rows, shape.d_model),
     )
 
 

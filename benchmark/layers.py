@@ -79,14 +79,15 @@ def embedded(model: Transformer, tokens: Tensor) -> Float[Tensor, "batch pos d_m
     """The residual stream before layer 0, in the stream's precision.
 
     Raises:
-        UserError: prompts are longer than the model's context, or hold unknown tokens.
+        UserError: prompts are longer than the model's context, or (looked at on a CPU only) hold
+            unknown tokens.
     """
     shape = model.shape
     if tokens.shape[1] > shape.n_ctx:
         raise UserError(
             f"prompts of {tokens.shape[1]} tokens do not fit the model's context of {shape.n_ctx}"
         )
-    # On a GPU, looking at the tokens would make every pass wait.
+    # On a GPU, looking at the tokens would make the pass wait for everything before it.
     on_cpu = tokens.device.type == "cpu"
     if on_cpu and not 0 <= int(tokens.min()) <= int(tokens.max()) < shape.d_vocab:
         raise UserError(

@@ -29,7 +29,8 @@ class Pruning(Enum):
     logits, under any ablation.
     `dangling`: those, and edges out of heads and MLPs that have no kept input. Under
     counterfactual ablation such a node carries its corrupted value either way, so dropping its
-    out-edges changes nothing; under zero, mean, resample, noise or optimal ablation it computes
+    out-edges changes nothing (if position 0 is ablated too, or clean and corrupted prompts begin
+    with the same token); under zero, mean, resample, noise or optimal ablation it computes
     something from ablated inputs that is not its own ablation value, and the logits change.
     """
 

@@ -151,14 +151,13 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
+        # A tensor's own device has its index ("cuda:0"), without which it equals no tensor's.
+        return torch.empty(0, device=torch.device(name)).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"device {name!r} cannot be used ({reason}); give 'auto', 'cpu' or 'cuda'"
         ) from error
-    return device
 
 
 def _source(name: str) -> str:

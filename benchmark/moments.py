@@ -53,7 +53,8 @@ def source_moments(
         UserError: there are no batches, or no position to count.
     """
     total = _Sums()
-    for batch in batches:
+    for padded in batches:
+        batch = padded.trimmed()
         values = source_values(model, tokens_of(batch))
         total.add(values, _counted(batch, keep_first).to(model.device))
     return total.moments(positional, keep_first, model.stream_dtype)

@@ -28,6 +28,8 @@ from benchmark.moments import clean_tokens, for_length, source_moments
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
 
+CONSTANTS_LEARN_BELOW = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class Constants:
@@ -44,9 +46,17 @@ class Constants:
         return for_length(self.rows, batch.n_positions)
 
     def of_mask(self, row: int) -> "Constants":
-        """The constants of one mask row."""
-        index = slice(row, row + 1)
-        return Constants(self.rows.map(lambda x: x[..., index, :, :, :]), self.losses[:, index])
+        """The constants of one mask row, which may share them with the others.
+
+        Raises:
+            UserError: there is no such row.
+        """
+        n_masks = max(self.rows.axes[0], self.losses.shape[1])
+        if not 0 <= row < n_masks:
+            raise UserError(f"constants of mask row {row} were asked for; there are {n_masks} rows")
+        shared, index = self.rows.axes[0] == 1, slice(row, row + 1)
+        rows = self.rows if shared else self.rows.map(lambda x: x[..., index, :, :, :])
+        return Constants(rows, self.losses[:, index])
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,8 @@ class Optimal:
         rows = mask.keep if isinstance(mask, EdgeMask) else mask
         rows = (rows if rows.dim() == 3 else rows[None]).detach().to(model.device)
         sampler = FixedMasks(rows)
-        return self._train(model, sampler, batches, 1 if one_set else len(rows), checkpoint)
+        n_sets = 1 if one_set else len(rows)
+        return self._train(model, sampler, batches, n_sets, checkpoint, None)
 
     def train_jointly(
         self,
@@ -124,7 +135,7 @@ class Optimal:
         `train` for the other arguments. What the masks learned stays in the sampler.
         """
         n_sets = 1 if one_set else sampler.n_masks
-        return self._train(model, sampler, batches, n_sets, checkpoint)
+        return self._train(model, sampler, batches, n_sets, checkpoint, CONSTANTS_LEARN_BELOW)
 
     def _train(
         self,
@@ -133,6 +144,7 @@ class Optimal:
         batches: Sequence[Batch],
         n_sets: int,
         checkpoint: Path | None,
+        constants_learn_below: float | None,
     ) -> Constants:
         pool = concatenate(list(batches)).to(model.device)
         start = self.fit(model, pool.split(self.batch_size)).rows
@@ -144,6 +156,7 @@ class Optimal:
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             seed=self.seed,
+            constants_learn_below=constants_learn_below,
         )
         if checkpoint is not None:
             training.resume(checkpoint)

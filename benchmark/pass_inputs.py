@@ -10,7 +10,8 @@ from benchmark.batch import Batch
 from benchmark.errors import UserError
 from benchmark.mask import EdgeMask
 from benchmark.transformer import Transformer
-from benchmark.values import SourceValues
+from benchmark.values import SourceValues, version_of
+from benchmark.weights import Weights
 
 # Tensors are [src, dst] or [masks, src, dst]; `mask_rows` says so to whoever gives another.
 Masks = EdgeMask | Float[Tensor, "..."]
@@ -21,16 +22,20 @@ class Prefix:
     """A finished masked pass of one mask, to be continued from a later layer.
 
     Attributes:
+        weights: the model's.
         mask: the mask of that pass.
         tokens: its clean prompts.
         values: its ablation values; continue with the same object.
+        versions: of their tensors, to notice a change in place.
         differences: live minus ablation value of every source at every position.
         bases: before each layer, the sum of all ablation values and biases written so far.
     """
 
+    weights: Weights
     mask: Float[Tensor, "src dst"]
     tokens: Int[Tensor, "batch pos"]
     values: SourceValues
+    versions: tuple[int, ...]
     differences: Float[Tensor, "src batch pos d_model"]
     bases: tuple[Float[Tensor, "batch pos d_model"], ...]
 
@@ -77,6 +82,11 @@ def fitted_values(
     return values if fits else values.map(lambda x: x.to(model.device, model.stream_dtype))
 
 
+def values_versions(values: SourceValues) -> tuple[int, ...]:
+    """Numbers that change when a value is changed in place."""
+    return tuple(version_of(tensor) for tensor in values.tensors)
+
+
 def check_read_positions(values: SourceValues, batch: Batch) -> None:
     """Refuse to read where nothing is ever ablated.
 
@@ -108,8 +118,10 @@ def check_prefix(
         raise UserError(f"start_layer must lie in 1..{model.shape.n_layers - 1}, not {start_layer}")
     if values.requires_grad or values.axes[0] != 1:
         raise UserError("ablation values that are learned or differ by mask need start_layer=0")
-    if prefix.values is not values or not torch.equal(prefix.tokens, batch.clean):
-        raise UserError("the prefix was made with other prompts or ablation values")
+    same_values = prefix.values is values and prefix.versions == values_versions(values)
+    same_prompts = torch.equal(prefix.tokens, batch.clean)
+    if prefix.weights is not model.weights or not same_values or not same_prompts:
+        raise UserError("the prefix was made with another model, other prompts or ablation values")
     if not _same_before(model, rows, prefix.mask, start_layer):
         raise UserError(f"the masks differ from the prefix's on edges before layer {start_layer}")
 

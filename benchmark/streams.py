@@ -49,6 +49,7 @@ class PlainStream:
         self._record = record
         if record is not None:
             record.input[0] = embedding
+            self._heads_together = torch.empty_like(record.mlps)
 
     def read(self, stage: Stage) -> Float[Tensor, "1 1 batch pos d_model"]:
         """The residual stream; all readers share it."""
@@ -61,9 +62,9 @@ class PlainStream:
     def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
         """Add the heads and the attention output bias."""
         together = write_heads(z, block.W_O)
-        if self._record is not None and self._record.heads_together is not None:
+        if self._record is not None:
             self._record.heads[layer] = z
-            self._record.heads_together[layer] = together[0]
+            self._heads_together[layer] = together[0]
         self._x = self._x + together
         if block.b_O is not None:
             self._x = self._x + block.b_O
@@ -73,6 +74,11 @@ class PlainStream:
         if self._record is not None:
             self._record.mlps[layer] = out[0]
         self._x = self._x + out
+
+    def recorded(self) -> SourceValues:
+        """The record, once every source has written."""
+        assert self._record is not None
+        return self._record.with_heads_together(self._heads_together)
 
 
 class MaskedStream:
@@ -100,11 +106,9 @@ class MaskedStream:
     def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
         """Enter a layer's heads; the attention output bias always passes."""
         values = self._mixture.values
-        known = values.heads_together
-        together = None if known is None else known[None, layer]
-        self._write(
-            self._mixture.graph.head_source(layer), z, values.heads[layer], block.W_O, together
-        )
+        together = values.heads_together(layer)
+        first = self._mixture.graph.head_source(layer)
+        self._write(first, z, values.heads[layer], block.W_O, together)
         if block.b_O is not None:
             self._mixture.current.base.add_(block.b_O)
 
@@ -127,7 +131,7 @@ class MaskedStream:
             together = None if together is None else at_positions(together, mixture.read_at)
         difference = live - ablated
         base = mixture.current.base
-        base += _summed(ablated, W) if together is None else together[0]
+        base += _summed(ablated, W) if together is None else together
         if mixture.values.keep_first and mixture.read_at is None:
             with torch.no_grad():
                 base[..., :1, :] += _summed(difference[..., :1, :], W)

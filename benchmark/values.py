@@ -11,7 +11,7 @@ the block's output, and W_O includes the post-norm's gain, so the same holds the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -27,8 +27,8 @@ class SourceValues:
 
     The axes `masks`, `batch` and `pos` are each either full or of size 1; size 1 means the same
     value for all mask rows, prompts or positions. With `keep_first`, position 0 (BOS) is never
-    ablated: an absent edge carries its live value there. `heads_together` is what a layer's heads
-    add to the residual stream, if a pass has already computed it.
+    ablated: an absent edge carries its live value there. `known_sum` is set by
+    `with_heads_together` only.
 
     Raises:
         UserError: the three tensors disagree in their `masks`, `batch` or `pos` axis.
@@ -38,7 +38,7 @@ class SourceValues:
     heads: Float[Tensor, "layers heads masks batch pos d_head"]
     mlps: Float[Tensor, "layers masks batch pos d_model"]
     keep_first: bool
-    heads_together: Float[Tensor, "layers masks batch pos d_model"] | None = None
+    known_sum: tuple[Tensor, int, Tensor] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Check that the tensors agree."""
@@ -65,11 +65,30 @@ class SourceValues:
     def map(self, change: Callable[[Tensor], Tensor]) -> "SourceValues":
         """The values after the same change to each of the three tensors."""
         values, heads, mlps = (change(tensor) for tensor in self.tensors)
-        return replace(self, input=values, heads=heads, mlps=mlps, heads_together=None)
+        return replace(self, input=values, heads=heads, mlps=mlps, known_sum=None)
+
+    def with_heads_together(
+        self, together: Float[Tensor, "layers masks batch pos d_model"]
+    ) -> "SourceValues":
+        """The values with what each layer's heads add to the residual stream, already computed."""
+        return replace(self, known_sum=(self.heads, version_of(self.heads), together))
+
+    def heads_together(self, layer: int) -> Float[Tensor, "masks batch pos d_model"] | None:
+        """What a layer's heads add together, if it is known and they have not changed since."""
+        if self.known_sum is None:
+            return None
+        heads, version, together = self.known_sum
+        fresh = heads is self.heads and version == version_of(heads)
+        return together[layer] if fresh else None
 
     def detach(self) -> "SourceValues":
         """The values without their gradient history."""
         return self.map(Tensor.detach) if self.requires_grad else self
+
+
+def version_of(tensor: Tensor) -> int:
+    """A number that grows with every change in place (always 0 in inference mode)."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def zero_values(shape: Shape, keep_first: bool, device: torch.device | str = "cpu") -> SourceValues:

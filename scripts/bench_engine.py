@@ -1,6 +1,6 @@
 """Time the engine in multiples of one plain Hugging Face forward pass.
 
-    python scripts/bench_engine.py [--json FILE] [--shapes small gpt2] [--device cpu]
+    .venv/bin/python scripts/bench_engine.py [--json FILE] [--shapes small gpt2] [--device cpu]
 
 Each operation is timed next to a plain forward pass (no gradient) of the same prompts by Hugging
 Face, in turn, in one process; the figure is the median over rounds of the ratio of their times

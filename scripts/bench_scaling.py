@@ -1,6 +1,6 @@
 """How the time of a masked pass grows with each size, beside the growth of its arithmetic.
 
-    python scripts/bench_scaling.py [--json FILE]
+    .venv/bin/python scripts/bench_scaling.py [--json FILE]
 
 One size is doubled at a time, from 4 layers of 8 heads (width 128), 8 prompts of 20 tokens and one
 mask. `time` is the ratio of the masked pass's elapsed times, `arithmetic` that of the formula in

@@ -113,6 +113,14 @@ def test_positional_mean_of_equal_lengths_is_the_mean_per_position(gpt2):
     assert largest(values.heads, expected) < 1e-12
 
 
+def test_means_do_not_depend_on_padding(gpt2):
+    batch, longer = random_batch(n_positions=5), random_batch(n_positions=9, seed=1)
+    for positional in (False, True):
+        mean = Mean(True, positional, counterfactual=False)
+        a, b = (mean.fit(gpt2, [x])(longer) for x in (batch, batch.padded(7)))
+        assert all(largest(x, y) < 1e-12 for x, y in zip(a.tensors, b.tensors, strict=True))
+
+
 def test_moments_do_not_depend_on_batching(gpt2):
     batches = [random_batch(seed=s) for s in range(3)]
     together = [concatenate(batches)]

@@ -229,6 +229,44 @@ def test_prefix_reuse_equals_the_whole_pass(start_layer, tmp_path):
             assert largest(reused.grad[..., before:], whole.grad[..., before:]) < 1e-9
 
 
+def test_a_prefix_notices_changes_in_place(gpt2):
+    batch = random_batch()
+    mask = random_masks(gpt2.graph, 1)[0]
+    values = random_values(gpt2, (1, 1, 1))
+    prefix = masked_prefix(gpt2, mask, batch, values)
+    again = dict(start_layer=1, prefix=prefix)
+    kept = mask.clone()
+    mask[:, 0] = 0
+    with pytest.raises(UserError, match="differ from the prefix's"):
+        masked_logits(gpt2, mask, batch, values, **again)
+    masked_logits(gpt2, kept, batch, values, **again)
+    values.mlps.mul_(2)
+    with pytest.raises(UserError, match="ablation values"):
+        masked_logits(gpt2, kept, batch, values, **again)
+
+
+def test_values_changed_after_recording_count_as_changed(gpt2):
+    """A recorded pass knows what heads add together; a change to a head must not go unnoticed."""
+    batch = random_batch()
+    full = EdgeMask.full(gpt2.graph)
+    clean = clean_logits(gpt2, batch.clean, batch.read_at)
+    recorded = counterfactual(gpt2, batch)
+    assert recorded.heads_together(0) is not None
+    replaced = replace(recorded, heads=recorded.heads * 2)
+    assert largest(masked_logits(gpt2, full, batch, replaced), clean) < 1e-10
+    recorded.heads.mul_(2)
+    assert recorded.heads_together(0) is None
+    assert largest(masked_logits(gpt2, full, batch, recorded), clean) < 1e-10
+
+
+def test_inference_mode_works(gpt2):
+    batch = random_batch()
+    with torch.inference_mode():
+        values = counterfactual(gpt2, batch)
+        logits = masked_logits(gpt2, EdgeMask.full(gpt2.graph), batch, values)
+    assert largest(logits, clean_logits(gpt2, batch.clean, batch.read_at)) < 1e-10
+
+
 def test_node_prefix_reuse(gpt2):
     batch = random_batch()
     values = counterfactual(gpt2, batch)
@@ -257,6 +295,14 @@ def test_pruning_dead_ends_is_exact_and_pruning_unfed_nodes_is_not(gpt2):
         assert largest(masked_logits(gpt2, dead_ends, batch, values), before) < EXACT
         moved = largest(masked_logits(gpt2, dangling, batch, values), before)
         assert (moved < EXACT) if name == "counterfactual" else (moved > 1e-2)
+    kept_first = counterfactual(gpt2, batch, keep_first=True)
+    shared = random_batch(n_prompts=6, first_token=3)
+    for prompts, values, neutral in (
+        (batch, kept_first, False),
+        (shared, counterfactual(gpt2, shared, keep_first=True), True),
+    ):
+        before, after = (masked_logits(gpt2, m, prompts, values) for m in (mask, dangling))
+        assert (largest(before, after) < EXACT) is neutral
 
 
 def test_passes_are_counted(gpt2):
@@ -338,18 +384,19 @@ def bad_inputs(model):
         ("differ from the prefix's", dict(same, mask=empty)),
         ("other prompts", dict(same, batch=random_batch(seed=1))),
         ("other prompts or ablation values", dict(same, values=replace(values, keep_first=False))),
+        ("another model", dict(same, model=replace(model, weights=replace(model.weights)))),
         ("need start_layer=0", dict(same, values=learned)),
     ]
 
 
-@pytest.mark.parametrize("case", range(14))
+@pytest.mark.parametrize("case", range(15))
 def test_inputs_that_do_not_fit_are_refused(gpt2, case):
     message, change = bad_inputs(gpt2)[case]
     arguments = dict(
         mask=EdgeMask.full(gpt2.graph), batch=random_batch(), values=random_values(gpt2, (1, 1, 1))
     )
     with pytest.raises(UserError, match=message):
-        masked_logits(gpt2, **{**arguments, **change})
+        masked_logits(**{"model": gpt2, **arguments, **change})
 
 
 def test_prompts_that_the_model_cannot_read_are_refused(model):

@@ -243,11 +243,32 @@ def test_joint_training_moves_both_masks_and_constants(tiny, tmp_path, monkeypat
     assert torch.equal(resumed.rows.heads, constants.rows.heads)
 
 
-def test_partly_kept_sources_do_not_move_their_constants(tiny):
-    """Gating at work in training: with every mask at one half nothing is learned."""
+def test_partly_kept_sources_move_their_constants_only_if_masks_stand_still(tiny):
+    """While masks are trained too, a constant learns only from fully ablated edges."""
     batch = random_batch(d_vocab=20, n_prompts=4)
     half = 0.5 * tiny.graph.exists[None].float()
     optimal = configured("ablation", "optimal", steps=3, batch_size=4)
-    trained = optimal.train(tiny, half, [batch])
-    start = optimal.fit(tiny, [batch])
-    assert all(map(torch.equal, trained.rows.tensors, start.rows.tensors))
+    start = optimal.fit(tiny, [batch]).rows.tensors
+    jointly = optimal.train_jointly(tiny, FixedMasks(half), [batch]).rows.tensors
+    assert all(map(torch.equal, jointly, start))
+    alone = optimal.train(tiny, half, [batch]).rows.tensors
+    assert not any(map(torch.equal, alone, start))
+
+
+def test_constants_of_one_mask_row(tiny):
+    batch = random_batch(d_vocab=20, n_prompts=4)
+    masks = random_masks(tiny.graph, 2).float()
+    optimal = configured("ablation", "optimal", steps=1, batch_size=4)
+    shared = optimal.train(tiny, masks, [batch], one_set=True).of_mask(1)
+    assert (shared.rows.axes, shared.losses.shape) == ((1, 1, 1), (1, 1))
+    with pytest.raises(UserError, match="there are 2 rows"):
+        optimal.train(tiny, masks, [batch]).of_mask(2)
+
+
+def test_a_checkpoint_of_joint_training_is_not_one_of_fixed_masks(tiny, tmp_path):
+    batch = random_batch(d_vocab=20, n_prompts=4)
+    optimal = configured("ablation", "optimal", steps=1, batch_size=4)
+    sampler, path = SigmoidMasks(tiny.graph, price=0.1), tmp_path / "joint.pt"
+    optimal.train_jointly(tiny, sampler, [batch], checkpoint=path)
+    with pytest.raises(UserError, match="other settings"):
+        optimal.train(tiny, random_masks(tiny.graph, 1).float(), [batch], checkpoint=path)
