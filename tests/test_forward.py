@@ -8,19 +8,16 @@ from helpers import counterfactual, largest, random_batch, random_masks, random_
 from transformers import AutoModelForCausalLM
 
 from benchmark.batch import concatenate
-from benchmark.errors import UserError
 from benchmark.forward import (
     clean_logits,
     clean_run,
     masked_logits,
-    masked_prefix,
     source_values,
 )
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, EdgeScores, Pruning
-from benchmark.meter import metering
 from benchmark.model import load_model
-from benchmark.random_models import random_config, save_random_model
+from benchmark.random_models import random_config
 from benchmark.values import zero_values
 
 EXACT = 1e-12
@@ -207,75 +204,12 @@ def test_parallel_blocks_leave_out_attention_to_own_mlp(models):
     assert models["gpt2"].graph.n_edges - parallel.n_edges == 2 * 4
 
 
-@pytest.mark.parametrize("start_layer", [1, 2])
-def test_prefix_reuse_equals_the_whole_pass(start_layer, tmp_path):
-    for family in ("gpt2", "gpt_neox", "gemma2"):
-        config = random_config(family, n_layers=3)
-        model = load_model(save_random_model(tmp_path / family, config), dtype="float64")
-        batch = random_batch()
-        masks = random_masks(model.graph, 3)
-        before = model.graph.qkv_stage(start_layer).start
-        masks[..., :before] = masks[:1, :, :before]
-        for values in (random_values(model, (1, 1, 1)), counterfactual(model, batch)):
-            prefix = masked_prefix(model, masks[0], batch, values)
-            whole, reused = masks.clone().requires_grad_(), masks.clone().requires_grad_()
-            expected = masked_logits(model, whole, batch, values)
-            again = masked_logits(
-                model, reused, batch, values, start_layer=start_layer, prefix=prefix
-            )
-            assert largest(again, expected) < EXACT
-            expected.square().sum().backward()
-            again.square().sum().backward()
-            assert largest(reused.grad[..., before:], whole.grad[..., before:]) < 1e-9
-
-
-def test_a_prefix_notices_changes_in_place(gpt2):
-    batch = random_batch()
-    mask = random_masks(gpt2.graph, 1)[0]
-    values = random_values(gpt2, (1, 1, 1))
-    prefix = masked_prefix(gpt2, mask, batch, values)
-    again = dict(start_layer=1, prefix=prefix)
-    kept = mask.clone()
-    mask[:, 0] = 0
-    with pytest.raises(UserError, match="differ from the prefix's"):
-        masked_logits(gpt2, mask, batch, values, **again)
-    masked_logits(gpt2, kept, batch, values, **again)
-    values.mlps.mul_(2)
-    with pytest.raises(UserError, match="ablation values"):
-        masked_logits(gpt2, kept, batch, values, **again)
-
-
-def test_values_changed_after_recording_count_as_changed(gpt2):
-    """A recorded pass knows what heads add together; a change to a head must not go unnoticed."""
-    batch = random_batch()
-    full = EdgeMask.full(gpt2.graph)
-    clean = clean_logits(gpt2, batch.clean, batch.read_at)
-    recorded = counterfactual(gpt2, batch)
-    assert recorded.heads_together(0) is not None
-    replaced = replace(recorded, heads=recorded.heads * 2)
-    assert largest(masked_logits(gpt2, full, batch, replaced), clean) < 1e-10
-    recorded.heads.mul_(2)
-    assert recorded.heads_together(0) is None
-    assert largest(masked_logits(gpt2, full, batch, recorded), clean) < 1e-10
-
-
 def test_inference_mode_works(gpt2):
     batch = random_batch()
     with torch.inference_mode():
         values = counterfactual(gpt2, batch)
         logits = masked_logits(gpt2, EdgeMask.full(gpt2.graph), batch, values)
     assert largest(logits, clean_logits(gpt2, batch.clean, batch.read_at)) < 1e-10
-
-
-def test_node_prefix_reuse(gpt2):
-    batch = random_batch()
-    values = counterfactual(gpt2, batch)
-    nodes = torch.rand(2, gpt2.graph.n_sources, 1, dtype=torch.float64)
-    shared = gpt2.graph.mlp_stage(0).n_sources
-    nodes[:, :shared] = nodes[:1, :shared]
-    prefix = masked_prefix(gpt2, nodes[0], batch, values)
-    again = masked_logits(gpt2, nodes, batch, values, start_layer=1, prefix=prefix)
-    assert largest(again, masked_logits(gpt2, nodes, batch, values)) < EXACT
 
 
 def test_pruning_dead_ends_is_exact_and_pruning_unfed_nodes_is_not(gpt2):
@@ -303,27 +237,6 @@ def test_pruning_dead_ends_is_exact_and_pruning_unfed_nodes_is_not(gpt2):
     ):
         before, after = (masked_logits(gpt2, m, prompts, values) for m in (mask, dangling))
         assert (largest(before, after) < EXACT) is neutral
-
-
-def test_passes_are_counted(gpt2):
-    batch = random_batch()
-    values = random_values(gpt2, (1, 1, 1))
-    masks = random_masks(gpt2.graph, 3)
-    with metering() as outer, metering() as meter:
-        clean_logits(gpt2, batch.clean, batch.read_at)
-        assert meter.forward == 4
-        source_values(gpt2, batch.clean)
-        assert meter.forward == 8
-        logits = masked_logits(gpt2, masks.requires_grad_(), batch, values)
-        assert (meter.forward, meter.backward) == (20, 0)
-        logits.sum().backward(retain_graph=True)
-        assert meter.backward == 12
-        prefix = masked_prefix(gpt2, masks[0].detach(), batch, values)
-        masked_logits(gpt2, masks[:1].detach(), batch, values, start_layer=1, prefix=prefix)
-        assert meter.forward == 20 + 4 + 2
-    assert outer.forward == 26
-    assert meter.seconds > 0
-    assert meter.peak_bytes > 1e6
 
 
 def test_a_second_backward_pass_starts_afresh(gpt2):
@@ -357,75 +270,6 @@ def test_memory_is_released_without_the_garbage_collector(gpt2):
         assert all(mixture() is None for mixture in mixtures)
     finally:
         gc.enable()
-
-
-def bad_inputs(model):
-    batch = random_batch()
-    values = random_values(model, (1, 1, 1))
-    mask = EdgeMask.full(model.graph)
-    other = EdgeMask.full(ComputationalGraph(1, 4))
-    prefix = masked_prefix(model, mask, batch, values)
-    at_start = replace(batch, read_at=torch.zeros_like(batch.read_at))
-    learned = values.map(lambda x: x.clone().requires_grad_())
-    empty = EdgeMask.empty(model.graph)
-    same = dict(values=values, start_layer=1, prefix=prefix)
-    deeper = replace(model.shape, n_layers=3)
-    return [
-        ("another graph", dict(mask=other)),
-        ("an edge mask has", dict(mask=torch.ones(3, 3))),
-        ("an edge mask has", dict(mask=torch.ones(model.graph.n_sources))),
-        ("an edge mask has", dict(mask=mask.keep[None][:0])),
-        ("another shape", dict(values=zero_values(deeper, keep_first=True))),
-        ("do not fit", dict(values=random_values(model, (1, 3, 1)))),
-        ("do not fit", dict(values=random_values(model, (2, 1, 1)))),
-        ("read at position 0", dict(batch=at_start)),
-        ("needs a prefix", dict(start_layer=1)),
-        ("must lie in 1..1", dict(start_layer=2, prefix=prefix)),
-        ("differ from the prefix's", dict(same, mask=empty)),
-        ("other prompts", dict(same, batch=random_batch(seed=1))),
-        ("other prompts or ablation values", dict(same, values=replace(values, keep_first=False))),
-        ("another model", dict(same, model=replace(model, weights=replace(model.weights)))),
-        ("need start_layer=0", dict(same, values=learned)),
-    ]
-
-
-@pytest.mark.parametrize("case", range(15))
-def test_inputs_that_do_not_fit_are_refused(gpt2, case):
-    message, change = bad_inputs(gpt2)[case]
-    arguments = dict(
-        mask=EdgeMask.full(gpt2.graph), batch=random_batch(), values=random_values(gpt2, (1, 1, 1))
-    )
-    with pytest.raises(UserError, match=message):
-        masked_logits(**{"model": gpt2, **arguments, **change})
-
-
-def test_prompts_that_the_model_cannot_read_are_refused(model):
-    with pytest.raises(UserError, match="33 tokens do not fit the model's context of 32"):
-        clean_logits(model, random_batch(n_positions=33).clean)
-    with pytest.raises(UserError, match=r"not all among the model's 0\.\.49"):
-        source_values(model, torch.tensor([[1, 50]]))
-    with pytest.raises(UserError, match="use the model's own tokenizer"):
-        source_values(model, torch.tensor([[1, -1]]))
-
-
-def test_prefix_takes_one_mask(gpt2):
-    with pytest.raises(UserError, match="one mask; 2 were given"):
-        masked_prefix(
-            gpt2, random_masks(gpt2.graph, 2), random_batch(), random_values(gpt2, (1, 1, 1))
-        )
-
-
-def test_values_of_another_precision_are_converted(gpt2, model_directories):
-    """And the leaves still get their gradient."""
-    model = load_model(model_directories["gpt2"])
-    batch = random_batch()
-    leaves = random_values(gpt2, (1, 1, 1)).map(lambda x: x.requires_grad_())
-    masks = random_masks(gpt2.graph, 1)
-    logits = masked_logits(model, masks, batch, leaves)
-    assert logits.dtype == torch.float32
-    assert largest(logits, masked_logits(gpt2, masks, batch, leaves)) < 1e-3
-    logits.sum().backward()
-    assert leaves.heads.grad.dtype == torch.float64
 
 
 def test_batches_of_any_size_give_the_same(model):
