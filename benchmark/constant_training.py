@@ -107,11 +107,15 @@ class ConstantTraining:
             "losses": self.losses(),
             "sampler": self._sampler.state(),
             "identity": self._identity,
-            "clean_logits": self._clean.of(torch.zeros(1, dtype=torch.long)),
+            "clean_logits": self._first_logits(),
         }
 
+    def _first_logits(self) -> Float[Tensor, "1 vocab"]:
+        """The full model's logits of the first prompt, to know the model by."""
+        return self._clean.of(torch.zeros(1, dtype=torch.long))
+
     def _same_model(self, clean_logits: Tensor) -> bool:
-        mine = self._clean.of(torch.zeros(1, dtype=torch.long))
+        mine = self._first_logits()
         same_size = clean_logits.shape == mine.shape
         return same_size and torch.allclose(clean_logits, mine, rtol=1e-3, atol=1e-2)
 
@@ -119,7 +123,7 @@ class ConstantTraining:
         """Continue from a checkpoint if there is one.
 
         Raises:
-            UserError: it was made with other settings, masks or sizes.
+            UserError: it was made with another model, other prompts, masks or settings.
         """
         state = load_checkpoint(checkpoint, self._model.device)
         if state is None:

@@ -115,8 +115,7 @@ def masked_logits(
     if not every_position:
         check_read_positions(values, batch)
     values = fitted_values(model, values, len(rows), batch)
-    mixture = _mixture(model, rows, batch, values, prefix, start_layer, constants_learn_below)
-    stream = _opened(model, mixture, rows, batch, values, start_layer)
+    stream = _opened(model, rows, batch, values, prefix, start_layer, constants_learn_below)
     read_at = None if every_position else batch.read_at
     logits = run(model, stream, batch.clean, read_at, start_layer=start_layer)[0]
     keep = mask.keep if isinstance(mask, EdgeMask) else mask
@@ -132,14 +131,14 @@ def masked_prefix(
     if len(rows) != 1:
         raise UserError(f"a prefix is made of one mask; {len(rows)} were given")
     fitted = fitted_values(model, values, 1, batch)
-    mixture = _mixture(model, rows, batch, fitted, None, 0, None)
-    stream = _opened(model, mixture, rows, batch, fitted, 0)
+    stream = _opened(model, rows, batch, fitted)
+    buffer = stream.mixture.buffer
     bases: list[Tensor] = []
     run_layers(
         model,
         stream,
         positions_of(model, batch.clean),
-        before_layer=lambda _: bases.append(mixture.buffer.base[0].clone()),
+        before_layer=lambda _: bases.append(buffer.base[0].clone()),
     )
     count_passes(rows, len(batch))
     return Prefix(
@@ -148,7 +147,7 @@ def masked_prefix(
         tokens=batch.clean.clone(),
         values=values,
         versions=values_versions(values),
-        differences=mixture.buffer.live[1:, 0],
+        differences=buffer.live[1:, 0],
         bases=tuple(bases),
     )
 
@@ -172,34 +171,25 @@ def _empty_record(model: Transformer, n_prompts: int, n_positions: int) -> Sourc
     )
 
 
-def _mixture(
+def _opened(
     model: Transformer,
     rows: Tensor,
     batch: Batch,
     values: SourceValues,
-    prefix: Prefix | None,
-    start_layer: int,
-    constants_learn_below: float | None,
-) -> Mixture:
+    prefix: Prefix | None = None,
+    start_layer: int = 0,
+    constants_learn_below: float | None = None,
+) -> MaskedStream:
+    """A masked stream with everything written that comes before `start_layer`."""
     graph = model.graph
     shared = None if prefix is None else prefix.differences[: graph.head_source(start_layer)]
     n_live = graph.n_sources - (0 if shared is None else len(shared))
     sizes = 1 + n_live, len(rows), *batch.clean.shape, model.shape.d_model
     live = torch.empty(sizes, dtype=model.stream_dtype, device=model.device)
     live[0] = 0 if prefix is None else prefix.bases[start_layer]
-    buffer = Buffer(live, shared)
-    return Mixture(graph, model.weights.layers, rows, values, buffer, constants_learn_below)
-
-
-def _opened(
-    model: Transformer,
-    mixture: Mixture,
-    rows: Tensor,
-    batch: Batch,
-    values: SourceValues,
-    start_layer: int,
-) -> MaskedStream:
+    layers, buffer = model.weights.layers, Buffer(live, shared)
+    mixture = Mixture(graph, layers, rows, values, buffer, constants_learn_below)
     stream = MaskedStream(mixture, rows, values)
-    if start_layer == 0:
+    if prefix is None:
         stream.write_input(embedded(model, batch.clean))
     return stream

@@ -102,11 +102,8 @@ class Accuracy:
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
     ) -> PerPrompt:
         """1 or 0 per prompt."""
-        return (
-            (logits.argmax(-1)[..., None] == batch.answers.to(logits.device))
-            .any(-1)
-            .to(logits.dtype)
-        )
+        answers = batch.answers.to(logits.device)
+        return (logits.argmax(-1)[..., None] == answers).any(-1).to(logits.dtype)
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,10 @@ def fitted_values(
             f"ablation values for (masks, prompts, positions) {values.axes} do not fit {allowed}; "
             "each must be equal or 1"
         )
-    fits = values.input.device == model.device and values.input.dtype == model.stream_dtype
-    return values if fits else values.map(lambda x: x.to(model.device, model.stream_dtype))
+    wanted = model.device, model.stream_dtype
+    if all((tensor.device, tensor.dtype) == wanted for tensor in values.tensors):
+        return values
+    return values.map(lambda tensor: tensor.to(*wanted))
 
 
 def values_versions(values: SourceValues) -> tuple[int, ...]:

@@ -87,35 +87,35 @@ class MaskedStream:
     def __init__(
         self, mixture: Mixture, mask: Float[Tensor, "masks src dst"], values: SourceValues
     ) -> None:
-        self._mixture = mixture
+        self.mixture = mixture
         self._token: Tensor = Open.apply(mixture, mask, *values.tensors)
 
     def read(self, stage: Stage) -> Float[Tensor, "readers masks batch pos d_model"]:
         """The mixture that each reader sees; one for all if the mask is a node mask."""
-        return Read.apply(self._mixture, self._token, stage)
+        return Read.apply(self.mixture, self._token, stage)
 
     def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
         """Gather the read positions of everything written so far."""
-        self._token = Focus.apply(self._mixture, self._token, read_at, n_sources)
+        self._token = Focus.apply(self.mixture, self._token, read_at, n_sources)
 
     def write_input(self, embedding: Float[Tensor, "batch pos d_model"]) -> None:
         """Enter the input source."""
-        values = self._mixture.values.input
+        values = self.mixture.values.input
         self._write(0, embedding[None, None], values[None], None)
 
     def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
         """Enter a layer's heads; the attention output bias always passes."""
-        values = self._mixture.values
+        values = self.mixture.values
         together = values.heads_together(layer)
-        first = self._mixture.graph.head_source(layer)
+        first = self.mixture.graph.head_source(layer)
         self._write(first, z, values.heads[layer], block.W_O, together)
         if block.b_O is not None:
-            self._mixture.current.base.add_(block.b_O)
+            self.mixture.current.base.add_(block.b_O)
 
     def write_mlp(self, layer: int, out: Float[Tensor, "1 masks batch pos d_model"]) -> None:
         """Enter a layer's MLP."""
-        values = self._mixture.values.mlps[layer]
-        self._write(self._mixture.graph.mlp_source(layer), out, values[None], None)
+        values = self.mixture.values.mlps[layer]
+        self._write(self.mixture.graph.mlp_source(layer), out, values[None], None)
 
     def _write(
         self,
@@ -125,7 +125,7 @@ class MaskedStream:
         W: Tensor | None,
         together: Tensor | None = None,
     ) -> None:
-        mixture = self._mixture
+        mixture = self.mixture
         if mixture.read_at is not None:
             ablated = at_positions(ablated, mixture.read_at)
             together = None if together is None else at_positions(together, mixture.read_at)
