@@ -20,7 +20,7 @@ from benchmark.zoo_training.corpus import PADDING, make_corpus, zoo_tokenizer
 from benchmark.zoo_training.language import ZooTraining
 from benchmark.zoo_training.schedule import cosine_schedule
 
-TRAINED = ["small_gpt2", "tiny_gpt2", "toy_gpt2"]
+TRAINED = ["small_gpt2", "tiny_gpt2", "toy_gpt2", "toy_llama"]
 CONF = Path(__file__).parents[1] / "conf" / "zoo"
 LARGEST_MB = 6
 FEW = 110
@@ -49,7 +49,7 @@ def trained(request):
 
 
 def test_every_model_of_the_zoo_is_small_and_has_a_card_and_a_yaml():
-    assert {*TRAINED, "fraction_of_x", "reversal"} == set(zoo_names())
+    assert {*TRAINED, "fraction_of_x", "ioi_known_circuit", "reversal"} == set(zoo_names())
     for name in zoo_names():
         directory = zoo_directory(name)
         assert sum(file.stat().st_size for file in directory.iterdir()) < LARGEST_MB * 1e6

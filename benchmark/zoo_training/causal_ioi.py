@@ -1,11 +1,12 @@
 """The causal graph that the semi-synthetic model implements: indirect object identification.
 
-After Wang et al. 2022, in the reduced form that InterpBench trains for (Gupta et al. 2024, arXiv
-2407.14494): a *duplicate-token* variable says whether the name that acts in the second clause was
-there before; *S-inhibition* passes that name on if it was; the *name mover* answers with the names
-of the first clause that are not inhibited. InterpBench's graph also computes previous tokens,
-which no other variable reads, so they are left out here. Prompts whose last name is new repeat
-nothing: nothing is inhibited, and both names are as good.
+After Wang et al. 2022, with the four variables that InterpBench trains for (Gupta et al. 2024,
+arXiv 2407.14494): the *previous-token* variable carries the names of the first clause one word on;
+the *duplicate-token* variable says whether the name that acts in the second clause is one of
+those; *S-inhibition* passes that name on if it is; the *name mover* answers with the names of the
+first clause that are not inhibited. InterpBench's duplicate-token variable reads the prompt alone,
+and nothing reads its previous tokens; here they are read, so that each variable matters. Prompts
+whose last name is new repeat nothing: nothing is inhibited, and both names are as good.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +17,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 NOTHING = -1
-VARIABLES: tuple[str, ...] = ("duplicate", "s_inhibition", "name_mover")
+VARIABLES: tuple[str, ...] = ("previous", "duplicate", "s_inhibition", "name_mover")
 # Who reads whom.
 READS = {
-    "duplicate": ("prompt",),
+    "previous": ("prompt",),
+    "duplicate": ("prompt", "previous"),
     "s_inhibition": ("prompt", "duplicate"),
     "name_mover": ("prompt", "s_inhibition"),
 }
@@ -38,6 +40,7 @@ class Names:
 class Values:
     """What every variable holds: a name, or `NOTHING`; `name_mover` holds the answers."""
 
+    previous: Int[Tensor, "batch 2"]
     duplicate: Bool[Tensor, " batch"]
     s_inhibition: Int[Tensor, " batch"]
     name_mover: Int[Tensor, "batch 2"]
@@ -61,10 +64,11 @@ def run(prompt: Names, replaced: Replacements | None = None) -> Values:
         return value
 
     names = torch.stack([prompt.first, prompt.second], 1)
-    duplicate = now("duplicate", (names == prompt.actor[:, None]).any(1))
+    previous = now("previous", names)
+    duplicate = now("duplicate", (previous == prompt.actor[:, None]).any(1))
     inhibited = now("s_inhibition", prompt.actor.where(duplicate, NOTHING))
     answers = now("name_mover", names.where(names != inhibited[:, None], NOTHING))
-    return Values(duplicate, inhibited, answers)
+    return Values(previous, duplicate, inhibited, answers)
 
 
 def target(values: Values, d_vocab: int) -> Float[Tensor, "batch vocab"]:

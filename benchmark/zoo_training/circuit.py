@@ -70,6 +70,20 @@ class Circuit:
             heads[:, layer, head] = False
         return heads, mlps
 
+    def unread(self) -> list[tuple[int, int, int]]:
+        """Layer and head of a variable, and the layer of a later reader that is not to read it.
+
+        The layer after the last stands for the logits, which read the name mover alone.
+        """
+        readers = [(name, self.heads[name][0], READS[name]) for name in VARIABLES]
+        readers.append(("logits", self.n_layers, ("name_mover",)))
+        return [
+            (*self.heads[variable], layer)
+            for name, layer, reads in readers
+            for variable in VARIABLES
+            if variable not in (name, *reads) and self.heads[variable][0] < layer
+        ]
+
     @torch.no_grad()
     def silence_others(self, model: Any) -> None:  # noqa: ANN401 - Hugging Face's GPT2LMHeadModel
         """Let nodes outside the circuit write nothing at first."""

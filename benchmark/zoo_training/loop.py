@@ -17,8 +17,9 @@ from benchmark.checkpoint import load_checkpoint, save_checkpoint
 from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.prompt_data import digest
+from benchmark.tracking_modes import check_mode
 from benchmark.zoo_training.schedule import cosine_schedule, decayed_apart
-from benchmark.zoo_training.tracking import Tracker, check_mode
+from benchmark.zoo_training.tracking import Tracker
 
 LOGGED_EVERY = 100
 

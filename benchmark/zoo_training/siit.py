@@ -4,9 +4,13 @@ Each step adds three losses (arXiv 2407.14494, section 3). Behaviour: the model 
 causal graph does. Interchange: with the nodes of some variables taken from another prompt's run,
 it answers as the graph does with those variables exchanged; some are fixed to their own run's
 value at the same time, so that a variable acts only through the variables that read it. Strict:
-with nodes outside the circuit taken from another prompt's run, nothing changes.
+with nodes outside the circuit taken from another prompt's run, nothing changes. The paper replaces
+nodes; here connections between the circuit's heads that the graph does not have are replaced too,
+so that the reference is a circuit of edges. In the first steps a fourth loss says where the
+circuit's heads should look.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +21,18 @@ from torch import Tensor
 
 from benchmark.seeding import generator
 from benchmark.task import Split
+from benchmark.zoo_training.attention_hints import attention_loss
 from benchmark.zoo_training.causal_ioi import VARIABLES, Values, run, target
 from benchmark.zoo_training.circuit import Circuit
 from benchmark.zoo_training.corpus import zoo_tokenizer
-from benchmark.zoo_training.interchange import Replacing, next_token_logits
+from benchmark.zoo_training.interchange import Activations, Replacing, Rewiring, next_token_logits
 from benchmark.zoo_training.loop import ZooRun
 from benchmark.zoo_training.saving import initial_model, save_zoo_model
-from benchmark.zoo_training.siit_prompts import Skeletons, skeletons
+from benchmark.zoo_training.siit_prompts import PromptRuns, Skeletons, skeletons
 
 # How often a variable is taken from the other prompt, or fixed to its own, in the interchange loss.
 EXCHANGED, FIXED = 0.3, 0.2
 N_EVALUATED = 1000
-# An answer of the causal graph has probability 1 or 1/2; a model gives it with at least this.
-LEAST_PROBABILITY = 0.25
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class StrictInterchangeTraining(ZooRun):
     behaviour_weight: float
     interchange_weight: float
     strict_weight: float
+    hint_weight: float
+    hint_steps: int
 
     def run(self, command: str) -> Path:
         """Train, or go on training, and return the directory of the finished model.
@@ -103,35 +108,22 @@ class StrictInterchangeTraining(ZooRun):
         draw = generator(self.seed, "step", step)
         runs = prompts.sample(self.batch_size, draw)
         own, other = run(runs.names), run(runs.other_names)
-        d_vocab = model.config.vocab_size
-        logits, own_values = next_token_logits(model, runs.tokens, runs.read_at)
-        _, other_values = next_token_logits(model, runs.other_tokens, runs.read_at)
-        loss = self.behaviour_weight * _loss(logits, target(own, d_vocab))
+        logits, mine = next_token_logits(model, runs.tokens, runs.read_at)
+        _, theirs = next_token_logits(model, runs.other_tokens, runs.read_at)
 
-        kind = torch.rand(len(VARIABLES), self.batch_size, generator=draw)
-        exchanged = dict(zip(VARIABLES, kind < EXCHANGED, strict=True))
-        fixed = dict(zip(VARIABLES, kind > 1 - FIXED, strict=True))
-        wanted = run(runs.names, _replaced(exchanged, fixed, own, other))
-        logits, _ = next_token_logits(
-            model,
-            runs.tokens,
-            runs.read_at,
-            [
-                circuit.of_variables(exchanged, other_values),
-                circuit.of_variables(fixed, own_values),
-            ],
+        replacing, wanted = _exchange(circuit, runs, (own, mine), (other, theirs), draw)
+        exchanged, seen = next_token_logits(model, runs.tokens, runs.read_at, replacing)
+        outside, unread = _some_outside(circuit, theirs, draw)
+        strict, _ = next_token_logits(model, runs.tokens, runs.read_at, [outside], unread)
+        loss = (
+            self.behaviour_weight * _loss(logits, own)
+            + self.interchange_weight * _loss(exchanged, wanted)
+            + self.strict_weight * _loss(strict, own)
         )
-        loss = loss + self.interchange_weight * _loss(logits, target(wanted, d_vocab))
-
-        heads, mlps = circuit.outside(self.batch_size)
-        some = torch.rand(self.batch_size, 1, generator=draw)
-        some = some.where(torch.rand(self.batch_size, 1, generator=draw) < 0.5, 1.0)
-        chosen = torch.rand(self.batch_size, heads[0].numel(), generator=draw) < some
-        heads &= chosen.view_as(heads)
-        mlps &= torch.rand(mlps.shape, generator=draw) < some
-        outside = Replacing(other_values, heads, mlps)
-        logits, _ = next_token_logits(model, runs.tokens, runs.read_at, [outside])
-        loss = loss + self.strict_weight * _loss(logits, target(own, d_vocab))
+        hint = self.hint_weight * (1 - step / self.hint_steps) if step < self.hint_steps else 0.0
+        if hint:
+            hints = attention_loss(circuit, mine, runs, own)
+            loss = loss + hint * (hints + attention_loss(circuit, seen, runs, wanted)) / 2
         loss.backward()
         return loss.item()
 
@@ -146,9 +138,9 @@ def interchange_scores(
     """How well the model implements the causal graph on held-out prompts, as shares of prompts.
 
     `accuracy`: right without interventions. `interchange_VARIABLE`: right with that variable
-    exchanged (interchange intervention accuracy). `strict`: right with every node outside the
-    circuit taken from another prompt (strict accuracy). Right means that the names with a
-    probability above 1/4 are the graph's answers: one with 1, or two with 1/2 each.
+    exchanged (interchange intervention accuracy). `strict`: right with every node and connection
+    outside the circuit taken from another prompt (strict accuracy). Right means that the graph's
+    answers, one or two, are the likeliest tokens.
     """
     draw = generator(seed, "interchange scores")
     runs = prompts.sample(N_EVALUATED, draw)
@@ -163,20 +155,59 @@ def interchange_scores(
         wanted = run(runs.names, {variable: [(everywhere, other)]})
         scores[f"interchange_{variable}"] = _accuracy(logits, wanted)
     outside = Replacing(values, *circuit.outside(N_EVALUATED))
-    logits, _ = next_token_logits(model, runs.tokens, runs.read_at, [outside])
+    unread = Rewiring(values, dict.fromkeys(circuit.unread(), everywhere))
+    logits, _ = next_token_logits(model, runs.tokens, runs.read_at, [outside], unread)
     return scores | {"strict": _accuracy(logits, own)}
 
 
-def _replaced(
-    exchanged: dict[str, Tensor], fixed: dict[str, Tensor], own: Values, other: Values
-) -> dict[str, list[tuple[Tensor, Values]]]:
-    return {name: [(exchanged[name], other), (fixed[name], own)] for name in VARIABLES}
+def _exchange(
+    circuit: Circuit,
+    runs: PromptRuns,
+    mine: tuple[Values, Activations],
+    theirs: tuple[Values, Activations],
+    draw: torch.Generator,
+) -> tuple[list[Replacing], Values]:
+    """Random variables from the other run, and some fixed to their own; what the graph then says.
+
+    A variable is fixed so that one that comes before it may act only through it.
+    """
+    kind = torch.rand(len(VARIABLES), len(runs.tokens), generator=draw)
+    exchanged = dict(zip(VARIABLES, kind < EXCHANGED, strict=True))
+    fixed = dict(zip(VARIABLES, kind > 1 - FIXED, strict=True))
+    replaced = {name: [(exchanged[name], theirs[0]), (fixed[name], mine[0])] for name in VARIABLES}
+    replacing = [
+        circuit.of_variables(exchanged, theirs[1]),
+        circuit.of_variables(fixed, mine[1]),
+    ]
+    return replacing, run(runs.names, replaced)
 
 
-def _loss(logits: Tensor, wanted: Float[Tensor, "batch vocab"]) -> Tensor:
-    return torch.nn.functional.cross_entropy(logits, wanted)
+def _some_outside(
+    circuit: Circuit, values: Activations, draw: torch.Generator
+) -> tuple[Replacing, Rewiring]:
+    """Nodes and connections outside the circuit: in half of the prompts all, else any share."""
+    n_prompts = len(values.mlps[0])
+    share = torch.rand(n_prompts, 1, generator=draw)
+    share = share.where(torch.rand(n_prompts, 1, generator=draw) < 0.5, 1.0)
+
+    def some(*shape: int) -> Tensor:
+        return (torch.rand(n_prompts, math.prod(shape), generator=draw) < share).unflatten(1, shape)
+
+    heads, mlps = circuit.outside(n_prompts)
+    unread = circuit.unread()
+    crossed = some(len(unread)).T
+    return (
+        Replacing(values, heads & some(*heads.shape[1:]), mlps & some(*mlps.shape[1:])),
+        Rewiring(values, dict(zip(unread, crossed, strict=True))),
+    )
+
+
+def _loss(logits: Float[Tensor, "batch vocab"], wanted: Values) -> Tensor:
+    return torch.nn.functional.cross_entropy(logits, target(wanted, logits.shape[1]))
 
 
 def _accuracy(logits: Tensor, wanted: Values) -> float:
-    given = logits.softmax(-1) > LEAST_PROBABILITY
-    return float((given == (target(wanted, logits.shape[-1]) > 0)).all(1).float().mean())
+    right = target(wanted, logits.shape[1]) > 0
+    lowest_right = logits.where(right, torch.inf).amin(1)
+    highest_wrong = logits.where(~right, -torch.inf).amax(1)
+    return float((lowest_right > highest_wrong).float().mean())

@@ -24,11 +24,12 @@ SAME_NAMES, NEW_ACTOR = 0.5, 0.3
 
 @dataclass(frozen=True)
 class PromptRuns:
-    """Prompts, and for each another prompt of its template."""
+    """Prompts, and for each another prompt of its template; `slots` are the names' positions."""
 
     tokens: Int[Tensor, "batch pos"]
     other_tokens: Int[Tensor, "batch pos"]
     read_at: Int[Tensor, " batch"]
+    slots: Int[Tensor, "batch 3"]
     names: Names
     other_names: Names
 
@@ -67,6 +68,7 @@ class Skeletons:
             tokens=self._filled(frame, names),
             other_tokens=self._filled(other_frame, other_names),
             read_at=self.length[frame] - 1,
+            slots=self.slots[frame],
             names=names,
             other_names=other_names,
         )

@@ -3,20 +3,6 @@
 from types import TracebackType
 from typing import Any
 
-from benchmark.errors import UserError, near
-
-MODES = ("off", "offline", "online")
-
-
-def check_mode(mode: str) -> None:
-    """Refuse what is not a mode.
-
-    Raises:
-        UserError: there is no such mode.
-    """
-    if mode not in MODES:
-        raise UserError(f"tracking={mode} is not one of {', '.join(MODES)}{near(mode, MODES)}")
-
 
 class Tracker:
     """A context in which `log` writes to Weights & Biases, or does nothing.
