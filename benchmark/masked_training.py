@@ -1,4 +1,4 @@
-"""The loop that trains ablation constants, alone or together with masks.
+"""The loop that trains masks, ablation constants, or both, on the loss gap.
 
 Each step draws its prompts and masks by seeds of its own, so a resumed run continues exactly.
 """
@@ -11,23 +11,23 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from benchmark.batch import Batch
-from benchmark.checkpoint import load_checkpoint
+from benchmark.checkpoint import load_checkpoint, save_checkpoint
 from benchmark.errors import UserError
 from benchmark.forward import clean_logits, masked_logits
 from benchmark.mask_sampler import MaskSampler
 from benchmark.metric import KLDivergence
-from benchmark.moments import for_length
 from benchmark.seeding import generator
+from benchmark.trained_values import TrainedValues
 from benchmark.transformer import Transformer
-from benchmark.values import SourceValues
 
 CHECKPOINT_EVERY = 100
 
 
-class ConstantTraining:
-    """Constants, optimiser and losses between two steps.
+class MaskedTraining:
+    """Masks, ablation values and losses between two steps.
 
     The clean logits of the whole pool are kept once computed: prompts x vocabulary numbers.
     """
@@ -37,27 +37,21 @@ class ConstantTraining:
         model: Transformer,
         pool: Batch,
         sampler: MaskSampler,
-        start: SourceValues,
+        values: TrainedValues,
         *,
-        learning_rate: float,
         batch_size: int,
         seed: int,
-        constants_learn_below: float | None,
     ) -> None:
-        self._model, self._pool, self._sampler = model, pool, sampler
+        self._model, self._pool = model, pool
+        self._sampler, self._values = sampler, values
         self._batch_size, self._seed = batch_size, seed
-        self._constants_learn_below = constants_learn_below
-        self._values = start.map(lambda x: x.clone().requires_grad_())
-        self._optimizer = torch.optim.AdamW(
-            self._values.tensors, lr=learning_rate, weight_decay=0.0
-        )
         self._clean = _CleanLogits(model, pool, batch_size)
         self._losses: list[Tensor] = []
         self._kl = KLDivergence()
         # What a checkpoint must agree with; more steps may be asked for later.
         self._identity = {
-            "training": [learning_rate, batch_size, seed, type(sampler).__qualname__],
-            "ablation": [start.keep_first, list(start.axes), str(start.input.dtype)],
+            "training": [batch_size, seed, type(sampler).__qualname__],
+            "ablation": values.identity(),
             "graph": list(asdict(model.graph).values()),
             "prompts": _digest(pool),
         }
@@ -67,33 +61,53 @@ class ConstantTraining:
         """Steps done."""
         return len(self._losses)
 
-    def due(self, steps: int) -> bool:
-        """Whether a checkpoint is due."""
-        return self.step % CHECKPOINT_EVERY == 0 or self.step == steps
+    def run(self, steps: int, checkpoint: Path | None = None, label: str = "training") -> None:
+        """Train until `steps` steps are done; on a terminal, with a progress bar.
+
+        Args:
+            steps: steps in all, those of a checkpoint included.
+            checkpoint: a file to resume from and to save to every 100 steps.
+            label: what the progress bar says.
+
+        Raises:
+            UserError: the checkpoint is of another training, or holds more steps.
+        """
+        if checkpoint is not None:
+            self.resume(checkpoint)
+        if self.step > steps:
+            raise UserError(
+                f"{checkpoint} holds {self.step} steps, more than steps={steps}; ask for as "
+                "many, or give another path"
+            )
+        with tqdm(
+            total=steps, initial=self.step, desc=label, disable=None, leave=False
+        ) as progress:
+            while self.step < steps:
+                self.advance()
+                progress.update()
+                due = self.step % CHECKPOINT_EVERY == 0 or self.step == steps
+                if checkpoint is not None and due:
+                    save_checkpoint(checkpoint, self.state())
 
     def advance(self) -> None:
-        """One step of the optimiser."""
+        """One step of the optimisers."""
         random = generator(self._seed, "constants", self.step)
         rows = torch.randperm(len(self._pool), generator=random)[: self._batch_size]
         rows = rows.to(self._model.device)
         batch = self._pool.select(rows).trimmed()
+        values = self._values.at(batch, self.step, self._sampler.n_masks)
         logits = masked_logits(
             self._model,
             self._sampler.sample(self.step),
             batch,
-            for_length(self._values, batch.n_positions),
-            constants_learn_below=self._constants_learn_below,
+            values,
+            constants_learn_below=self._values.constants_learn_below,
         )
         gap = self._kl(logits, batch, self._clean.of(rows)).mean(-1)
-        self._optimizer.zero_grad()
         (gap.sum() + self._sampler.penalty()).backward()
-        self._optimizer.step()
+        self._values.update()
         self._sampler.update()
         self._losses.append(gap.detach())
-
-    def values(self) -> SourceValues:
-        """The constants as they are now."""
-        return self._values.detach()
 
     def losses(self) -> Float[Tensor, "steps masks"]:
         """The mean loss gap in nats of each step and mask row."""
@@ -102,8 +116,7 @@ class ConstantTraining:
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         return {
-            "values": list(self._values.detach().tensors),
-            "optimizer": self._optimizer.state_dict(),
+            "values": self._values.state(),
             "losses": self.losses(),
             "sampler": self._sampler.state(),
             "identity": self._identity,
@@ -129,18 +142,14 @@ class ConstantTraining:
         if state is None:
             return
         if not self.state().keys() <= state.keys():
-            raise UserError(f"{checkpoint} is not a checkpoint of constants; give another path")
+            raise UserError(f"{checkpoint} is not a checkpoint of training; give another path")
         if state["identity"] != self._identity or not self._same_model(state["clean_logits"]):
             raise UserError(
                 f"{checkpoint} was made with another model, other prompts or other settings; give "
                 "another path"
             )
-        mine = self._values.tensors
         self._sampler.restore(state["sampler"])
-        with torch.no_grad():
-            for value, saved in zip(mine, state["values"], strict=True):
-                value.copy_(saved)
-        self._optimizer.load_state_dict(state["optimizer"])
+        self._values.restore(state["values"])
         self._losses = list(state["losses"])
 
 

@@ -4,9 +4,6 @@ One constant per source (a head's in the space before W_O), shared by all its ed
 minimise the loss gap E[KL(full model || ablated model)] at the read position (Li & Janson 2024,
 arXiv 2409.09951, sections 1 to 3). No total ablation can lose less in expectation. Constants
 start at the mean and are trained by AdamW without weight decay.
-
-While a mask is trained too, an ablation value mixed with a live one would pull the constant away
-from its optimum; so a constant receives gradient only from edges whose mask is below 1e-3.
 """
 
 from collections.abc import Sequence
@@ -19,16 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.batch import Batch, concatenate
-from benchmark.checkpoint import save_checkpoint
-from benchmark.constant_training import ConstantTraining
 from benchmark.errors import UserError
 from benchmark.mask import EdgeMask
-from benchmark.mask_sampler import FixedMasks, MaskSampler
+from benchmark.mask_sampler import FixedMasks
+from benchmark.masked_training import MaskedTraining
 from benchmark.moments import clean_tokens, for_length, source_moments
+from benchmark.trained_values import LearnedConstants
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
-
-CONSTANTS_LEARN_BELOW = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,58 +113,25 @@ class Optimal:
         rows = (rows if rows.dim() == 3 else rows[None]).detach().to(model.device)
         sampler = FixedMasks(rows)
         n_sets = 1 if one_set else len(rows)
-        return self._train(model, sampler, batches, n_sets, checkpoint, None)
-
-    def train_jointly(
-        self,
-        model: Transformer,
-        sampler: MaskSampler,
-        batches: Sequence[Batch],
-        *,
-        one_set: bool = True,
-        checkpoint: Path | None = None,
-    ) -> Constants:
-        """Train constants and masks by the same loss: summed loss gaps plus the penalty.
-
-        By default all mask rows share one set of constants, as samples of one mask do; see
-        `train` for the other arguments. What the masks learned stays in the sampler.
-        """
-        n_sets = 1 if one_set else sampler.n_masks
-        return self._train(model, sampler, batches, n_sets, checkpoint, CONSTANTS_LEARN_BELOW)
-
-    def _train(
-        self,
-        model: Transformer,
-        sampler: MaskSampler,
-        batches: Sequence[Batch],
-        n_sets: int,
-        checkpoint: Path | None,
-        constants_learn_below: float | None,
-    ) -> Constants:
         pool = concatenate(list(batches)).to(model.device)
-        start = self.fit(model, pool.split(self.batch_size)).rows
-        training = ConstantTraining(
-            model,
-            pool,
-            sampler,
-            _repeated(start, n_sets),
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            constants_learn_below=constants_learn_below,
+        values = self.learner(model, pool, n_sets, self.learning_rate)
+        training = MaskedTraining(
+            model, pool, sampler, values, batch_size=self.batch_size, seed=self.seed
         )
-        if checkpoint is not None:
-            training.resume(checkpoint)
-        if training.step > self.steps:
-            raise UserError(
-                f"{checkpoint} holds {training.step} steps, more than steps={self.steps}; ask for "
-                "as many, or give another path"
-            )
-        while training.step < self.steps:
-            training.advance()
-            if checkpoint is not None and training.due(self.steps):
-                save_checkpoint(checkpoint, training.state())
-        return Constants(training.values(), training.losses())
+        training.run(self.steps, checkpoint, "constants")
+        return Constants(values.rows, training.losses())
+
+    def learner(
+        self,
+        model: Transformer,
+        pool: Batch,
+        n_sets: int,
+        learning_rate: float,
+        constants_learn_below: float | None = None,
+    ) -> LearnedConstants:
+        """Sets of constants that begin at the mean over the pool, to be trained."""
+        start = self.fit(model, pool.split(self.batch_size)).rows
+        return LearnedConstants(_repeated(start, n_sets), learning_rate, constants_learn_below)
 
 
 def _repeated(values: SourceValues, n_sets: int) -> SourceValues:

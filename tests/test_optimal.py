@@ -9,11 +9,12 @@ from helpers import largest, random_batch, random_masks
 from benchmark.ablation import Mean, Resample, Zero
 from benchmark.checkpoint import load_checkpoint
 from benchmark.config import configured
-from benchmark.constant_training import ConstantTraining
 from benchmark.errors import UserError
 from benchmark.forward import clean_logits, masked_logits
+from benchmark.joint_training import train_masks
 from benchmark.mask import EdgeMask
 from benchmark.mask_sampler import FixedMasks, MaskSampler
+from benchmark.masked_training import MaskedTraining
 from benchmark.metric import KLDivergence
 from benchmark.model import load_model
 from benchmark.random_models import random_config, save_random_model
@@ -32,6 +33,13 @@ def loss_gaps(model, masks, batch, values):
         clean = clean_logits(model, batch.clean, batch.read_at)
         logits = masked_logits(model, masks, batch, values)
         return KLDivergence()(logits, batch, clean).mean(-1)
+
+
+def train_jointly(model, sampler, optimal, batch, **options):
+    """Masks and constants by the settings of the ablation."""
+    settings = dict(steps=optimal.steps, batch_size=optimal.batch_size, seed=optimal.seed)
+    rate = dict(constants_learning_rate=optimal.learning_rate)
+    return train_masks(model, sampler, optimal, [batch], **settings, **rate, **options)
 
 
 def one_at_a_time(graph):
@@ -125,19 +133,19 @@ def test_interrupted_training_continues_bit_for_bit(tiny, tmp_path, monkeypatch)
     masks = random_masks(tiny.graph, 2, binary=True).float()
     optimal = configured("ablation", "optimal_positional", steps=24, batch_size=5)
     whole = optimal.train(tiny, masks, [batch])
-    monkeypatch.setattr("benchmark.constant_training.CHECKPOINT_EVERY", 4)
-    advance, path = ConstantTraining.advance, tmp_path / "state.pt"
+    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 4)
+    advance, path = MaskedTraining.advance, tmp_path / "state.pt"
 
     def killed(self):
         if self.step == 14:
             raise KeyboardInterrupt
         advance(self)
 
-    monkeypatch.setattr(ConstantTraining, "advance", killed)
+    monkeypatch.setattr(MaskedTraining, "advance", killed)
     with pytest.raises(KeyboardInterrupt):
         optimal.train(tiny, masks, [batch], checkpoint=path)
     assert len(load_checkpoint(path, "cpu")["losses"]) == 12
-    monkeypatch.setattr(ConstantTraining, "advance", advance)
+    monkeypatch.setattr(MaskedTraining, "advance", advance)
     resumed = optimal.train(tiny, masks, [batch], checkpoint=path)
     assert all(map(torch.equal, whole.rows.tensors, resumed.rows.tensors))
     assert torch.equal(whole.losses, resumed.losses)
@@ -229,16 +237,16 @@ def test_joint_training_moves_both_masks_and_constants(tiny, tmp_path, monkeypat
     sampler = learner()
     assert isinstance(sampler, MaskSampler)
     assert isinstance(FixedMasks(random_masks(tiny.graph, 1)), MaskSampler)
-    constants = optimal.train_jointly(tiny, sampler, [batch])
+    constants = train_jointly(tiny, sampler, optimal, batch)
     kept = int((sampler.sample(0) > 0).sum())
     assert 0 < kept < tiny.graph.n_edges
     moved = largest(constants.rows.heads, optimal.fit(tiny, [batch]).rows.heads)
     assert moved > 1e-3
-    monkeypatch.setattr("benchmark.constant_training.CHECKPOINT_EVERY", 10)
+    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 10)
     first, path = learner(), tmp_path / "joint.pt"
-    replace(optimal, steps=20).train_jointly(tiny, first, [batch], checkpoint=path)
+    train_jointly(tiny, first, replace(optimal, steps=20), batch, checkpoint=path)
     second = learner()
-    resumed = optimal.train_jointly(tiny, second, [batch], checkpoint=path)
+    resumed = train_jointly(tiny, second, optimal, batch, checkpoint=path)
     assert torch.equal(second.logits, sampler.logits)
     assert torch.equal(resumed.rows.heads, constants.rows.heads)
 
@@ -249,7 +257,7 @@ def test_partly_kept_sources_move_their_constants_only_if_masks_stand_still(tiny
     half = 0.5 * tiny.graph.exists[None].float()
     optimal = configured("ablation", "optimal", steps=3, batch_size=4)
     start = optimal.fit(tiny, [batch]).rows.tensors
-    jointly = optimal.train_jointly(tiny, FixedMasks(half), [batch]).rows.tensors
+    jointly = train_jointly(tiny, FixedMasks(half), optimal, batch).rows.tensors
     assert all(map(torch.equal, jointly, start))
     alone = optimal.train(tiny, half, [batch]).rows.tensors
     assert not any(map(torch.equal, alone, start))
@@ -269,6 +277,6 @@ def test_a_checkpoint_of_joint_training_is_not_one_of_fixed_masks(tiny, tmp_path
     batch = random_batch(d_vocab=20, n_prompts=4)
     optimal = configured("ablation", "optimal", steps=1, batch_size=4)
     sampler, path = SigmoidMasks(tiny.graph, price=0.1), tmp_path / "joint.pt"
-    optimal.train_jointly(tiny, sampler, [batch], checkpoint=path)
+    train_jointly(tiny, sampler, optimal, batch, checkpoint=path)
     with pytest.raises(UserError, match="other settings"):
         optimal.train(tiny, random_masks(tiny.graph, 1).float(), [batch], checkpoint=path)
