@@ -40,6 +40,8 @@ SMALL_BARS = {
     "country_capital_mixed": 0.95,
     "capital_of_country": 0.95,
     "hypernymy_mixed": 0.95,
+    "arithmetic_addition": 0.95,
+    "arithmetic_subtraction": 0.95,
 }
 
 
