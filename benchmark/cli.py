@@ -5,37 +5,112 @@ Nothing heavy is imported before a verb needs it, so help and completion stay qu
 
 import sys
 from collections.abc import Callable
-from importlib.resources import files
-from typing import NoReturn
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
 from rich.console import Console, RenderableType
 
-from benchmark.config import build, configured_names
+from benchmark.arguments import check_arguments, given
+from benchmark.config import build, configured_alone
 from benchmark.errors import UserError, near
 
 WIDTH = 140
 USAGE = """usage: ablation-bench VERB [key=value ...]
 
 verbs:
-  demo        ablate a random half of a model's edges under every ablation and print the loss gaps
-  tasks       list tasks and models, with the accuracies of the models that ship
-  tasks show  print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
+  run          find circuits and evaluate them: one cell, or with -m a grid of them
+  validate     list the cells of the same command and their state; runs nothing
+  verify KEY   run a record again and compare every number
+  leaderboard  methods by tasks and models for one score, from the records
+  figures      all pictures, from the records
+  demo         ablate a random half of a model's edges under every ablation and print the loss gaps
+  tasks        list tasks and models, with the accuracies of the models that ship
+  tasks show   print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
 
 ablation-bench VERB --help lists a verb's settings."""
+CONFIG_PATH = "pkg://conf"
+Result = TypeVar("Result")
 
 
-@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="demo")
+@dataclass(frozen=True)
+class Verb:
+    """A verb: the config file that lists its settings, if it has one, and what it runs."""
+
+    settings: str | None
+    run: Callable[[], None]
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
+def run_cells(config: DictConfig) -> None:
+    """Run one cell of a grid."""
+    from benchmark.grid import run_job
+
+    run_job(config, _job())
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
+def validate_cells(config: DictConfig) -> None:
+    """Note the state of one cell of a grid."""
+    from benchmark.grid import validate_job
+
+    validate_job(config, _job())
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="demo")
 def demo(config: DictConfig) -> None:
     """Run the demonstration."""
-    _run(config, where="demo")
+    _build_and_run(config, where="demo")
 
 
-@hydra.main(version_base="1.3", config_path="pkg://conf", config_name="tasks")
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="tasks")
 def show_task(config: DictConfig) -> None:
     """Print prompts of a task beside a model's predictions."""
-    _run(config, where="tasks")
+    _build_and_run(config, where="tasks")
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="leaderboard")
+def leaderboard(config: DictConfig) -> None:
+    """Print and write the leaderboard."""
+    _build_and_run(config, where="leaderboard")
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="figures")
+def figures(config: DictConfig) -> None:
+    """Draw all pictures."""
+    _build_and_run(config, where="figures")
+
+
+def run() -> None:
+    """Run all cells, print what became of them, and exit with 1 if one failed."""
+    _gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
+
+
+def validate() -> None:
+    """Print the state of all cells; exit with 1 if one cannot be run."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        # Hydra writes a file of its own for every sweep; this one is not to be kept.
+        sys.argv.append(f"hydra.sweep.dir={folder}")
+        _gathered(validate_cells, Path(folder))
+
+
+def verify() -> None:
+    """Run a record again and compare; exit with 1 if a number differs."""
+    from benchmark.verify import verify_record
+
+    keys = [argument for argument in sys.argv[1:] if "=" not in argument]
+    if len(keys) != 1 or keys[0].startswith("-"):
+        _refuse("verify takes one key: ablation-bench verify KEY results_dir=results")
+    results_dir = Path(given(sys.argv[1:], "results_dir", "results"))
+    agrees, table = _or_refuse(lambda: verify_record(results_dir, keys[0]))
+    _print(table)
+    sys.exit(0 if agrees else 1)
 
 
 def list_tasks() -> None:
@@ -50,11 +125,15 @@ def list_tasks() -> None:
     _print(tasks_and_models())
 
 
-# The words of a verb, the config file that lists its settings (if it has one), and what it runs.
-VERBS: dict[str, tuple[str | None, Callable[[], None]]] = {
-    "demo": ("demo", demo),
-    "tasks": (None, list_tasks),
-    "tasks show": ("tasks", show_task),
+VERBS = {
+    "run": Verb("config", run),
+    "validate": Verb("config", validate),
+    "verify": Verb(None, verify),
+    "leaderboard": Verb("leaderboard", leaderboard),
+    "figures": Verb("figures", figures),
+    "demo": Verb("demo", demo),
+    "tasks": Verb(None, list_tasks),
+    "tasks show": Verb("tasks", show_task),
 }
 
 
@@ -65,14 +144,58 @@ def main() -> None:
         sys.stdout.write(USAGE + "\n")
         return
     n_words = 2 if " ".join(arguments[:2]) in VERBS else 1
-    verb, rest = " ".join(arguments[:n_words]), arguments[n_words:]
-    if verb not in VERBS:
-        _refuse(f"{verb!r} is not a verb{near(verb, VERBS)}; see ablation-bench --help")
-    settings, run = VERBS[verb]
+    name, rest = " ".join(arguments[:n_words]), arguments[n_words:]
+    if name not in VERBS:
+        _refuse(f"{name!r} is not a verb{near(name, VERBS)}; see ablation-bench --help")
+    verb = VERBS[name]
+    settings = verb.settings
     if settings is not None:
-        _check_keys(settings, rest)
-    sys.argv = [f"ablation-bench {verb}", *rest]
-    run()
+        rest = _or_refuse(lambda: check_arguments(settings, rest))
+    sys.argv = [f"ablation-bench {name}", *rest]
+    verb.run()
+
+
+def _gathered(jobs: Callable[[], None], parent: Path) -> None:
+    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad."""
+    from benchmark.sweep import BAD, REFUSED, gathering, noted, reports_on, summary
+
+    if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
+        jobs()
+        return
+
+    def gather() -> int:
+        with gathering(parent) as folder:
+            code = 0
+            try:
+                jobs()
+            except SystemExit as stopped:
+                # A launcher leaves so when a job was killed; the table still tells of the others.
+                code = int(stopped.code or 0) if not isinstance(stopped.code, str) else 1
+            notes = noted(folder)
+            if len(notes) == 1 and notes[0].state == REFUSED:
+                raise UserError(notes[0].detail)
+            if notes:
+                _print(summary(notes))
+            for results_dir, experiment in reports_on(notes):
+                _report(results_dir, experiment)
+            return code or int(any(entry.state in BAD for entry in notes))
+
+    sys.exit(_or_refuse(gather))
+
+
+def _report(results_dir: str, experiment: str | None) -> None:
+    """The leaderboard and the figures of an experiment, with the defaults of their verbs."""
+    changes = {"results_dir": results_dir, "experiment_name": experiment}
+    for verb in ("leaderboard", "figures"):
+        _print(configured_alone(verb, **changes).run())
+
+
+def _job() -> int:
+    return HydraConfig.get().job.get("num", 0) if _is_sweep() else 0
+
+
+def _is_sweep() -> bool:
+    return HydraConfig.get().mode is RunMode.MULTIRUN
 
 
 def _print(content: RenderableType) -> None:
@@ -80,37 +203,18 @@ def _print(content: RenderableType) -> None:
     Console(width=None if sys.stdout.isatty() else WIDTH).print(content)
 
 
-def _run(config: DictConfig, where: str) -> None:
+def _build_and_run(config: DictConfig, where: str) -> None:
     from benchmark.memory import keep_freed_memory
 
     keep_freed_memory()
+    _print(_or_refuse(lambda: build(config, where=where).run()))
+
+
+def _or_refuse(action: Callable[[], Result]) -> Result:
     try:
-        _print(build(config, where=where).run())
+        return action()
     except UserError as error:
         _refuse(str(error))
-
-
-def _check_keys(settings: str, arguments: list[str]) -> None:
-    """Refuse a misspelt setting or option in one line, before Hydra says it in several."""
-    known = OmegaConf.create(files("conf").joinpath(f"{settings}.yaml").read_text())
-    names = [str(name) for name in known if name not in ("defaults", "_target_")]
-    defaults = (entry for entry in known.defaults if isinstance(entry, DictConfig))
-    groups = {str(key) for entry in defaults for key in entry}
-    # A folder of the user's own may add options.
-    own_folder = any(given.startswith(("--config-dir", "-cd")) for given in arguments)
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        top = key.split(".")[0]
-        if not equals or not top.isidentifier():
-            continue
-        if top not in names:
-            listed = ", ".join(names)
-            _refuse(f"{settings}.{top} is not a setting{near(top, names)}; allowed: {listed}")
-        if key in groups and not own_folder:
-            options = configured_names(key)
-            if value not in options:
-                listed = ", ".join(options)
-                _refuse(f"{argument} does not exist{near(value, options)}; options are: {listed}")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -65,6 +65,15 @@ def configured(group: str, name: str, **changes: Any) -> Any:  # noqa: ANN401
     return build(config, where=group)
 
 
+def configured_alone(name: str, **changes: Any) -> Any:  # noqa: ANN401
+    """An object from conf/`name`.yaml, the settings of a verb, with some changed."""
+    settings: Any = OmegaConf.create(files("conf").joinpath(f"{name}.yaml").read_text())
+    own = {key: settings._get_node(key) for key in settings if key not in ("defaults", "hydra")}
+    config = OmegaConf.merge(own, changes)
+    assert isinstance(config, DictConfig)
+    return build(config, where=name)
+
+
 def configured_names(group: str) -> list[str]:
     """The options of a config group."""
     folder = files("conf").joinpath(group)

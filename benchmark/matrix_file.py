@@ -22,7 +22,7 @@ FORMAT = "ablation-bench matrix 1"
 def save_matrix(
     path: Path,
     name: str,
-    matrix: Float[Tensor, "src dst"],
+    matrix: Float[Tensor, "*masks src dst"],
     graph: ComputationalGraph,
     facts: dict[str, str] | None = None,
 ) -> None:

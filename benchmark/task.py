@@ -64,6 +64,10 @@ class Task(Protocol):
         """The option of conf/metric that the task's literature reports."""
         ...
 
+    def fingerprint(self) -> dict[str, Any]:
+        """All that decides the prompts but the tokenizer, as plain values."""
+        ...
+
     def dataset(
         self,
         tokenizer: PreTrainedTokenizerBase,

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from benchmark.cell import Cell
 from benchmark.config import _schema, build, configured, configured_names
 from benchmark.errors import UserError
 from benchmark.zoo_training.language import ZooTraining
@@ -16,7 +17,19 @@ FILES = sorted(CONF.rglob("*.yaml"))
 # Parts of a configuration that is spelt out elsewhere.
 PARTS = sorted((CONF / "zoo" / "model").glob("*.yaml"))
 
-WHOLE = [path for path in FILES if path not in PARTS]
+EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
+WHOLE = [path for path in FILES if path not in PARTS + EXPERIMENTS]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_experiments_change_settings_that_there_are(path):
+    text = path.read_text()
+    assert text.startswith("# @package _global_\n# ")
+    settings = yaml.safe_load(text)
+    grid = settings.pop("hydra")["sweeper"]["params"]
+    assert set(settings) | set(grid) <= {field.name for field in fields(Cell)}
+    for group, options in grid.items():
+        assert set(options.split(",")) <= set(configured_names(group))
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)

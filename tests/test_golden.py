@@ -10,8 +10,10 @@ from helpers import largest
 
 from benchmark.ablation import Counterfactual, Mean
 from benchmark.batch import Batch
+from benchmark.config import configured
 from benchmark.forward import clean_logits, masked_logits
 from benchmark.mask import EdgeMask, Pruning
+from benchmark.method import Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
 from benchmark.model import load_model
 from benchmark.values import zero_values
@@ -94,3 +96,37 @@ def with_positions_kept(values, model):
     W_pos = model.hugging_face.transformer.wpe.weight[:10]
     spread = values.map(lambda x: x.expand(*x.shape[:-2], 10, -1))
     return replace(spread, input=spread.input + W_pos)
+
+
+def problem(model, batches):
+    return Problem(
+        model=model,
+        batches=batches,
+        metric=DIFFERENCE,
+        ablation=Counterfactual(keep_first=False),
+        references={},
+        seed=0,
+        training_steps=None,
+        work_folder=None,
+    )
+
+
+@pytest.mark.parametrize("batch_size", [8, 3, 1])
+def test_eap_scores_whatever_the_batches(golden_model, batch, batch_size):
+    """Theirs is the change of the metric when an edge is corrupted; ours is what keeping adds."""
+    eap = configured("method", "eap", batch_size=batch_size)
+    found = eap.scores(problem(golden_model, [batch])).value
+    graph = golden_model.graph
+    for name, effect in read("scores_EAP")["scores_mean_effect"].items():
+        assert float(found[graph.edge(name)]) == pytest.approx(-effect, abs=1e-12)
+
+
+def test_eap_circuits_are_the_largest_scores(golden_model, batch):
+    asked = problem(golden_model, [batch])
+    effects = read("scores_EAP")["scores_mean_effect"]
+    best = sorted(effects, key=lambda name: -abs(effects[name]))
+    for circuit in configured("method", "eap").discover(asked, [0, 1, 11, 110]):
+        assert set(circuit.mask.edges()) == set(best[: circuit.requested])
+    signed = configured("method", "eap", absolute=False).discover(asked, [11])[0]
+    best = sorted(effects, key=lambda name: effects[name])
+    assert set(signed.mask.edges()) == set(best[:11])

@@ -1,0 +1,107 @@
+"""One number for a whole curve of circuits: CPR and CMD, the area on log axes, and AUROC.
+
+Sizes are edges. A method need not have a circuit of every size; at a given size it is judged by
+its largest circuit that is no larger, and by the empty circuit if it has none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The sizes of the MIB circuit track, as shares of the edges (Mueller et al. 2025, 2504.13151).
+MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# The log area runs over this range of shares; gaps below the floor (nats) count as the floor.
+LOG_AREA_SHARES, FLOOR = (0.01, 0.5), 1e-4
+POINTS_PER_FACTOR_TEN = 100
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The value of every circuit, with those of the empty and of the full one.
+
+    Attributes:
+        sizes: edges of each circuit, as asked for where the method was asked.
+        values: a value of each.
+        empty: the value without edges.
+        full: the value of the whole model.
+        n_edges: edges of the graph.
+    """
+
+    sizes: Sequence[int]
+    values: Sequence[float]
+    empty: float
+    full: float
+    n_edges: int
+
+    def at(self, size: float | int) -> float:
+        """The value of the largest circuit of at most `size` edges; of several, their mean."""
+        if size >= self.n_edges:
+            return self.full
+        fitting = [s for s in self.sizes if s <= size]
+        if not fitting:
+            return self.empty
+        largest = max(fitting)
+        pairs = zip(self.sizes, self.values, strict=True)
+        return float(np.mean([value for s, value in pairs if s == largest]))
+
+
+def cpr_and_cmd(metric: Curve) -> tuple[float, float]:
+    """Circuit performance ratio (higher is better) and circuit-model distance (lower is better).
+
+    With f(k) = (m(circuit of k edges) - m(empty)) / (m(full) - m(empty)), the trapezoid areas
+    under f and under |1 - f| over the shares of `MIB_SHARES` (Mueller et al. 2025, section 3).
+    Not a number if the metric of the empty circuit equals the full model's.
+    """
+    whole = metric.full - metric.empty
+    if whole == 0:
+        return float("nan"), float("nan")
+    sizes = [int(share * metric.n_edges) for share in MIB_SHARES]
+    f = np.array([(metric.at(size) - metric.empty) / whole for size in sizes])
+    return float(np.trapezoid(f, MIB_SHARES)), float(np.trapezoid(np.abs(1 - f), MIB_SHARES))
+
+
+def log_area(loss_gap: Curve) -> float:
+    """The mean of log10 of the smallest loss gap so far, over log sizes from 1 % to 50 % of edges.
+
+    Lower is better; one less is a tenfold smaller gap at every size. The smallest gap of the
+    circuits of at most that size counts (the cumulative minimum of Li & Janson 2024, figure 3).
+    """
+    low, high = (share * loss_gap.n_edges for share in LOG_AREA_SHARES)
+    n_points = 1 + round(POINTS_PER_FACTOR_TEN * np.log10(high / low))
+    points = np.geomspace(low, high, n_points)
+    known = sorted({0, *loss_gap.sizes})
+    smallest = np.minimum.accumulate([loss_gap.at(size) for size in known])
+    gaps = smallest[np.searchsorted(known, points, side="right") - 1]
+    return float(np.log10(np.maximum(gaps, FLOOR)).mean())
+
+
+def pessimistic_auroc(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """The area under the worst staircase through the circuits' rates (Conmy et al. 2023).
+
+    Dominated circuits are dropped. Between two points the true-positive rate is taken to rise
+    only at the end.
+
+    Args:
+        found: for each circuit and each possible member, whether it has it.
+        truth: which members the reference has.
+    """
+    true_rate = found[:, truth].mean(1)
+    false_rate = found[:, ~truth].mean(1)
+    points = sorted({(0.0, 0.0), (1.0, 1.0), *zip(false_rate, true_rate, strict=True)})
+    area, best = 0.0, 0.0
+    for x, y in points:
+        if y > best:
+            area += (1 - x) * (y - best)
+            best = y
+    return float(area)
+
+
+def share_auroc(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Scikit-learn's AUROC of the share of circuits that a member is in."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, found.mean(0)))

@@ -1,0 +1,97 @@
+"""What was typed after a verb, checked before Hydra sees it.
+
+Hydra's own errors take several lines; a misspelt key, option or setting of an option is refused
+in one, with near names. What this cannot know (a folder of the user's own) is left to Hydra.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from benchmark.config import configured_names
+from benchmark.errors import UserError, near
+
+# Flags of the command, and the settings that they stand for.
+FLAGS = {"--allow-missing": "allow_missing=true"}
+EXPERIMENT = "experiment"
+
+
+def check_arguments(settings: str, arguments: list[str]) -> list[str]:
+    """The arguments for Hydra.
+
+    Args:
+        settings: the config file of the verb, without its ending.
+        arguments: what was typed after the verb.
+
+    Raises:
+        UserError: a key, an option, or a setting of an option does not exist.
+    """
+    arguments = [FLAGS.get(argument, argument) for argument in arguments]
+    known = OmegaConf.create(files("conf").joinpath(f"{settings}.yaml").read_text())
+    assert isinstance(known, DictConfig)
+    names = [str(name) for name in known if name not in ("defaults", "_target_")]
+    groups = _groups(known)
+    # A folder of the user's own may add options.
+    own_folder = any(typed.startswith(("--config-dir", "-cd")) for typed in arguments)
+    chosen = {group: [option] if option else [] for group, option in groups.items()}
+    pairs = [argument.partition("=") for argument in arguments if "=" in argument]
+    pairs = [pair for pair in pairs if pair[0].split(".")[0].isidentifier()]
+    for key, _, value in pairs:
+        top = key.split(".")[0]
+        if top not in names and top not in groups:
+            listed = ", ".join([*names, *(group for group in groups if group not in names)])
+            raise UserError(
+                f"{settings}.{top} is not a setting{near(top, names)}; allowed: {listed}"
+            )
+        if key in groups:
+            chosen[key] = _options(key, value, own_folder)
+    experiment = any(chosen.get(EXPERIMENT, []))
+    for key, _, _ in pairs:
+        # An experiment may choose other options than those typed.
+        if "." in key and key.split(".")[0] in groups and not own_folder and not experiment:
+            _check_nested(key, chosen[key.split(".")[0]])
+    return arguments
+
+
+def given(arguments: list[str], key: str, default: str) -> str:
+    """The value that was typed last for a key."""
+    values = [text.partition("=")[2] for text in arguments if text.partition("=")[0] == key]
+    return values[-1].strip("'\"") if values else default
+
+
+def _groups(known: DictConfig) -> dict[str, str | None]:
+    """The config groups that a file chooses from, with its choices."""
+    entries = [entry for entry in known.get("defaults", []) if isinstance(entry, DictConfig)]
+    pairs = {str(key): value for entry in entries for key, value in entry.items()}
+    return {key: value for key, value in pairs.items() if not key.startswith("override ")}
+
+
+def _options(group: str, value: str, own_folder: bool) -> list[str]:
+    """The options that a value names, of which a sweep names several."""
+    chosen = [option.strip() for option in value.split(",")]
+    plain = all(option.replace("-", "").replace(".", "").isidentifier() for option in chosen)
+    if own_folder or not plain or chosen == ["null"]:
+        return []
+    options = configured_names(group)
+    for option in chosen:
+        if option not in options:
+            listed = ", ".join(options)
+            raise UserError(
+                f"{group}={option} does not exist{near(option, options)}; options are: {listed}"
+            )
+    return chosen
+
+
+def _check_nested(key: str, options: list[str]) -> None:
+    group, first = key.split(".")[:2]
+    for option in options:
+        text = files("conf").joinpath(group, f"{option}.yaml").read_text()
+        settings: Any = OmegaConf.create(text)
+        names = [str(name) for name in settings if name != "_target_"]
+        if first not in names and first != "_target_":
+            listed = ", ".join(names) or "none"
+            raise UserError(
+                f"{group}.{first} is not a setting of {group}={option}{near(first, names)}; "
+                f"allowed: {listed}"
+            )

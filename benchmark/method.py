@@ -1,0 +1,110 @@
+"""The contract of a circuit-discovery method: what it may see, and what it gives back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+
+from benchmark.ablation import Ablation, Replacement
+from benchmark.batch import Batch, concatenate
+from benchmark.graph import ComputationalGraph
+from benchmark.mask import EdgeMask
+from benchmark.metric import Metric
+from benchmark.model import LanguageModel
+from benchmark.optimal import Optimal
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a method may see.
+
+    Attributes:
+        model: the model.
+        batches: prompts of the train split.
+        metric: what attribution methods attribute.
+        ablation: what ablated edges carry.
+        references: circuits known beforehand, by name; only a method that shows them may look.
+        seed: of everything random in the method.
+        training_steps: optimiser steps of methods that train and have no number of their own;
+            None leaves it to the method.
+        work_folder: a folder for checkpoints, or None to keep none.
+    """
+
+    model: LanguageModel
+    batches: Sequence[Batch]
+    metric: Metric
+    ablation: Ablation
+    references: dict[str, EdgeMask]
+    seed: int
+    training_steps: int | None
+    work_folder: Path | None
+
+    @property
+    def graph(self) -> ComputationalGraph:
+        """The model's graph."""
+        return self.model.graph
+
+    @cached_property
+    def replacement(self) -> Replacement:
+        """The fitted ablation, for methods that measure single edges or gradients.
+
+        Under optimal ablation it is the constants that lose least when each source is ablated
+        alone (Li & Janson 2024, arXiv 2409.09951, section 2.2), trained by the ablation's recipe.
+        """
+        if not isinstance(self.ablation, Optimal):
+            return self.ablation.fit(self.model, self.batches)
+        one_at_a_time = (1 - torch.eye(self.graph.n_sources))[..., None]
+        return self.ablation.train(
+            self.model,
+            one_at_a_time,
+            self.batches,
+            one_set=True,
+            checkpoint=self.checkpoint("constants of single sources"),
+        )
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Where a training loop may keep its state."""
+        if self.work_folder is None:
+            return None
+        return self.work_folder / f"{name.replace(' ', '_')}.checkpoint"
+
+    def in_batches(self, size: int) -> list[Batch]:
+        """The prompts in batches of another size."""
+        return [part.trimmed() for part in concatenate(list(self.batches)).split(size)]
+
+
+@dataclass(frozen=True, eq=False)
+class FoundCircuit:
+    """A circuit and what made it.
+
+    Attributes:
+        mask: the circuit.
+        setting: what the method was set to for it, as in tables: "lambda=0.001".
+        requested: edges that were asked for, or None where the method chose the size.
+    """
+
+    mask: EdgeMask
+    setting: str
+    requested: int | None = None
+
+    def on(self, device: str) -> "FoundCircuit":
+        """The circuit with its mask on another device."""
+        return replace(self, mask=EdgeMask(self.mask.graph, self.mask.keep.detach().to(device)))
+
+
+@runtime_checkable
+class CircuitMethod(Protocol):
+    """A way to find circuits; settings are fields, and defaults live in its yaml."""
+
+    version: ClassVar[int]
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Why the method cannot work on this problem, in a sentence; None if it can."""
+        ...
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """Circuits of about these numbers of edges, or of sizes of the method's own choice."""
+        ...

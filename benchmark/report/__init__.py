@@ -1,0 +1,1 @@
+"""Records to tables, statistics and pictures. Needs no torch."""

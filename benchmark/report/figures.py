@@ -1,0 +1,107 @@
+"""All pictures of a folder of results, each as PNG and PDF with its data beside it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+
+from benchmark.record import Record
+from benchmark.report.drawing import draw_edges, readable_circuit
+from benchmark.report.frame import Results, load
+from benchmark.report.leaderboard import column_names, row_names
+from benchmark.report.plots import (
+    ablations_compared,
+    gap_against_size,
+    quality_against_cost,
+    score_map,
+)
+from benchmark.report.published import published_curves
+from benchmark.report.scores import Score, score_table
+from benchmark.report.style import save
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Settings of `ablation-bench figures`; see conf/figures.yaml."""
+
+    results_dir: str
+    experiment_name: str | None
+    score: str
+    at_share: float
+    published: bool
+    circuits: bool
+    directory: str
+
+    def run(self) -> RenderableType:
+        """Draw everything; return the paths.
+
+        Raises:
+            UserError: there is no finished record.
+        """
+        results = load(Path(self.results_dir), self.experiment_name)
+        paths = [*self._curves(results), *self._ablations(results), *self._scores(results)]
+        if self.circuits:
+            paths += self._circuits(results)
+        return Group(*(str(path) for path in paths if path.suffix == ".png"))
+
+    def _curves(self, results: Results) -> list[Path]:
+        paths = []
+        for (task, model, evaluation), rows in results.curves.groupby(
+            ["task", "model", "evaluation"]
+        ):
+            reported = published_curves()
+            same = (reported["task"] == task) & (reported["ablation"] == evaluation)
+            overlay = reported[same] if self.published and same.any() else None
+            rows = rows.assign(method=row_names(rows))
+            figure = gap_against_size(rows, f"{task}, {model}, {evaluation} ablation", overlay)
+            paths += save(figure, rows, self._path("gap", task, model, evaluation))
+        return paths
+
+    def _ablations(self, results: Results) -> list[Path]:
+        paths = []
+        for (task, model, method), rows in results.curves.groupby(["task", "model", "method"]):
+            own = rows[rows["ablation"] == rows["evaluation"]]
+            if own["evaluation"].nunique() > 1:
+                figure = ablations_compared(own, f"{task}, {model}: {method}")
+                paths += save(figure, own, self._path("ablations", task, model, method))
+        return paths
+
+    def _scores(self, results: Results) -> list[Path]:
+        score = Score(self.score, self.at_share)
+        scores = score_table(results, score).dropna(subset="value")
+        if scores.empty:
+            return []
+        paths = []
+        for evaluation, rows in scores.groupby("evaluation"):
+            rows = rows.assign(method=row_names(rows))
+            title = f"{evaluation} ablation"
+            figure = quality_against_cost(rows, score.title, title)
+            paths += save(figure, rows, self._path("cost", self.score, evaluation))
+        named = scores.assign(column=column_names(scores), row=row_names(scores))
+        table = named.pivot_table(index="row", columns="column", values="value", aggfunc="mean")
+        figure = score_map(table, score.title, "all results", score.lower_is_better)
+        paths += save(figure, table.reset_index(), self._path("map", self.score))
+        return paths
+
+    def _circuits(self, results: Results) -> list[Path]:
+        paths = []
+        for record in results.done:
+            label = results.labels[record.key]
+            if label.startswith("random"):
+                continue
+            names, edges = readable_circuit(Path(self.results_dir) / record.key)
+            figure = draw_edges(edges, names, _title(record, label))
+            place = (record.names[kind] for kind in ("task", "model", "ablation"))
+            stem = self._path("circuit", *place, label, f"seed{record.config['seed']}")
+            paths += save(figure, edges, stem)
+        return paths
+
+    def _path(self, *words: object) -> Path:
+        name = "_".join(re.sub(r"[^\w.=-]+", "-", str(word)) for word in words)
+        return Path(self.directory) / name
+
+
+def _title(record: Record, label: str) -> str:
+    names = record.names
+    return f"{names['task']}, {names['model']}: {label} under {names['ablation']} ablation"

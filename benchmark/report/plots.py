@@ -1,0 +1,124 @@
+"""The pictures of curves: loss gap against size, ablations, cost, and a map of scores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.report.style import ABLATION_COLOURS, colour, log_axis, mark
+
+SIZE, GAP = "edges in the circuit", "loss gap (nats)"
+# A gap of zero has no place on a log axis.
+SMALLEST_GAP = 1e-5
+
+
+def gap_against_size(
+    curves: pd.DataFrame, title: str, published: pd.DataFrame | None = None
+) -> Figure:
+    """Points, and the smallest gap so far as a line, for each method; known circuits as crosses."""
+    figure, axes = _axes(title)
+    for method, rows in curves.groupby("method", sort=True):
+        name = str(method)
+        if name == "reference":
+            axes.plot(rows["edges"], _gap(rows), "x", color=colour(name), ms=9, mew=2, label=name)
+        else:
+            _curve(axes, rows, name, colour(name), mark(name))
+    for method, rows in () if published is None else published.groupby("method", sort=True):
+        label, shade = f"{method} (published)", colour(str(method))
+        if method == "reference":
+            axes.plot(rows["edges"], rows["loss_gap"], "+", color=shade, ms=9, label=label)
+        else:
+            line = _smallest_so_far(rows)
+            axes.plot(line["edges"], line["loss_gap"], ":", color=shade, alpha=0.8, label=label)
+    return _finished(figure, axes, SIZE, GAP)
+
+
+def ablations_compared(curves: pd.DataFrame, title: str) -> Figure:
+    """One method's curves, one for each ablation that they were evaluated under."""
+    figure, axes = _axes(title)
+    for evaluation, rows in curves.groupby("evaluation", sort=True):
+        name = str(evaluation)
+        _curve(axes, rows, name, colour(name, ABLATION_COLOURS), "o")
+    return _finished(figure, axes, SIZE, GAP)
+
+
+def quality_against_cost(scores: pd.DataFrame, score: str, title: str) -> Figure:
+    """A point per method, task and ablation: what it reached for how many passes."""
+    figure, axes = _axes(title)
+    for method, rows in scores.groupby("method", sort=True):
+        name = str(method)
+        spent = rows["passes"].clip(lower=1)
+        axes.plot(spent, rows["value"], mark(name), color=colour(name), label=name, alpha=0.8)
+    log_axis(axes, "x")
+    axes.set_xlabel("passes spent on discovery (prompts, forward + backward)")
+    axes.set_ylabel(score)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def score_map(table: pd.DataFrame, score: str, title: str, lower_is_better: bool) -> Figure:
+    """Methods by tasks, each square with its score; the brighter, the better."""
+    values = table.to_numpy(dtype=float)
+    width = 2.5 + 1.1 * values.shape[1]
+    figure = Figure(figsize=(width, 1.4 + 0.5 * values.shape[0]), layout="constrained")
+    axes = figure.subplots()
+    shades = -values if lower_is_better else values
+    axes.imshow(np.ma.masked_invalid(shades), cmap="viridis", aspect="auto")
+    middle = (np.nanmin(shades) + np.nanmax(shades)) / 2
+    for (row, column), value in np.ndenumerate(values):
+        text = "-" if np.isnan(value) else f"{value:.2f}"
+        dark = not np.isnan(value) and shades[row, column] < middle
+        axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
+    axes.set_xticks(range(values.shape[1]), list(table.columns), rotation=30, ha="right")
+    axes.set_yticks(range(values.shape[0]), list(table.index))
+    axes.set_title(f"{title}: {score} ({'lower' if lower_is_better else 'higher'} is better)")
+    return figure
+
+
+def _axes(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10)
+    axes.grid(True, which="major", alpha=0.25, lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _curve(axes: Axes, rows: pd.DataFrame, label: str, shade: str, sign: str) -> None:
+    rows = rows[rows["edges"] > 0]
+    gap = _gap(rows)
+    whiskers = [
+        (gap - rows["loss_gap_low"]).clip(lower=0),
+        (rows["loss_gap_high"] - gap).clip(lower=0),
+    ]
+    axes.errorbar(
+        rows["edges"], gap, yerr=whiskers, fmt=sign, color=shade, ms=4, lw=0.7, alpha=0.55
+    )
+    line = _smallest_so_far(rows)
+    axes.plot(line["edges"], _gap(line), "-", color=shade, lw=1.8, label=label)
+
+
+def _smallest_so_far(rows: pd.DataFrame) -> pd.DataFrame:
+    ordered = rows.groupby("edges", as_index=False)["loss_gap"].mean().sort_values("edges")
+    return ordered.assign(loss_gap=ordered["loss_gap"].cummin())
+
+
+def _gap(rows: pd.DataFrame) -> pd.Series:
+    return rows["loss_gap"].clip(lower=SMALLEST_GAP)
+
+
+def _finished(figure: Figure, axes: Axes, across: str, up: str) -> Figure:
+    log_axis(axes, "x")
+    log_axis(axes, "y")
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    handles, labels = axes.get_legend_handles_labels()
+    _legend(axes, handles, labels)
+    return figure
+
+
+def _legend(axes: Axes, handles: Sequence[object], labels: Sequence[str]) -> None:
+    if labels:
+        axes.legend(handles, labels, frameon=False, fontsize=8)

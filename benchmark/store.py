@@ -1,0 +1,110 @@
+"""The folder of a record, and when what lies in it counts as whole.
+
+The record itself is written last and names the digests of the files beside it, so a folder that
+a kill or a full disk left half written has no record, or one that does not fit: it is run again.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from benchmark.errors import UserError
+from benchmark.record import RECORD, Record
+
+ASIDE, LOCKS = "aside", ".locks"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The place of one record: `results_dir`/`key`."""
+
+    results_dir: Path
+    key: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.results_dir / self.key
+
+    @property
+    def work(self) -> Path:
+        """Where checkpoints live until the record is whole."""
+        return self.path / "work"
+
+    def record(self) -> Record | None:
+        """The whole record, or None if there is none or it is damaged."""
+        try:
+            record = Record.read(self.path / RECORD)
+        except UserError:
+            return None
+        whole = all(
+            (self.path / name).is_file() and digest_of_file(self.path / name) == digest
+            for name, digest in record.files.items()
+        )
+        return record if whole and record.key == self.key else None
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Hold the folder for this process; gives whether another one held it before.
+
+        Raises:
+            UserError: the results folder cannot be written.
+        """
+        locks = self.results_dir / LOCKS
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(locks / f"{self.key}.lock")
+            try:
+                lock.acquire(timeout=0)
+                waited = False
+            except Timeout:
+                lock.acquire()
+                waited = True
+        except OSError as error:
+            raise cannot_write(self.results_dir, error) from error
+        try:
+            yield waited
+        finally:
+            lock.release()
+
+    def put_aside(self, created: str) -> Path:
+        """Move the folder out of the way; return where it is now."""
+        stamp = created.replace(":", "").replace("-", "")
+        target = self.results_dir / ASIDE / f"{self.key}-{stamp}"
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{self.key}-{stamp}-{number}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.path.rename(target)
+        return target
+
+
+def folders(results_dir: Path) -> list[Folder]:
+    """All folders that may hold a record, in order of their keys.
+
+    Raises:
+        UserError: there is no such folder of results.
+    """
+    if not results_dir.is_dir():
+        raise UserError(f"results_dir={results_dir} does not exist; run something first")
+    found = (path.parent for path in results_dir.glob(f"*/{RECORD}"))
+    return [Folder(results_dir, path.name) for path in sorted(found)]
+
+
+def cannot_write(results_dir: Path, error: OSError) -> UserError:
+    """The error of a results folder that is read-only or full."""
+    return UserError(
+        f"results_dir={results_dir} cannot be written: {error.strerror or error}; nothing that was "
+        "finished is lost; give another folder or make room, and run the same command again"
+    )
+
+
+def digest_of_file(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""The mirror of a finished record on Weights & Biases: the local record comes first and counts.
+
+The run's id is the record's key, its group the experiment. What goes wrong here is written to the
+record's folder and never fails the cell; the record can be mirrored again at any time.
+"""
+
+import logging
+from io import BytesIO
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL.Image import Image
+from PIL.Image import open as open_image
+
+from benchmark.cell import Cell
+from benchmark.files import replacing
+from benchmark.record import CURVE, Record
+
+log = logging.getLogger("benchmark")
+ERROR_FILE = "tracking_error.txt"
+
+
+def mirror(record: Record, cell: Cell) -> None:
+    """Send a record's settings, curve, pictures and summary, if tracking is on."""
+    if cell.tracking == "off":
+        return
+    try:
+        _send(record, cell)
+    except Exception as error:
+        log.warning("tracking=%s failed (%s); the record is whole", cell.tracking, error)
+        with replacing(cell.folder.path / ERROR_FILE) as temporary:
+            temporary.write_text(f"{type(error).__name__}: {error}\n")
+
+
+def _send(record: Record, cell: Cell) -> None:
+    import wandb
+
+    curve = pd.read_parquet(cell.folder.path / CURVE)
+    run = wandb.init(
+        project="ablation-bench",
+        id=record.key,
+        name=cell.title,
+        group=cell.experiment_name or "no experiment",
+        job_type=record.names["method"],
+        tags=sorted(record.names.values()),
+        config=record.config,
+        mode="offline" if cell.tracking == "offline" else "online",
+        resume="allow",
+        settings=wandb.Settings(x_transaction_log_flush_interval=1),
+    )
+    try:
+        run.log({"curve": wandb.Table(dataframe=curve), **_pictures(record, cell)})
+        run.summary.update(_summary(record))
+    finally:
+        run.finish()
+
+
+def _pictures(record: Record, cell: Cell) -> dict[str, Any]:
+    import wandb
+
+    from benchmark.report.drawing import draw_circuit
+    from benchmark.report.frame import cell_frame
+    from benchmark.report.plots import gap_against_size
+
+    folder = cell.folder.path
+    frame = cell_frame(cell.folder, record)
+    figures = {
+        "loss gap against size": gap_against_size(frame, cell.title),
+        "circuit": draw_circuit(folder, cell.title),
+    }
+    return {name: wandb.Image(_pixels(figure)) for name, figure in figures.items()}
+
+
+def _pixels(figure: Figure) -> Image:
+    written = BytesIO()
+    figure.savefig(written, format="png", dpi=120)
+    return open_image(written)
+
+
+def _summary(record: Record) -> dict[str, float]:
+    areas = {
+        f"{name}/{ablation}": value
+        for ablation, found in record.areas.items()
+        for name, value in found.items()
+    }
+    cost = {f"cost/{name}": value for name, value in record.cost["discovery"].items()}
+    return {**areas, **record.recovery, **cost, "accuracy": record.accuracy or 0.0}

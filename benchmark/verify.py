@@ -1,0 +1,88 @@
+"""Running a record again, in a folder of its own, and comparing every number."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+from rich.console import Group, RenderableType
+from rich.table import Table
+from safetensors.numpy import load_file
+
+from benchmark.cell import Cell
+from benchmark.config import build
+from benchmark.errors import UserError, near
+from benchmark.record import CURVE, MASKS, Record, Status
+from benchmark.running import run_cell
+from benchmark.store import Folder, folders
+
+# Numbers of another machine or number of threads agree up to rounding that training enlarges.
+CLOSE = 1e-4
+
+
+def verify_record(results_dir: Path, key: str) -> tuple[bool, RenderableType]:
+    """Whether a record's numbers come out again, and a table of the largest differences.
+
+    Raises:
+        UserError: there is no such record, or the code has changed so that it has another key.
+    """
+    folder = Folder(results_dir, key)
+    record = folder.record()
+    if record is None:
+        known = [found.key for found in folders(results_dir)]
+        raise UserError(f"{key} is not a whole record of {results_dir}{near(key, known)}")
+    if record.status is not Status.done:
+        raise UserError(f"{key} is a {record.status.value} record: {record.reason}")
+    with tempfile.TemporaryDirectory() as place:
+        again = _run_again(record, Path(place))
+        return _compared(record, folder, Folder(Path(place), key), again)
+
+
+def _run_again(record: Record, place: Path) -> Record:
+    changes = {"results_dir": str(place), "overwrite": False, "tracking": "off"}
+    config = {"_target_": "benchmark.cell.Cell", **record.config, **changes}
+    cell: Cell = build(OmegaConf.create(config), where="record")
+    if cell.checked().key != record.key:
+        raise UserError(
+            f"{record.key} would now have the key {cell.key}: the task, the method, the model or "
+            f"the schema has changed; it was made with version {record.versions['ablation-bench']}"
+        )
+    return run_cell(cell).record
+
+
+def _compared(
+    record: Record, folder: Folder, again: Folder, found: Record
+) -> tuple[bool, RenderableType]:
+    if found.status is not Status.done:
+        return False, f"{record.key}: this time it {found.status.value}: {found.reason}"
+    old, new = (pd.read_parquet(place.path / CURVE) for place in (folder, again))
+    table = Table("column", "largest difference", title=f"{record.key}: {len(old)} rows")
+    if old.shape != new.shape or list(old.columns) != list(new.columns):
+        return False, f"{record.key}: {old.shape} numbers then, {new.shape} now"
+    worst = 0.0
+    for name in old.columns:
+        difference = _difference(old[name], new[name])
+        worst = max(worst, difference)
+        table.add_row(name, f"{difference:.3g}")
+    same_circuits = np.array_equal(*(_masks(place) for place in (folder, again)))
+    verdict = (
+        "every number agrees exactly"
+        if worst == 0 and same_circuits
+        else f"numbers agree to {worst:.2g}" + ("" if same_circuits else "; the circuits differ")
+    )
+    return worst <= CLOSE and same_circuits, Group(table, verdict)
+
+
+def _masks(folder: Folder) -> np.ndarray:
+    return load_file(folder.path / MASKS)["keep"]
+
+
+def _difference(old: pd.Series, new: pd.Series) -> float:
+    if not pd.api.types.is_numeric_dtype(old):
+        return 0.0 if old.equals(new) else float("inf")
+    before, after = (x.astype(float).to_numpy() for x in (old, new))
+    if not np.array_equal(np.isnan(before), np.isnan(after)):
+        return float("inf")
+    apart = np.abs(np.nan_to_num(before) - np.nan_to_num(after))
+    return float((apart / np.maximum(1, np.abs(np.nan_to_num(before)))).max(initial=0))

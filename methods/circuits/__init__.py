@@ -1,0 +1,1 @@
+"""Circuit-discovery methods: each finds circuits of several sizes."""

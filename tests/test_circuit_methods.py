@@ -1,0 +1,139 @@
+"""The simple methods: sizes, chance, references, and what attribution under optimal ablation is."""
+
+import pytest
+import torch
+from helpers import largest, random_batch
+
+from benchmark.config import configured, configured_names
+from benchmark.errors import UserError
+from benchmark.forward import clean_logits, masked_logits
+from benchmark.mask import EdgeMask, Pruning
+from benchmark.method import CircuitMethod, Problem
+from benchmark.metric import KLDivergence, LogitDifference, OverWrong
+
+
+def problem(model, ablation="counterfactual", metric=None, references=None, **changes):
+    return Problem(
+        model=model,
+        batches=[random_batch(n_prompts=10)],
+        metric=metric or LogitDifference(OverWrong.mean),
+        ablation=configured("ablation", ablation, **changes),
+        references=references or {},
+        seed=0,
+        training_steps=None,
+        work_folder=None,
+    )
+
+
+@pytest.mark.parametrize("name", configured_names("method"))
+def test_every_method_keeps_the_contract(gpt2, name):
+    quick = dict(steps=2, masks_per_step=2) if name == "ugs" else {}
+    method = configured("method", name, **quick)
+    assert isinstance(method, CircuitMethod) and method.version >= 1
+    asked = problem(gpt2, references={"known": EdgeMask.full(gpt2.graph)})
+    assert method.unsupported(asked) is None
+    sizes = [10, gpt2.graph.n_edges]
+    found = method.discover(asked, sizes)
+    assert found
+    for circuit in found:
+        assert circuit.mask.graph == gpt2.graph and circuit.setting
+        assert circuit.requested in (None, *sizes)
+        assert circuit.requested is None or circuit.mask.n_edges <= circuit.requested
+        assert bool(((circuit.mask.keep == 0) | (circuit.mask.keep == 1)).all())
+    again = method.discover(asked, sizes)
+    assert all(torch.equal(a.mask.keep, b.mask.keep) for a, b in zip(found, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["zero", "mean", "mean_positional", "resample", "gaussian", "optimal"]
+)
+def test_eap_estimates_the_effect_of_each_edge(gpt2, name):
+    """Each score is the gradient at the full mask; a small step along it changes the metric so."""
+    changes = dict(steps=3, batch_size=5) if name == "optimal" else {}
+    asked = problem(gpt2, name, **changes)
+    eap = configured("method", "eap", batch_size=10)
+    scores = eap.scores(asked)
+    batch, graph = asked.batches[0], gpt2.graph
+    values, step = asked.replacement(batch), 1e-5
+    for edge in ("input->a0.h1<k>", "a0.h0->m0", "m0->a1.h1<v>", "m1->logits"):
+        u, v = graph.edge(edge)
+        keep = graph.exists.double()
+        keep[u, v] -= step
+
+        def metric(keep):
+            with torch.no_grad():
+                logits = masked_logits(gpt2, keep, batch, values)
+            return float(asked.metric(logits, batch, logits).mean())
+
+        slope = (metric(graph.exists.double()) - metric(keep)) / step
+        assert float(scores.value[u, v]) == pytest.approx(slope, rel=1e-3, abs=1e-6)
+
+
+def test_a_loss_is_attributed_with_the_other_sign(gpt2):
+    eap = configured("method", "eap")
+    entropy = configured("metric", "cross_entropy")
+    assert not entropy.higher_is_better
+    raised = eap.scores(problem(gpt2, metric=entropy)).value
+
+    class Likelihood:
+        unit, higher_is_better = "nats", True
+
+        def __call__(self, logits, batch, clean_logits):
+            return -entropy(logits, batch, clean_logits)
+
+    assert largest(eap.scores(problem(gpt2, metric=Likelihood())).value, raised) < 1e-12
+
+
+def test_the_loss_gap_has_no_first_order_effect(gpt2):
+    reason = configured("method", "eap").unsupported(problem(gpt2, metric=KLDivergence()))
+    assert "zero" in reason
+
+
+def test_constants_of_single_sources_lose_less_than_means(gpt2):
+    """What attribution under optimal ablation uses is better than the mean for each source."""
+    asked = problem(gpt2, "optimal", steps=60, batch_size=10)
+    batch, graph = asked.batches[0], gpt2.graph
+    masks = (1 - torch.eye(graph.n_sources, dtype=torch.float64))[..., None]
+
+    def gaps(values):
+        with torch.no_grad():
+            clean = clean_logits(gpt2, batch.clean, batch.read_at)
+            return KLDivergence()(masked_logits(gpt2, masks, batch, values), batch, clean).mean(-1)
+
+    mean = configured("ablation", "mean").fit(gpt2, asked.batches)(batch)
+    optimal = gaps(asked.replacement(batch))
+    assert bool((optimal <= gaps(mean) * 1.01 + 1e-9).all())
+    assert float(optimal.sum()) < 0.9 * float(gaps(mean).sum())
+
+
+def test_random_circuits_fit_their_sizes_and_hang_together(gpt2):
+    random = configured("method", "random", circuits_per_size=6, tolerance=0.1)
+    sizes = [0, 30, 60, 100, gpt2.graph.n_edges]
+    found = random.discover(problem(gpt2), sizes)
+    for size in sizes:
+        masks = [circuit.mask for circuit in found if circuit.requested == size]
+        assert len(masks) == 6
+        for mask in masks:
+            assert int(0.9 * size) <= mask.n_edges <= size
+            assert torch.equal(mask.pruned(Pruning.dangling).keep, mask.keep)
+    middle = [circuit.mask.edges() for circuit in found if circuit.requested == 60]
+    assert len({tuple(edges) for edges in middle}) == 6
+    fewer = random.discover(problem(gpt2), [60])
+    assert fewer[0].mask.edges() == middle[0]
+
+
+@pytest.mark.parametrize("changes", [dict(circuits_per_size=0), dict(tolerance=1.0)])
+def test_random_settings_out_of_range_are_refused(changes):
+    with pytest.raises(UserError, match="circuits_per_size must be 1 or more"):
+        configured("method", "random", **changes)
+
+
+def test_references_are_shown_as_they_are(gpt2):
+    half = EdgeMask(
+        gpt2.graph, (torch.rand(gpt2.graph.exists.shape) < 0.5) * gpt2.graph.exists.float()
+    )
+    reference = configured("method", "reference")
+    (found,) = reference.discover(problem(gpt2, references={"half": half}), [3])
+    assert torch.equal(found.mask.keep, half.keep)
+    assert (found.setting, found.requested) == ("circuit=half", None)
+    assert "no circuit" in reference.unsupported(problem(gpt2))
