@@ -4,15 +4,22 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import torch
+from helpers import random_batch
+
+from benchmark import mask, method
+from benchmark.config import configured
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_python_example_runs(tmp_path):
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    code = next(code for code in CODE if "load_model" in code)
     example = tmp_path / "example.py"
     example.write_text(code)
     result = subprocess.run(
@@ -20,6 +27,25 @@ def test_python_example_runs(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert re.fullmatch(r"300 edges: \d\.\d+ nats\n", result.stdout)
+
+
+def test_the_example_of_a_method_finds_circuits(gpt2):
+    code = next(code for code in CODE if "def discover" in code)
+    known = vars(method) | vars(mask) | {"torch": torch, "ClassVar": ClassVar}
+    exec(code, known)
+    example = known["Latest"]()
+    assert isinstance(example, method.CircuitMethod)
+    asked = method.Problem(
+        model=gpt2,
+        batches=[random_batch()],
+        metric=configured("metric", "kl"),
+        ablation=configured("ablation", "mean"),
+        references={},
+        seed=0,
+        training_steps=None,
+        work_folder=None,
+    )
+    assert [found.mask.n_edges for found in example.discover(asked, [0, 7])] == [0, 7]
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", README))

@@ -69,6 +69,8 @@ def draw_edges(edges: pd.DataFrame, names: list[str], title: str) -> Figure:
     axes.set_title(f"{title}: {len(edges)} edges", fontsize=10)
     shown = {reader for readers in pairs.values() for reader in readers}
     lines = [Line2D([], [], color=KINDS[k], label=NAMES[k]) for k in KINDS if k in shown]
+    if any(len(set(readers)) > 1 for readers in pairs.values()):
+        lines.append(Line2D([], [], color=MIXED, lw=2, label="several of them"))
     if lines:
         axes.legend(handles=lines, frameon=False, fontsize=8, loc="upper left")
     return figure

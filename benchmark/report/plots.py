@@ -87,7 +87,8 @@ def _axes(title: str) -> tuple[Figure, Axes]:
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, label: str, shade: str, sign: str) -> None:
-    rows = rows[rows["edges"] > 0]
+    # The empty and the whole graph are no circuits, and neither has a place on log axes.
+    rows = rows[(rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])]
     gap = _gap(rows)
     whiskers = [
         (gap - rows["loss_gap_low"]).clip(lower=0),

@@ -31,6 +31,8 @@ ABLATION_COLOURS = {
     "gaussian": "#E69F00",
 }
 SPARE = ("#882255", "#44AA99", "#999933", "#332288", "#AA4499", "#117733")
+# A log axis over a larger factor has marks at powers of ten alone.
+WIDEST_WITH_STEPS = 2e3
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 
@@ -47,10 +49,12 @@ def mark(name: str) -> str:
 
 
 def log_axis(axes: Axes, which: str) -> None:
-    """A log axis with marks at 1, 2 and 5 of each power of ten, in plain numbers."""
+    """A log axis in plain numbers, with marks at 1, 2 and 5 of each power of ten if they fit."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axis.get_view_interval()
+    wide = high / low > WIDEST_WITH_STEPS
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.set_minor_formatter(NullFormatter())
 
