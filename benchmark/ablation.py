@@ -45,7 +45,11 @@ class Ablation(Protocol):
     """A kind of ablation and its settings."""
 
     total: ClassVar[bool]
-    keep_first: bool
+
+    @property
+    def keep_first(self) -> bool:
+        """Never ablate position 0."""
+        ...
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Learn what is needed from training prompts."""

@@ -24,14 +24,14 @@ class Curve:
     """The value of every circuit, with those of the empty and of the full one.
 
     Attributes:
-        sizes: edges of each circuit, as asked for where the method was asked.
+        sizes: edges of each circuit, as asked for where the method was asked, or their mean.
         values: a value of each.
         empty: the value without edges.
         full: the value of the whole model.
         n_edges: edges of the graph.
     """
 
-    sizes: Sequence[int]
+    sizes: Sequence[float | int]
     values: Sequence[float]
     empty: float
     full: float

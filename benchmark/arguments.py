@@ -5,6 +5,7 @@ in one, with near names. What this cannot know (a folder of the user's own) is l
 """
 
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +16,11 @@ from benchmark.errors import UserError, near
 # Flags of the command, and the settings that they stand for.
 FLAGS = {"--allow-missing": "allow_missing=true"}
 EXPERIMENT = "experiment"
+# Hydra's own flags that are followed by a word.
+FLAGS_WITH_A_VALUE = (
+    "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp", "--config-name",
+    "-cn", "--config-dir", "-cd",
+)  # fmt: skip
 
 
 def check_arguments(settings: str, arguments: list[str]) -> list[str]:
@@ -30,28 +36,55 @@ def check_arguments(settings: str, arguments: list[str]) -> list[str]:
     arguments = [FLAGS.get(argument, argument) for argument in arguments]
     known = OmegaConf.create(files("conf").joinpath(f"{settings}.yaml").read_text())
     assert isinstance(known, DictConfig)
-    names = [str(name) for name in known if name not in ("defaults", "_target_")]
     groups = _groups(known)
     # A folder of the user's own may add options.
     own_folder = any(typed.startswith(("--config-dir", "-cd")) for typed in arguments)
     chosen = {group: [option] if option else [] for group, option in groups.items()}
-    pairs = [argument.partition("=") for argument in arguments if "=" in argument]
-    pairs = [pair for pair in pairs if pair[0].split(".")[0].isidentifier()]
-    for key, _, value in pairs:
-        top = key.split(".")[0]
-        if top not in names and top not in groups:
-            listed = ", ".join([*names, *(group for group in groups if group not in names)])
-            raise UserError(
-                f"{settings}.{top} is not a setting{near(top, names)}; allowed: {listed}"
-            )
+    pairs = _pairs(arguments)
+    for key, value in pairs:
+        _check_key(settings, key, known, groups)
         if key in groups:
             chosen[key] = _options(key, value, own_folder)
     experiment = any(chosen.get(EXPERIMENT, []))
-    for key, _, _ in pairs:
+    if not experiment and not {"-m", "--multirun"} & set(arguments):
+        _refuse_several(pairs)
+    for key, _ in pairs:
         # An experiment may choose other options than those typed.
         if "." in key and key.split(".")[0] in groups and not own_folder and not experiment:
             _check_nested(key, chosen[key.split(".")[0]])
     return arguments
+
+
+def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
+    """The settings typed: keys and values, without flags and Hydra's own."""
+    for before, argument in pairwise(["", *arguments]):
+        plain = "=" not in argument and not argument.startswith(("-", "~"))
+        if plain and before not in FLAGS_WITH_A_VALUE:
+            raise UserError(f"{argument!r} is not a setting; write key=value, as n_test=100")
+    pairs = [argument.partition("=") for argument in arguments if "=" in argument]
+    return [(key, value) for key, _, value in pairs if key.split(".")[0].isidentifier()]
+
+
+def _check_key(settings: str, key: str, known: DictConfig, groups: dict[str, str | None]) -> None:
+    """Check the first word of a key, and the second if the first is no group."""
+    names = [str(name) for name in known if name not in ("defaults", "_target_")]
+    top, *rest = key.split(".")
+    if top not in names and top not in groups:
+        listed = ", ".join([*names, *(group for group in groups if group not in names)])
+        raise UserError(f"{settings}.{top} is not a setting{near(top, names)}; allowed: {listed}")
+    mapping = known.get(top) if top not in groups and top != "hydra" else None
+    if rest and isinstance(mapping, DictConfig) and rest[0] not in mapping:
+        listed = [str(name) for name in mapping]
+        raise UserError(
+            f"{settings}.{key} is not a setting{near(rest[0], listed)}; allowed: "
+            f"{', '.join(listed)}"
+        )
+
+
+def _refuse_several(pairs: list[tuple[str, str]]) -> None:
+    for key, value in pairs:
+        if "," in value and not set("[{(\"'") & set(value):
+            raise UserError(f"{key}={value} names several values; add -m to run them all")
 
 
 def given(arguments: list[str], key: str, default: str) -> str:
@@ -71,7 +104,14 @@ def _options(group: str, value: str, own_folder: bool) -> list[str]:
     """The options that a value names, of which a sweep names several."""
     chosen = [option.strip() for option in value.split(",")]
     plain = all(option.replace("-", "").replace(".", "").isidentifier() for option in chosen)
-    if own_folder or not plain or chosen == ["null"]:
+    if own_folder or chosen == ["null"]:
+        return []
+    if group == "model" and not plain and "/" in value:
+        raise UserError(
+            f"model={value} is not an option of conf/model; for a directory or a name of the hub, "
+            f"type model=gpt2 model.name={value}"
+        )
+    if not plain:
         return []
     options = configured_names(group)
     for option in chosen:

@@ -87,6 +87,13 @@ class Batch:
         rows = torch.arange(len(self), device=self.clean.device)
         return [self.select(part) for part in rows.split(size)]
 
+    def in_parts(self, size: int) -> list["Batch"]:
+        """Trimmed batches of `size` prompts; none of a single one, if there are more (donors)."""
+        parts = self.split(size)
+        if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
+            parts[-2:] = [concatenate(parts[-2:])]
+        return [part.trimmed() for part in parts]
+
     def trimmed(self) -> "Batch":
         """The same prompts without the last positions that are padding in all of them."""
         n_positions = int(self.lengths.max())

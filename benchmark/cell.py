@@ -4,7 +4,6 @@ The cell's key is a digest of all that decides its numbers: the settings, the ve
 and the method, the weights of a local model, and the seed; not where it runs or is written.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -23,12 +22,15 @@ from benchmark.model_choice import ModelChoice
 from benchmark.optimal import Optimal
 from benchmark.prompt_data import digest
 from benchmark.record import SCHEMA
+from benchmark.references import published_digest
 from benchmark.store import Folder, digest_of_file
 from benchmark.task import Task
 from benchmark.tracking_modes import check_mode
-from benchmark.zoo import zoo_directory, zoo_names
+from benchmark.zoo import zoo_directory
 
 KEY_LENGTH = 16
+# They say what is known of a model and change no number.
+CARD_FILES = ("card.json", "README.md")
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,8 @@ class Cell:
         choice = self.model_choice
         decides = {
             "schema": SCHEMA,
-            "model": [choice.name, choice.revision, choice.dtype, _weights_digest(choice.name)],
+            "model": [choice.name, choice.revision, choice.dtype, files_digest(choice.name)],
+            "references": published_digest(self.built_task.family),
             "task": self.built_task.fingerprint(),
             "method": [self.method, self.built_method.version],
             "ablation": _described(self.built_ablation),
@@ -153,7 +156,7 @@ class Cell:
                 name: _described(ablation) for name, ablation in self.evaluation.items()
             },
             "training_steps": self.training_steps,
-            "sizes": [str(size) for size in self.sizes],
+            "sizes": sorted({str(size) for size in self.sizes}),
             "prompts": [self.n_train, self.n_test],
             "seed": self.seed,
         }
@@ -167,8 +170,7 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in words."""
-        names = self.names
-        return "{task} {method} {ablation} {model}".format(**names) + f" seed={self.seed}"
+        return "{task} {method} {ablation} {model}".format(**self.names) + f" seed={self.seed}"
 
     def settings(self) -> dict[str, Any]:
         """Every setting, as plain values."""
@@ -201,11 +203,11 @@ def _described(thing: Any) -> list[Any]:  # noqa: ANN401 - a dataclass of any ki
     return [f"{type(thing).__module__}.{type(thing).__qualname__}", settings]
 
 
-def _weights_digest(name: str) -> str | None:
-    """A digest of a local model's weights and configuration; None for a name of the hub."""
-    directory = zoo_directory(name) if name in zoo_names() else Path(name)
+def files_digest(name: str) -> str | None:
+    """A digest of all files of a local model but its card; None for a name of the hub."""
+    directory = zoo_directory(name) or Path(name)
     if not directory.is_dir():
         return None
-    files = [directory / "config.json", *sorted(directory.glob("*.safetensors"))]
-    found = [digest_of_file(path) for path in files if path.is_file()]
-    return hashlib.sha256("".join(found).encode()).hexdigest()
+    files = sorted(path for path in directory.iterdir() if path.is_file())
+    found = [[path.name, digest_of_file(path)] for path in files if path.name not in CARD_FILES]
+    return digest(found)

@@ -104,8 +104,11 @@ def verify() -> None:
     """Run a record again and compare; exit with 1 if a number differs."""
     from benchmark.verify import verify_record
 
-    keys = [argument for argument in sys.argv[1:] if "=" not in argument]
-    if len(keys) != 1 or keys[0].startswith("-"):
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE + "\n")
+        return
+    keys = [argument for argument in sys.argv[1:] if not argument.startswith("results_dir=")]
+    if len(keys) != 1 or keys[0].startswith("-") or "=" in keys[0]:
         _refuse("verify takes one key: ablation-bench verify KEY results_dir=results")
     results_dir = Path(given(sys.argv[1:], "results_dir", "results"))
     agrees, table = _or_refuse(lambda: verify_record(results_dir, keys[0]))
@@ -157,6 +160,7 @@ def main() -> None:
 
 def _gathered(jobs: Callable[[], None], parent: Path) -> None:
     """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad."""
+    from benchmark.store import cannot_write
     from benchmark.sweep import BAD, REFUSED, gathering, noted, reports_on, summary
 
     if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
@@ -168,12 +172,14 @@ def _gathered(jobs: Callable[[], None], parent: Path) -> None:
             code = 0
             try:
                 jobs()
+            except OSError as error:
+                raise cannot_write(parent, error) from error
             except SystemExit as stopped:
                 # A launcher leaves so when a job was killed; the table still tells of the others.
                 code = int(stopped.code or 0) if not isinstance(stopped.code, str) else 1
             notes = noted(folder)
-            if len(notes) == 1 and notes[0].state == REFUSED:
-                raise UserError(notes[0].detail)
+            if notes and all(entry.state == REFUSED for entry in notes):
+                raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
             if notes:
                 _print(summary(notes))
             for results_dir, experiment in reports_on(notes):
@@ -187,11 +193,14 @@ def _report(results_dir: str, experiment: str | None) -> None:
     """The leaderboard and the figures of an experiment, with the defaults of their verbs."""
     changes = {"results_dir": results_dir, "experiment_name": experiment}
     for verb in ("leaderboard", "figures"):
-        _print(configured_alone(verb, **changes).run())
+        try:
+            _print(configured_alone(verb, **changes).run())
+        except UserError as error:
+            sys.stderr.write(f"ablation-bench: no {verb}: {error}\n")
 
 
 def _job() -> int:
-    return HydraConfig.get().job.get("num", 0) if _is_sweep() else 0
+    return HydraConfig.get().job.num if _is_sweep() else 0
 
 
 def _is_sweep() -> bool:

@@ -13,6 +13,7 @@ from benchmark.mask import EdgeMask
 from benchmark.method import FoundCircuit
 from benchmark.overlap import edge_overlap, node_overlap
 from benchmark.seeding import derived_seed
+from benchmark.sizes import gap_curve
 
 N_RESAMPLES, INTERVAL = 1000, (2.5, 97.5)
 
@@ -44,7 +45,7 @@ def curve_rows(
         **{name: values[1:] for name, values in mean.items()},
         "loss_gap_low": low,
         "loss_gap_high": high,
-        "faithfulness": (mean["logit_difference"][1:] - empty) / (whole - empty),
+        "faithfulness": (mean["logit_difference"][1:] - empty) / ((whole - empty) or np.nan),
     }
     return pd.DataFrame(rows)
 
@@ -60,14 +61,10 @@ def ends(scores: Scores, full: FullScores) -> dict[str, dict[str, float]]:
 def areas(rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int) -> dict[str, float]:
     """CPR, CMD and the log area of the rows of one ablation."""
     sizes = rows["requested_edges"].fillna(rows["edges"]).astype(int).tolist()
-
-    def curve(name: str, sizes: list[int]) -> Curve:
-        empty, full = ends["empty"][name], ends["full"][name]
-        return Curve(sizes, rows[name].tolist(), empty, full, n_edges)
-
-    cpr, cmd = cpr_and_cmd(curve("logit_difference", sizes))
-    gap = curve("loss_gap", rows["edges"].tolist())
-    return {"cpr": cpr, "cmd": cmd, "log_area": log_area(gap)}
+    name = "logit_difference"
+    empty, full = ends["empty"][name], ends["full"][name]
+    cpr, cmd = cpr_and_cmd(Curve(sizes, rows[name].tolist(), empty, full, n_edges))
+    return {"cpr": cpr, "cmd": cmd, "log_area": log_area(gap_curve(rows, ends, n_edges))}
 
 
 def recovery(circuits: Sequence[FoundCircuit], reference: EdgeMask) -> pd.DataFrame:

@@ -15,17 +15,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.ablation import Ablation, Replacement
-from benchmark.batch import Batch, concatenate
+from benchmark.batch import Batch
 from benchmark.forward import clean_logits, masked_logits
 from benchmark.mask import EdgeMask, stack
 from benchmark.metric import Metric
 from benchmark.optimal import Optimal
+from benchmark.pass_memory import masks_that_fit
 from benchmark.transformer import Transformer
 
 # Held-out prompts of one pass; donors of resample ablation come from the same ones.
 PROMPTS_PER_PASS = 32
-# Circuits of one pass, unless their activations need more memory than this.
-CIRCUITS_PER_PASS, MOST_BYTES = 8, 4e9
+# Circuits of one pass, or as many as memory allows.
+CIRCUITS_PER_PASS = 8
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,8 @@ class HeldOut:
 
 
 def passes(batch: Batch) -> list[Batch]:
-    """Prompts as the batches of evaluation, none of a single prompt, which would lack a donor."""
-    parts = batch.split(PROMPTS_PER_PASS)
-    if len(parts) > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [concatenate(parts[-2:])]
-    return [part.trimmed() for part in parts]
+    """Prompts as the batches of evaluation."""
+    return batch.in_parts(PROMPTS_PER_PASS)
 
 
 @torch.no_grad()
@@ -114,10 +112,6 @@ def _scores(
 
 
 def _circuits_per_pass(model: Transformer, ablation: Ablation, held_out: HeldOut) -> int:
-    """As many as memory allows; see forward.py for what a row of a pass takes."""
-    shape, graph = model.shape, model.graph
     n_positions = max(batch.n_positions for batch in (*held_out.train, *held_out.test))
     n_prompts = ablation.batch_size if isinstance(ablation, Optimal) else PROMPTS_PER_PASS
-    values = graph.n_sources + 3 * shape.n_heads * shape.n_layers
-    bytes_per_circuit = 4 * n_prompts * n_positions * shape.d_model * values
-    return int(min(CIRCUITS_PER_PASS, max(1, MOST_BYTES // bytes_per_circuit)))
+    return min(CIRCUITS_PER_PASS, masks_that_fit(model, n_prompts, n_positions))

@@ -1,7 +1,6 @@
 """The jobs behind `run` and `validate`: one cell each, with a note of what became of it."""
 
 import logging
-import sys
 
 from omegaconf import DictConfig
 
@@ -10,20 +9,20 @@ from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
 from benchmark.record import Status
-from benchmark.sweep import KILLED, REFUSED, Note, note
+from benchmark.sweep import KILLED, REFUSED, Note, note, stop, stopped
 
 
 def run_job(config: DictConfig, job: int) -> None:
-    """Run a cell of a grid; its failure is noted and does not end the others.
-
-    Raises:
-        SystemExit: the cell failed, and the first failure is to end the sweep.
-    """
+    """Run a cell of a grid; its failure is noted and does not end the others, unless asked to."""
+    from benchmark.determinism import compute_repeatably
     from benchmark.running import run_cell
     from benchmark.tracking import mirror
 
     keep_freed_memory()
+    compute_repeatably()
     _log_to_stderr()
+    if stopped():
+        return
     cell = _cell(config, job)
     if cell is None:
         return
@@ -32,15 +31,16 @@ def run_job(config: DictConfig, job: int) -> None:
         outcome = run_cell(cell)
     except UserError as error:
         note(job, Note(cell.title, cell.key, Status.failed.value, str(error)))
+        _stop_if_asked(cell)
         return
     record = outcome.record
-    if not outcome.was_there and record.status is Status.done:
+    if record.status is Status.done:
         mirror(record, cell)
     detail = record.reason or ("was there before" if outcome.was_there else "")
     report_on = (cell.results_dir, cell.experiment_name) if cell.report else None
     note(job, Note(cell.title, cell.key, record.status.value, detail, report_on))
-    if record.status is Status.failed and cell.fail_fast:
-        sys.exit(1)
+    if record.status is Status.failed:
+        _stop_if_asked(cell)
 
 
 def validate_job(config: DictConfig, job: int) -> None:
@@ -57,6 +57,11 @@ def validate_job(config: DictConfig, job: int) -> None:
             cell.title, cell.key, "missing", "begun; goes on where it was" if exists else ""
         )
     note(job, entry)
+
+
+def _stop_if_asked(cell: Cell) -> None:
+    if cell.fail_fast:
+        stop()
 
 
 def _cell(config: DictConfig, job: int) -> Cell | None:

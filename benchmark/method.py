@@ -14,7 +14,9 @@ from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask
 from benchmark.metric import Metric
 from benchmark.model import LanguageModel
-from benchmark.optimal import Optimal
+from benchmark.optimal import Constants, Optimal
+from benchmark.pass_memory import masks_that_fit
+from benchmark.values import SourceValues
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +58,30 @@ class Problem:
         """
         if not isinstance(self.ablation, Optimal):
             return self.ablation.fit(self.model, self.batches)
+        return self._constants_of_single_sources(self.ablation)
+
+    def _constants_of_single_sources(self, optimal: Optimal) -> Constants:
+        """Trained in groups of sources that fit into memory.
+
+        A constant has gradient from its own source's row alone, so what each group learned adds up.
+        """
+        n_positions = max(batch.n_positions for batch in self.batches)
+        n_at_once = masks_that_fit(self.model, optimal.batch_size, n_positions)
         one_at_a_time = (1 - torch.eye(self.graph.n_sources))[..., None]
-        return self.ablation.train(
-            self.model,
-            one_at_a_time,
-            self.batches,
-            one_set=True,
-            checkpoint=self.checkpoint("constants of single sources"),
-        )
+        start = optimal.fit(self.model, self.in_batches(optimal.batch_size)).rows
+        total = start
+        for first in range(0, self.graph.n_sources, n_at_once):
+            learned = optimal.train(
+                self.model,
+                one_at_a_time[first : first + n_at_once],
+                self.batches,
+                one_set=True,
+                checkpoint=self.checkpoint(f"constants of single sources {first}"),
+            ).rows
+            triples = zip(total.tensors, learned.tensors, start.tensors, strict=True)
+            values, heads, mlps = (t + new - old for t, new, old in triples)
+            total = SourceValues(values, heads, mlps, start.keep_first)
+        return Constants(total)
 
     def checkpoint(self, name: str) -> Path | None:
         """Where a training loop may keep its state."""
@@ -73,7 +91,7 @@ class Problem:
 
     def in_batches(self, size: int) -> list[Batch]:
         """The prompts in batches of another size."""
-        return [part.trimmed() for part in concatenate(list(self.batches)).split(size)]
+        return concatenate(list(self.batches)).in_parts(size)
 
 
 @dataclass(frozen=True, eq=False)

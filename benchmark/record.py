@@ -106,4 +106,7 @@ class Record:
         if set(content) != known:
             strange = sorted(set(content) ^ known)
             raise UserError(f"record {path} is damaged: {strange[0]!r}; delete its folder")
-        return cls(**{**content, "status": Status(content["status"])})
+        try:
+            return cls(**{**content, "status": Status(content["status"])})
+        except ValueError as error:
+            raise UserError(f"record {path} is damaged: {error}; delete its folder") from error

@@ -20,13 +20,14 @@ import pandas as pd
 import torch
 from omegaconf import OmegaConf
 
-from benchmark.cell import Cell
+from benchmark.cell import Cell, files_digest
 from benchmark.cell_prompts import Prompts
 from benchmark.config import configured
 from benchmark.curve import areas, aurocs, curve_rows, ends, recovery
 from benchmark.errors import UserError
 from benchmark.evaluate import HeldOut, circuit_scores, full_model_scores, passes
 from benchmark.files import replacing
+from benchmark.found_circuits import load_found, save_found
 from benchmark.mask import EdgeMask, stack
 from benchmark.matrix_file import save_matrix
 from benchmark.meter import Meter, metering
@@ -37,7 +38,7 @@ from benchmark.provenance import library_versions, machine
 from benchmark.record import CONFIG, CURVE, LOG, MASKS, RECORD, Record, Status
 from benchmark.references import reference_circuits
 from benchmark.seeding import derived_seed
-from benchmark.store import Folder, cannot_write, digest_of_file
+from benchmark.store import Folder, cannot_write, digest_of_file, join
 
 log = logging.getLogger("benchmark")
 # Below this accuracy of the whole model, its circuits say little about the task.
@@ -62,12 +63,16 @@ def run_cell(cell: Cell) -> Outcome:
     with folder.locked() as waited:
         found = folder.record()
         finished = found is not None and found.status is not Status.failed
-        if found is not None and finished and (waited or not cell.overwrite):
-            return Outcome(found, was_there=True)
         try:
-            if found is not None and finished:
-                log.info("the old record is now %s", folder.put_aside(found.created))
+            if found is not None and finished and (waited or not cell.overwrite):
+                join(folder, cell.experiment_name)
+                return Outcome(found, was_there=True)
+            if (folder.path / RECORD).exists():
+                log.info("the old record is now %s", folder.put_aside(_now()))
+            elif cell.overwrite:
+                shutil.rmtree(folder.work, ignore_errors=True)
             folder.work.mkdir(parents=True, exist_ok=True)
+            join(folder, cell.experiment_name)
             with _logging_to(folder.path / LOG):
                 return Outcome(_record_of(cell, folder), was_there=False)
         except OSError as error:
@@ -80,8 +85,6 @@ def _record_of(cell: Cell, folder: Folder) -> Record:
     log.info("%s: %s", cell.key, cell.title)
     try:
         record = _run(cell, folder)
-    except OSError:
-        raise
     except UserError as error:
         record = _unfinished(cell, Status.failed, str(error))
     except Exception as error:
@@ -135,10 +138,7 @@ def _run(cell: Cell, folder: Folder) -> Record:
     reason = cell.built_method.unsupported(problem)
     if reason is not None:
         return _unfinished(cell, Status.skipped, reason)
-    with metering() as discovery:
-        circuits = cell.built_method.discover(problem, sizes)
-    if not circuits:
-        raise UserError(f"{cell.names['method']} found no circuit of sizes {sizes}")
+    circuits, discovery, warning = _discovered(cell, problem, sizes, folder.work)
     log.info("%d circuits, %.0f s", len(circuits), discovery.seconds)
     with metering() as evaluation:
         curve, facts = _evaluated(cell, model, prompts, circuits, references, folder.work)
@@ -152,15 +152,33 @@ def _run(cell: Cell, folder: Folder) -> Record:
         names=cell.names,
         config=cell.settings(),
         created=_now(),
-        model=model.facts(),
+        model={**model.facts(), "files": files_digest(cell.model_choice.name)},
         n_edges=model.graph.n_edges,
         data=prompts.digests,
         evaluation=cell.evaluation_settings(),
         cost={"discovery": _cost(discovery), "evaluation": _cost(evaluation)},
         versions=_versions(cell),
         machine=machine(model.device),
-        **facts,
+        **{**facts, "warnings": [*facts["warnings"], *warning]},
     )
+
+
+def _discovered(
+    cell: Cell, problem: Problem, sizes: list[int], work: Path
+) -> tuple[list[FoundCircuit], Meter, list[str]]:
+    """The circuits, what they cost, and a warning if the cost is not all of it."""
+    path = work / "found.safetensors"
+    before = load_found(path, problem.graph)
+    if before is not None:
+        return *before, []
+    resumed = any(work.iterdir())
+    with metering() as cost:
+        found = [circuit.on("cpu") for circuit in cell.built_method.discover(problem, sizes)]
+    if not found:
+        raise UserError(f"{cell.names['method']} found no circuit of sizes {sizes}")
+    save_found(path, found, cost)
+    warning = "the cost of discovery is that since it was resumed, after a kill"
+    return found, cost, [warning] if resumed else []
 
 
 def _evaluated(

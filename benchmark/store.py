@@ -5,6 +5,7 @@ a kill or a full disk left half written has no record, or one that does not fit:
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from benchmark.errors import UserError
+from benchmark.errors import UserError, near
 from benchmark.record import RECORD, Record
 
-ASIDE, LOCKS = "aside", ".locks"
+ASIDE, LOCKS, EXPERIMENTS = "aside", ".locks", ".experiments"
+log = logging.getLogger("benchmark")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Folder:
                 lock.acquire(timeout=0)
                 waited = False
             except Timeout:
+                log.info("%s: waiting for another process that runs it", self.key)
                 lock.acquire()
                 waited = True
         except OSError as error:
@@ -82,6 +85,31 @@ class Folder:
         target.parent.mkdir(parents=True, exist_ok=True)
         self.path.rename(target)
         return target
+
+
+def join(folder: Folder, experiment: str | None) -> None:
+    """Make a record one of an experiment's, which may share it with others."""
+    if experiment is not None:
+        place = folder.results_dir / EXPERIMENTS / experiment
+        place.mkdir(parents=True, exist_ok=True)
+        (place / folder.key).touch()
+
+
+def members(results_dir: Path, experiment: str) -> set[str]:
+    """The keys of an experiment's records.
+
+    Raises:
+        UserError: there is no such experiment.
+    """
+    place = results_dir / EXPERIMENTS
+    known = [path.name for path in place.iterdir()] if place.is_dir() else []
+    if experiment not in known:
+        listed = ", ".join(sorted(known)) or "none"
+        raise UserError(
+            f"experiment_name={experiment} has no record in results_dir={results_dir}"
+            f"{near(experiment, known)}; experiments there: {listed}"
+        )
+    return {path.name for path in (place / experiment).iterdir()}
 
 
 def folders(results_dir: Path) -> list[Folder]:

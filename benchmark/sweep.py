@@ -5,6 +5,7 @@ was killed is known too. The folder is removed when the command ends.
 """
 
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -22,7 +23,9 @@ from benchmark.files import replacing
 from benchmark.store import cannot_write
 
 VARIABLE = "ABLATION_BENCH_SWEEP"
+log = logging.getLogger("benchmark")
 KILLED, REFUSED = "killed", "refused"
+STOP = "stop"
 BAD = ("failed", KILLED, REFUSED)
 COLOURS = {"done": "green", "skipped": "yellow", "missing": "cyan"}
 
@@ -46,12 +49,33 @@ class Note:
     report_on: tuple[str, str | None] | None = None
 
 
+def stop() -> None:
+    """Let no further cell of this command begin."""
+    folder = os.environ.get(VARIABLE)
+    if folder is not None:
+        (Path(folder) / STOP).touch()
+
+
+def stopped() -> bool:
+    """Whether a cell of this command has failed that is to end it."""
+    folder = os.environ.get(VARIABLE)
+    return folder is not None and (Path(folder) / STOP).exists()
+
+
 def note(job: int, entry: Note) -> None:
     """Note a cell, from the process that runs it."""
     folder = os.environ.get(VARIABLE)
-    if folder is not None:
+    if folder is None:
+        return
+    try:
         with replacing(Path(folder) / f"{job}.json") as temporary:
             temporary.write_text(json.dumps(asdict(entry)))
+    except OSError as error:
+        log.warning("%s %s (%s); its note cannot be written: %s", *_told(entry), error)
+
+
+def _told(entry: Note) -> tuple[str, str, str]:
+    return entry.title, entry.state, entry.detail
 
 
 def noted(folder: Path) -> list[Note]:

@@ -1,11 +1,12 @@
 """The mirror of a finished record on Weights & Biases: the local record comes first and counts.
 
 The run's id is the record's key, its group the experiment. What goes wrong here is written to the
-record's folder and never fails the cell; the record can be mirrored again at any time.
+record's folder and never fails the cell. The same command mirrors what is not mirrored yet.
 """
 
 import logging
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,14 +24,24 @@ ERROR_FILE = "tracking_error.txt"
 
 def mirror(record: Record, cell: Cell) -> None:
     """Send a record's settings, curve, pictures and summary, if tracking is on."""
-    if cell.tracking == "off":
+    marker = cell.folder.path / f"tracked_{cell.tracking}.txt"
+    if cell.tracking == "off" or marker.exists():
         return
     try:
         _send(record, cell)
+        _write(marker, f"{record.created}\n")
     except Exception as error:
         log.warning("tracking=%s failed (%s); the record is whole", cell.tracking, error)
-        with replacing(cell.folder.path / ERROR_FILE) as temporary:
-            temporary.write_text(f"{type(error).__name__}: {error}\n")
+        _write(cell.folder.path / ERROR_FILE, f"{type(error).__name__}: {error}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write what is good to know but not part of the record."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", path, error)
 
 
 def _send(record: Record, cell: Cell) -> None:
@@ -60,11 +71,11 @@ def _pictures(record: Record, cell: Cell) -> dict[str, Any]:
     import wandb
 
     from benchmark.report.drawing import draw_circuit
-    from benchmark.report.frame import cell_frame
+    from benchmark.report.frame import all_labels, cell_frame
     from benchmark.report.plots import gap_against_size
 
     folder = cell.folder.path
-    frame = cell_frame(cell.folder, record)
+    frame = cell_frame(cell.folder, record, all_labels([record])[record.key])
     figures = {
         "loss gap against size": gap_against_size(frame, cell.title),
         "circuit": draw_circuit(folder, cell.title),

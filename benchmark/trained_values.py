@@ -13,12 +13,12 @@ from benchmark.values import SourceValues
 
 @runtime_checkable
 class TrainedValues(Protocol):
-    """Ablation values of each training step.
+    """Ablation values of each training step."""
 
-    `constants_learn_below` is what `masked_logits` takes by that name.
-    """
-
-    constants_learn_below: float | None
+    @property
+    def constants_learn_below(self) -> float | None:
+        """What `masked_logits` takes by that name."""
+        ...
 
     def at(self, batch: Batch, step: int, n_masks: int) -> SourceValues:
         """The values of a step's prompts, for one, all alike, or each of its mask rows."""

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from benchmark.cell import Cell
 from benchmark.config import build
+from benchmark.determinism import compute_repeatably
 from benchmark.errors import UserError, near
 from benchmark.record import CURVE, MASKS, Record, Status
 from benchmark.running import run_cell
@@ -34,6 +35,7 @@ def verify_record(results_dir: Path, key: str) -> tuple[bool, RenderableType]:
         raise UserError(f"{key} is not a whole record of {results_dir}{near(key, known)}")
     if record.status is not Status.done:
         raise UserError(f"{key} is a {record.status.value} record: {record.reason}")
+    compute_repeatably()
     with tempfile.TemporaryDirectory() as place:
         again = _run_again(record, Path(place))
         return _compared(record, folder, Folder(Path(place), key), again)

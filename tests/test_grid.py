@@ -127,7 +127,7 @@ def test_holes_and_mixtures_are_refused_unless_asked_for(grid, tmp_path):
         (tmp_path / record.key).symlink_to(grid / "results" / record.key)
     holes = run("leaderboard", f"results_dir={tmp_path}", cwd=grid)
     assert holes.returncode == 2
-    assert "cells are missing, the first: method=random" in holes.stderr
+    assert "2 cells are missing or failed, the first: method=r" in holes.stderr
     assert "--allow-missing" in holes.stderr
     allowed = run("leaderboard", f"results_dir={tmp_path}", "--allow-missing", cwd=grid)
     assert allowed.returncode == 0, allowed.stderr
@@ -135,7 +135,7 @@ def test_holes_and_mixtures_are_refused_unless_asked_for(grid, tmp_path):
     assert run("run", *mixed, cwd=grid).returncode == 0
     refused = run("leaderboard", f"results_dir={tmp_path}", cwd=grid)
     assert refused.returncode == 2
-    assert "have different prompts" in refused.stderr
+    assert "run with different settings" in refused.stderr
 
 
 def test_every_picture_has_its_data(grid):
@@ -238,6 +238,10 @@ def test_a_mirror_that_fails_costs_no_record(tmp_path):
         (["n_train=many"], "run.n_train cannot be used: Value 'many'"),
         (["attribution_metric=klk"], "metric=klk does not exist"),
         (["evaluate_under=[meen]"], "ablation=meen does not exist, did you mean 'mean'"),
+        (["constants.step=3"], "config.constants.step is not a setting, did you mean 'steps'"),
+        (["task=ioi,docstring"], "task=ioi,docstring names several values; add -m"),
+        (["model=some/where"], "model=some/where is not an option of conf/model; for a directory"),
+        (["foo"], "'foo' is not a setting; write key=value"),
         (["sizes=[2.5]"], "sizes has 2.5; give numbers of edges"),
     ],
 )
@@ -314,3 +318,43 @@ def test_two_processes_on_one_cell_make_one_record(tmp_path):
     assert sorted("was there before" in output for output in outputs) == [False, True]
     (record,) = records(tmp_path)
     assert record.status is Status.done
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
+        ("hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"),
+    ],
+    ids=["joblib", "submitit_local"],
+)
+def test_launchers_run_cells_in_processes_of_their_own(tmp_path, launcher):
+    """submitit_local runs what submitit_slurm would hand to Slurm."""
+    arguments = ("-m", "method=eap,random", "ablation=counterfactual", *QUICK, *launcher)
+    result = run("run", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert states(result.stdout) == ["done", "done"]
+    assert [record.status for record in records(tmp_path)] == [Status.done] * 2
+
+
+def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
+    """A known circuit gives AUROCs; random draws give z; published curves are overlaid."""
+    model = ("model=ioi_known_circuit", "n_train=16", "n_test=16", "threads=1")
+    arguments = ("-m", "method=eap,random,reference", "ablation=counterfactual", *model)
+    assert run("run", *arguments, "sizes=[22,100]", cwd=tmp_path).returncode == 0
+    by_method = {record.names["method"]: record for record in records(tmp_path)}
+    assert by_method["eap"].recovery["auroc_edges"] > 0.75
+    assert by_method["reference"].recovery["auroc_edges"] == 1
+    assert by_method["random"].recovery["auroc_edges"] < 0.7
+    curve = pd.read_parquet(tmp_path / "results" / by_method["reference"].key / CURVE)
+    assert list(curve["edges"]) == [22] and curve["accuracy"].iloc[0] > 0.9
+    z = run("leaderboard", "score=z", cwd=tmp_path)
+    assert z.returncode == 0, z.stderr
+    board = pd.read_csv(tmp_path / "results" / "reports" / "leaderboard_z.csv", index_col="method")
+    assert float(board.loc["eap", "ioi"]) < -3
+    assert float(board.loc["random", "ioi"]) == 0
+    figures = run("figures", "published=true", "circuits=false", cwd=tmp_path)
+    assert figures.returncode == 0, figures.stderr
+    assert (
+        tmp_path / "results" / "reports" / "gap_ioi_ioi_known_circuit_counterfactual.png"
+    ).exists()

@@ -15,6 +15,7 @@ from benchmark.errors import UserError
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask
 from benchmark.model import LanguageModel
+from benchmark.prompt_data import digest
 
 FILE = "reference.json"
 
@@ -88,6 +89,12 @@ def reference_circuits(family: str, model: LanguageModel) -> dict[str, Reference
         if fits and content.get("task") == family:
             found[path.stem] = read_reference(path, model.graph)
     return found
+
+
+def published_digest(family: str) -> str:
+    """A digest of the published circuits of a family of tasks."""
+    contents = [_read(path) for path in sorted(Path(__file__).parent.glob("*.json"))]
+    return digest([content for content in contents if content.get("task") == family])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Group, RenderableType
 
-from benchmark.record import Record
+from benchmark.errors import UserError
 from benchmark.report.drawing import draw_edges, readable_circuit
 from benchmark.report.frame import Results, load
 from benchmark.report.leaderboard import column_names, row_names
@@ -40,9 +40,12 @@ class Figures:
             UserError: there is no finished record.
         """
         results = load(Path(self.results_dir), self.experiment_name)
-        paths = [*self._curves(results), *self._ablations(results), *self._scores(results)]
-        if self.circuits:
-            paths += self._circuits(results)
+        try:
+            paths = [*self._curves(results), *self._ablations(results), *self._scores(results)]
+            if self.circuits:
+                paths += self._circuits(results)
+        except OSError as error:
+            raise UserError(f"directory={self.directory} cannot be written: {error}") from error
         return Group(*(str(path) for path in paths if path.suffix == ".png"))
 
     def _curves(self, results: Results) -> list[Path]:
@@ -88,12 +91,12 @@ class Figures:
         paths = []
         for record in results.done:
             label = results.labels[record.key]
-            if label.startswith("random"):
+            if record.names["method"] == "random":
                 continue
             names, edges = readable_circuit(Path(self.results_dir) / record.key)
-            figure = draw_edges(edges, names, _title(record, label))
-            place = (record.names[kind] for kind in ("task", "model", "ablation"))
-            stem = self._path("circuit", *place, label, f"seed{record.config['seed']}")
+            figure = draw_edges(edges, names, _title(label))
+            place = (label[kind] for kind in ("task", "model", "ablation", "method"))
+            stem = self._path("circuit", *place, f"seed{record.config['seed']}", record.key[:6])
             paths += save(figure, edges, stem)
         return paths
 
@@ -102,6 +105,5 @@ class Figures:
         return Path(self.directory) / name
 
 
-def _title(record: Record, label: str) -> str:
-    names = record.names
-    return f"{names['task']}, {names['model']}: {label} under {names['ablation']} ablation"
+def _title(label: dict[str, str]) -> str:
+    return "{task}, {model}: {method} under {ablation} ablation".format(**label)

@@ -1,6 +1,6 @@
 """Records as one table: a row per circuit and evaluation ablation, with its cell's names.
 
-A method's label is its name in the grid; where one name stands for several settings, what differs
+A label is an option's name in the grid; where one name stands for several settings, what differs
 is added, so that no two kinds of run share a label.
 """
 
@@ -14,7 +14,11 @@ import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.record import CURVE, Record, Status
-from benchmark.store import Folder, folders
+from benchmark.store import Folder, folders, members
+
+KINDS = ("task", "model", "ablation", "method")
+# Settings that change no number.
+FREE = ("_target_", "device", "check")
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,15 @@ class Results:
 
     Attributes:
         records: by key.
-        labels: the method's label by key.
+        labels: by key, the label of each of `KINDS`.
         curves: all curves, with the columns task, method, ablation, model, seed, evaluation, key.
+        damaged: keys of folders whose record is not whole.
     """
 
     records: dict[str, Record]
-    labels: dict[str, str]
+    labels: dict[str, dict[str, str]]
     curves: pd.DataFrame
+    damaged: tuple[str, ...]
 
     @property
     def done(self) -> list[Record]:
@@ -43,52 +49,55 @@ def load(results_dir: Path, experiment: str | None = None) -> Results:
     Raises:
         UserError: there is no folder, or no finished record in it.
     """
-    found = [(folder, folder.record()) for folder in folders(results_dir)]
-    whole = {
-        record.key: (folder, record)
-        for folder, record in found
-        if record is not None and experiment in (None, record.config["experiment_name"])
-    }
-    records = {key: record for key, (_, record) in whole.items()}
-    labels = method_labels(list(records.values()))
+    chosen = None if experiment is None else members(results_dir, experiment)
+    found = [
+        (folder, folder.record())
+        for folder in folders(results_dir)
+        if chosen is None or folder.key in chosen
+    ]
+    whole = [(folder, record) for folder, record in found if record is not None]
+    records = {record.key: record for _, record in whole}
+    labels = all_labels(list(records.values()))
     curves = [
-        cell_frame(folder, record, labels[key])
-        for key, (folder, record) in whole.items()
+        cell_frame(folder, record, labels[record.key])
+        for folder, record in whole
         if record.status is Status.done
     ]
     if not curves:
-        where = f"results_dir={results_dir}" + (f" experiment={experiment}" if experiment else "")
+        where = f"results_dir={results_dir}" + (
+            f" experiment_name={experiment}" if experiment else ""
+        )
         raise UserError(f"{where} has no finished record; run something first")
-    return Results(records, labels, pd.concat(curves, ignore_index=True))
+    damaged = tuple(folder.key for folder, record in found if record is None)
+    return Results(records, labels, pd.concat(curves, ignore_index=True), damaged)
 
 
-def cell_frame(folder: Folder, record: Record, label: str | None = None) -> pd.DataFrame:
-    """The curve of one record, with its names."""
+def cell_frame(folder: Folder, record: Record, labels: dict[str, str]) -> pd.DataFrame:
+    """The curve of one record, with its labels."""
     curve = pd.read_parquet(folder.path / CURVE).rename(columns={"ablation": "evaluation"})
-    names = {**record.names, "method": label or record.names["method"]}
-    added = {**names, "seed": record.config["seed"], "key": record.key, "n_edges": record.n_edges}
+    added = {**labels, "seed": record.config["seed"], "key": record.key, "n_edges": record.n_edges}
     return curve.assign(**added)
 
 
-def method_labels(records: Sequence[Record]) -> dict[str, str]:
-    """A label for each record's method, by key."""
-    settings: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in records:
-        mine = _settings(record)
-        if mine not in settings[record.names["method"]]:
-            settings[record.names["method"]].append(mine)
-    labels = {}
-    for record in records:
-        name, mine = record.names["method"], _settings(record)
-        others = settings[name]
-        differing = [key for key in mine if any(other.get(key) != mine[key] for other in others)]
-        added = " ".join(f"{key}={mine[key]}" for key in differing)
-        labels[record.key] = f"{name} {added}".strip()
+def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
+    """The label of each of `KINDS` for each record, by key."""
+    labels: dict[str, dict[str, str]] = {record.key: {} for record in records}
+    for kind in KINDS:
+        settings: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for record in records:
+            settings[record.names[kind]].append(_settings(record, kind))
+        for record in records:
+            name, mine = record.names[kind], _settings(record, kind)
+            differing = [
+                key for key in mine if any(other.get(key) != mine[key] for other in settings[name])
+            ]
+            added = " ".join(f"{key}={mine[key]}" for key in differing)
+            labels[record.key][kind] = f"{name} {added}".strip()
     return labels
 
 
-def _settings(record: Record) -> dict[str, Any]:
+def _settings(record: Record, kind: str) -> dict[str, Any]:
     config = record.config
-    name = "attribution_metric"
-    kept = {key: value for key, value in config["method"].items() if key != "_target_"}
-    return kept | ({name: config[name]} if config[name] else {})
+    kept = {key: value for key, value in config[kind].items() if key not in FREE}
+    own = ("attribution_metric", "training_steps") if kind == "method" else ()
+    return kept | {key: config[key] for key in own if config[key] is not None}

@@ -5,20 +5,19 @@ the recipe of the evaluation, and no cell may be missing, unless holes are allow
 cannot do a column has a dash there, and no mean is taken over dashes.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
+from scipy.stats import t
 
 from benchmark.errors import UserError
 from benchmark.files import replacing
-from benchmark.record import Record, Status
-from benchmark.report.frame import Results, load
-from benchmark.report.scores import Score, score_table
+from benchmark.report.comparable import refuse_what_cannot_be_compared
+from benchmark.report.frame import load
+from benchmark.report.scores import NEEDS, Score, score_table
 
 DASH = "-"
 
@@ -49,40 +48,50 @@ class Leaderboard:
         if scores.empty:
             raise UserError(f"no record was evaluated under evaluation={self.evaluation}")
         if not self.allow_missing:
-            refuse_mixtures(results)
-            refuse_holes(results, scores)
+            refuse_what_cannot_be_compared(results, scores)
+        if scores["value"].isna().all():
+            raise UserError(f"score={self.score} is known for no record: {NEEDS[self.score]}")
         table = leaderboard(scores, score)
         paths = self._write(table)
         return Group(_terminal(table, score.title), *(f"written: {path}" for path in paths))
 
     def _write(self, table: pd.DataFrame) -> list[Path]:
-        stem = Path(self.directory) / f"leaderboard_{self.score}"
+        parts = [self.score, self.experiment_name, self.evaluation]
+        stem = Path(self.directory) / "_".join(["leaderboard", *filter(None, parts)])
         texts = {"md": _markdown(table), "csv": table.to_csv(), "tex": _latex(table)}
         paths = []
         for ending, text in texts.items():
             paths.append(stem.with_name(f"{stem.name}.{ending}"))
-            with replacing(paths[-1]) as temporary:
-                temporary.write_text(text)
+            try:
+                with replacing(paths[-1]) as temporary:
+                    temporary.write_text(text)
+            except OSError as error:
+                raise UserError(f"directory={self.directory} cannot be written: {error}") from error
         return paths
 
 
 def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
     """Rows are methods, best mean rank first; columns are tasks, models and ablations.
 
-    Several seeds of a cell are averaged, and their interval is that of the mean (1.96 standard
-    errors); a single seed shows its own interval.
+    Several seeds of a cell are averaged, and their interval is that of the mean (Student's t, 95
+    %); a single seed shows its own interval. Methods with a dash have no mean rank, and take no
+    part in the others'.
     """
     scores = scores.assign(column=column_names(scores), row=row_names(scores))
     cells = scores.groupby(["row", "column"]).apply(_cell, include_groups=False)
     values = cells["value"].unstack("column")
-    ranks = values.rank(axis=0, ascending=score.lower_is_better)
+    complete = values[values.notna().all(axis=1)]
+    rank = complete.rank(axis=0, ascending=score.lower_is_better).mean(axis=1).reindex(values.index)
     shown = cells["shown"].unstack("column").reindex(columns=values.columns).fillna(DASH)
     # A mean over what is there would favour who skipped the hard columns.
-    rank = ranks.mean(axis=1).where(values.notna().all(axis=1))
-    cost = scores.groupby("row")[["passes", "seconds"]].mean()
-    shown["mean rank"] = [DASH if pd.isna(r) else f"{r:.2f}" for r in rank]
-    shown["passes"] = [f"{cost.loc[row, 'passes']:,.0f}" for row in shown.index]
-    shown["seconds"] = [f"{cost.loc[row, 'seconds']:,.1f}" for row in shown.index]
+    each = scores.drop_duplicates(["row", "key"]).groupby("row")[["passes", "seconds"]].mean()
+    cost = each.reindex(values.index).where(values.notna().all(axis=1))
+    for name, numbers, form in (
+        ("mean rank", rank, ".2f"),
+        ("passes", cost["passes"], ",.0f"),
+        ("seconds", cost["seconds"], ",.1f"),
+    ):
+        shown[name] = [DASH if pd.isna(number) else format(number, form) for number in numbers]
     return shown.loc[rank.sort_values(na_position="last").index].rename_axis("method")
 
 
@@ -93,74 +102,9 @@ def column_names(scores: pd.DataFrame) -> pd.Series:
 
 
 def row_names(scores: pd.DataFrame) -> pd.Series:
-    """The method, and what it worked with where that is not what it is evaluated under."""
-    other = scores["ablation"] != scores["evaluation"]
+    """The method, and what it worked with if that is not always what it is evaluated under."""
     found = scores["method"] + " (found under " + scores["ablation"] + ")"
-    return scores["method"].where(~other, found)
-
-
-def refuse_mixtures(results: Results) -> None:
-    """Check that the cells of one column differ in their method alone.
-
-    Raises:
-        UserError: they do not.
-    """
-    seen: dict[tuple[Any, ...], dict[str, tuple[Any, str]]] = defaultdict(dict)
-    for record in results.done:
-        names, config = record.names, record.config
-        for evaluation in record.areas:
-            shared = {
-                "prompts": record.data,
-                "task version": record.versions["task"],
-                "version of ablation-bench": record.versions["ablation-bench"],
-                f"recipe of {evaluation}": record.evaluation[evaluation],
-                "numbers of prompts": [config["n_train"], config["n_test"]],
-            }
-            column = names["task"], names["model"], evaluation, config["seed"]
-            for what, value in shared.items():
-                before, key = seen[column].setdefault(what, (value, record.key))
-                if before != value:
-                    raise UserError(
-                        f"records {key} and {record.key} of {names['task']} on {names['model']} "
-                        f"have different {what}: run them alike, choose one experiment_name, or "
-                        "add --allow-missing to mix them"
-                    )
-
-
-def refuse_holes(results: Results, scores: pd.DataFrame) -> None:
-    """Check that every method has every column and seed, or is known to be unable.
-
-    Raises:
-        UserError: a cell is missing or failed.
-    """
-    kinds = ["task", "model", "ablation"]
-    columns = scores[[*kinds, "evaluation", "seed"]].drop_duplicates()
-    present = {tuple(row) for row in scores[["method", *columns.columns]].itertuples(index=False)}
-    unable = {
-        _place(results, record)
-        for record in results.records.values()
-        if record.status is Status.skipped
-    }
-    missing = [
-        (method, *column)
-        for method in sorted(scores["method"].unique())
-        for column in columns.itertuples(index=False)
-        if (method, *column) not in present
-        and (method, column.task, column.model, column.ablation, column.seed) not in unable
-    ]
-    if missing:
-        method, task, model, ablation, evaluation, seed = missing[0]
-        raise UserError(
-            f"{len(missing)} cells are missing, the first: method={method} task={task} "
-            f"model={model} ablation={ablation} seed={seed}, evaluated under {evaluation}; run "
-            "them, choose one experiment_name, or add --allow-missing"
-        )
-
-
-def _place(results: Results, record: Record) -> tuple[Any, ...]:
-    names = record.names
-    seed = record.config["seed"]
-    return results.labels[record.key], names["task"], names["model"], names["ablation"], seed
+    return scores["method"] if (scores["ablation"] == scores["evaluation"]).all() else found
 
 
 def _cell(rows: pd.DataFrame) -> pd.Series:
@@ -168,7 +112,7 @@ def _cell(rows: pd.DataFrame) -> pd.Series:
     if pd.isna(value):
         return pd.Series({"value": value, "shown": DASH})
     if len(rows) > 1:
-        half = 1.96 * rows["value"].std() / len(rows) ** 0.5
+        half = t.ppf(0.975, len(rows) - 1) * rows["value"].std() / len(rows) ** 0.5
         return pd.Series({"value": value, "shown": f"{value:.3f} ±{half:.3f}"})
     low, high = rows["low"].iloc[0], rows["high"].iloc[0]
     interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.areas import Curve, log_area
+from benchmark.areas import log_area
 from benchmark.errors import UserError, near
 from benchmark.record import Record
 from benchmark.report.frame import Results
+from benchmark.sizes import averaged_draws, gap_curve
 
 # Scores, what they are called in tables, and whether lower is better.
 SCORES: dict[str, tuple[str, bool]] = {
@@ -27,6 +28,12 @@ SCORES: dict[str, tuple[str, bool]] = {
     "z": ("z against random circuits", True),
 }
 FEWEST_DRAWS = 5
+# What a score needs that not every record has.
+NEEDS = dict.fromkeys(SCORES, "run something that has it") | {
+    **dict.fromkeys((name for name in SCORES if name.startswith("auroc")), "no reference circuit"),
+    "z": f"run method=random too, with method.circuits_per_size={FEWEST_DRAWS} or more",
+    "loss_gap": "no circuit is as small as at_share says",
+}
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,7 @@ def score_table(results: Results, score: Score) -> pd.DataFrame:
             cost = record.cost["discovery"]
             rows.append(
                 {
-                    "method": results.labels[record.key],
-                    **{kind: record.names[kind] for kind in ("task", "model", "ablation")},
+                    **results.labels[record.key],
                     "evaluation": evaluation,
                     "seed": record.config["seed"],
                     "key": record.key,
@@ -94,10 +100,9 @@ def _value(
 ) -> tuple[float, float, float]:
     nothing = float("nan")
     if score.name == "log_area":
-        areas = [
-            log_area(_gap_curve(record, evaluation, curve, column))
-            for column in ("loss_gap", "loss_gap_low", "loss_gap_high")
-        ]
+        ends = record.ends[evaluation]
+        columns = ("loss_gap", "loss_gap_low", "loss_gap_high")
+        areas = [log_area(gap_curve(curve, ends, record.n_edges, column)) for column in columns]
         return areas[0], areas[1], areas[2]
     if score.name == "loss_gap":
         best = _best(curve, score.at_share * record.n_edges)
@@ -111,13 +116,9 @@ def _value(
     return record.areas[evaluation][score.name], nothing, nothing
 
 
-def _gap_curve(record: Record, evaluation: str, curve: pd.DataFrame, column: str) -> Curve:
-    empty = record.ends[evaluation]["empty"]["loss_gap"]
-    return Curve(curve["edges"].tolist(), curve[column].tolist(), empty, 0.0, record.n_edges)
-
-
 def _best(curve: pd.DataFrame, most_edges: float) -> pd.Series | None:
-    fitting = curve[(curve["edges"] <= most_edges) & (curve["edges"] > 0)]
+    circuits = averaged_draws(curve)
+    fitting = circuits[(circuits["edges"] <= most_edges) & (circuits["edges"] > 0)]
     return None if fitting.empty else fitting.loc[fitting["loss_gap"].idxmin()]
 
 
@@ -126,14 +127,13 @@ def _z(
 ) -> float:
     """How many standard deviations below random circuits of that size (Li & Janson 2024, app. F).
 
-    The random circuits are those drawn for the largest size asked for that is within the share.
+    The random circuits are those of one record on the same prompts, drawn for the largest size
+    asked for that is within the share.
     """
-    curves = results.curves
-    same = (curves["evaluation"] == evaluation) & curves["method"].str.startswith("random")
-    for kind in ("task", "model"):
-        same &= curves[kind] == record.names[kind]
-    drawn = curves[same & (curves["requested_edges"] <= score.at_share * record.n_edges)]
-    if drawn.empty:
+    drawn = _random_curve(results, record, evaluation)
+    if drawn is not None:
+        drawn = drawn[drawn["requested_edges"] <= score.at_share * record.n_edges]
+    if drawn is None or drawn.empty:
         return float("nan")
     size = drawn["requested_edges"].max()
     gaps = drawn[drawn["requested_edges"] == size]["loss_gap"]
@@ -141,3 +141,20 @@ def _z(
     if best is None or len(gaps) < FEWEST_DRAWS or not np.std(gaps):
         return float("nan")
     return float((best["loss_gap"] - gaps.mean()) / gaps.std())
+
+
+def _random_curve(results: Results, record: Record, evaluation: str) -> pd.DataFrame | None:
+    """The random circuits on the same prompts, if possible those of the same ablation."""
+    twins = [
+        other
+        for other in results.done
+        if other.names["method"] == "random"
+        and other.data == record.data
+        and other.model["files"] == record.model["files"]
+        and evaluation in other.areas
+    ]
+    twins.sort(key=lambda other: other.names["ablation"] != record.names["ablation"])
+    if not twins:
+        return None
+    curves = results.curves
+    return curves[(curves["key"] == twins[0].key) & (curves["evaluation"] == evaluation)]

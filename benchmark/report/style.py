@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from benchmark.files import replacing
+
 matplotlib.use("Agg")
 
 # The palette of Okabe & Ito (2008), but for yellow, which is too light for lines.
@@ -61,12 +63,16 @@ def log_axis(axes: Axes, which: str) -> None:
 
 def save(figure: Figure, data: pd.DataFrame, path: Path) -> list[Path]:
     """Write a picture as PNG and PDF and its data as CSV; return the three paths."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     png, pdf, csv = (path.with_name(f"{path.name}.{ending}") for ending in ("png", "pdf", "csv"))
-    figure.savefig(png, dpi=200, bbox_inches="tight")
-    # Without a date, the same data give the same file.
-    figure.savefig(pdf, bbox_inches="tight", metadata={"CreationDate": None})
-    data.to_csv(csv, index=False, float_format="%.6g")
+    with replacing(png) as temporary:
+        figure.savefig(temporary, format="png", dpi=200, bbox_inches="tight")
+    with replacing(pdf) as temporary:
+        # Without a date, the same data give the same file.
+        figure.savefig(
+            temporary, format="pdf", bbox_inches="tight", metadata={"CreationDate": None}
+        )
+    with replacing(csv) as temporary:
+        data.to_csv(temporary, index=False, float_format="%.6g")
     return [png, pdf, csv]
 
 

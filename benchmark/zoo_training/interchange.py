@@ -114,11 +114,14 @@ def _replacing(model: Any, replacing: Sequence[Replacing], recorded: Activations
 @contextmanager
 def _rewiring(model: Any, rewiring: Rewiring | None, recorded: Activations) -> Iterator[None]:  # noqa: ANN401
     """Change what the rewired destinations read, and nothing of the residual stream itself."""
+    if rewiring is None:
+        yield
+        return
     blocks = model.transformer.h
     norms = [*(block.ln_1 for block in blocks), model.transformer.ln_f]
 
     def read(destination: int, stream: Tensor) -> Tensor:
-        for (layer, head, reader), prompts in rewiring.where.items() if rewiring else ():
+        for (layer, head, reader), prompts in rewiring.where.items():
             if reader == destination:
                 change = (
                     rewiring.values.heads[layer][:, :, head] - recorded.heads[layer][:, :, head]
@@ -129,7 +132,7 @@ def _rewiring(model: Any, rewiring: Rewiring | None, recorded: Activations) -> I
         return stream
 
     with ExitStack() as hooks:
-        for destination, norm in enumerate(norms if rewiring else ()):
+        for destination, norm in enumerate(norms):
             handle = norm.register_forward_pre_hook(
                 lambda _, inputs, destination=destination: (read(destination, inputs[0]),)
             )

@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmark.ablation import Resample
 from benchmark.batch import Batch
 from benchmark.forward import masked_logits
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
-from benchmark.metric import KLDivergence
+from benchmark.metric import Accuracy, ExactMatch, KLDivergence
 from methods.circuits.attribution import Selection, circuits_of_sizes
 
 
@@ -36,6 +37,10 @@ class EAP:
         """The loss gap is smallest at the full model, so its gradient there is zero."""
         if isinstance(problem.metric, KLDivergence):
             return "the gradient of the loss gap at the full model is zero; give another metric"
+        if isinstance(problem.metric, Accuracy | ExactMatch):
+            return "a share of right answers has no gradient; give another metric"
+        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
+            return "resample ablation takes donors from the same batch; give batch_size=2 or more"
         return None
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:

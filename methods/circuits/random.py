@@ -4,6 +4,7 @@ Every edge is kept with the same probability, dangling edges are removed, and a 
 size that remains fits. Several circuits of each size say how far another method is above chance.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -61,7 +62,7 @@ class Random:
         The probability of an edge moves up after rounds that end too small and down after rounds
         that end too large.
         """
-        least = int(size * (1 - self.tolerance))
+        least = max(min(1, size), math.ceil(size * (1 - self.tolerance) - 1e-9))
         probability, found = min(1.0, size / graph.n_edges), []
         for _ in range(MOST_ROUNDS):
             drawn = torch.rand(DRAWS, *graph.exists.shape, generator=draw) < probability

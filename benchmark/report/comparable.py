@@ -1,0 +1,108 @@
+"""What may stand in one table: checks that refuse holes, mixtures and duplicates."""
+
+from collections import defaultdict
+from typing import Any
+
+import pandas as pd
+
+from benchmark.errors import UserError
+from benchmark.record import Record, Status
+from benchmark.report.frame import Results
+
+ADVICE = "choose one experiment_name, or add --allow-missing"
+
+
+def refuse_what_cannot_be_compared(results: Results, scores: pd.DataFrame) -> None:
+    """Check that the scores of each column differ in their method and seed alone, and none lacks.
+
+    Raises:
+        UserError: a record is damaged, failed, missing, there twice, or was run differently.
+    """
+    if results.damaged:
+        raise UserError(
+            f"the record {results.damaged[0]} is damaged; run its command again, or delete its "
+            "folder"
+        )
+    _refuse_duplicates(scores)
+    _refuse_mixtures(results, scores)
+    _refuse_holes(results, scores)
+
+
+def _refuse_duplicates(scores: pd.DataFrame) -> None:
+    cell = ["method", "task", "model", "ablation", "evaluation", "seed"]
+    twice = scores[scores.duplicated(cell, keep=False)].sort_values(cell)
+    if len(twice):
+        one, two = twice["key"].iloc[:2]
+        raise UserError(
+            f"records {one} and {two} are of one cell and seed, run with different settings; "
+            f"delete one, or {ADVICE}"
+        )
+
+
+def _refuse_mixtures(results: Results, scores: pd.DataFrame) -> None:
+    seen: dict[tuple[Any, ...], tuple[Any, str]] = {}
+    for row in scores.itertuples(index=False):
+        record = results.records[row.key]
+        column = row.task, row.model, row.evaluation
+        shared: dict[tuple[Any, ...], Any] = {
+            (*column, row.seed, "prompts"): record.data,
+            **{(*column, what): value for what, value in _shared(record, row.evaluation).items()},
+            (row.method, "method version"): record.versions["method"],
+        }
+        for place, value in shared.items():
+            before, key = seen.setdefault(place, (value, row.key))
+            if before != value:
+                raise UserError(
+                    f"records {key} and {row.key} of {row.task} on {row.model} have different "
+                    f"{place[-1]}: run them alike, {ADVICE}"
+                )
+
+
+def _shared(record: Record, evaluation: str) -> dict[str, Any]:
+    config = record.config
+    return {
+        "task versions": record.versions["task"],
+        "versions of ablation-bench": record.versions["ablation-bench"],
+        "model files": record.model["files"],
+        f"recipes of {evaluation}": record.evaluation[evaluation],
+        "numbers of prompts": [config["n_train"], config["n_test"]],
+        "sizes": sorted(map(str, config["sizes"])),
+    }
+
+
+def _refuse_holes(results: Results, scores: pd.DataFrame) -> None:
+    states: dict[tuple[Any, ...], set[Status]] = defaultdict(set)
+    for record in results.records.values():
+        label = results.labels[record.key]
+        states[(*_column(label, record), label["method"])].add(record.status)
+    columns = dict.fromkeys(place[:-1] for place in states)
+    methods = dict.fromkeys(place[-1] for place in states)
+    evaluations = {
+        key: set(rows["evaluation"]) for key, rows in scores.groupby(["task", "model", "ablation"])
+    }
+    present = {tuple(row) for row in scores[[*_PLACE, "evaluation"]].itertuples(index=False)}
+    missing = []
+    for column in columns:
+        for method in methods:
+            found = states[(*column, method)]
+            if Status.done not in found and Status.skipped in found:
+                continue
+            wanted = evaluations.get(column[:3], {None})
+            missing += [
+                (method, column, "failed" if Status.failed in found else "missing")
+                for evaluation in wanted
+                if (*column, method, evaluation) not in present
+            ]
+    if missing:
+        method, (task, model, ablation, seed), what = missing[0]
+        raise UserError(
+            f"{len(missing)} cells are missing or failed, the first: method={method} task={task} "
+            f"model={model} ablation={ablation} seed={seed} is {what}; run it, {ADVICE}"
+        )
+
+
+_PLACE = ["task", "model", "ablation", "seed", "method"]
+
+
+def _column(label: dict[str, str], record: Record) -> tuple[Any, ...]:
+    return label["task"], label["model"], label["ablation"], record.config["seed"]
