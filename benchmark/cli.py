@@ -50,7 +50,7 @@ def run_cells(config: DictConfig) -> None:
     """Run one cell of a grid."""
     from benchmark.grid import run_job
 
-    run_job(config, _job())
+    run_job(config, *_job())
 
 
 @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
@@ -58,7 +58,7 @@ def validate_cells(config: DictConfig) -> None:
     """Note the state of one cell of a grid."""
     from benchmark.grid import validate_job
 
-    validate_job(config, _job())
+    validate_job(config, *_job())
 
 
 @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="demo")
@@ -199,12 +199,14 @@ def _report(results_dir: str, experiment: str | None) -> None:
             sys.stderr.write(f"ablation-bench: no {verb}: {error}\n")
 
 
-def _job() -> int:
-    return HydraConfig.get().job.num if _is_sweep() else 0
-
-
-def _is_sweep() -> bool:
-    return HydraConfig.get().mode is RunMode.MULTIRUN
+def _job() -> tuple[int, str]:
+    """The number of this cell in its grid, and what the grid changes for it beside options."""
+    facts = HydraConfig.get()
+    if facts.mode is not RunMode.MULTIRUN:
+        return 0, ""
+    shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
+    typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
+    return facts.job.num, " ".join(typed)
 
 
 def _print(content: RenderableType) -> None:

@@ -9,11 +9,17 @@ from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
 from benchmark.record import Status
-from benchmark.sweep import KILLED, REFUSED, Note, note, stop, stopped
+from benchmark.sweep import KILLED, MISSING, REFUSED, Note, note, stop, stopped
 
 
-def run_job(config: DictConfig, job: int) -> None:
-    """Run a cell of a grid; its failure is noted and does not end the others, unless asked to."""
+def run_job(config: DictConfig, job: int, changes: str) -> None:
+    """Run a cell of a grid; its failure is noted and does not end the others, unless asked to.
+
+    Args:
+        config: the cell's settings.
+        job: its number in the grid.
+        changes: what the grid changes for it beside the options of groups, for its title.
+    """
     from benchmark.determinism import compute_repeatably
     from benchmark.running import run_cell
     from benchmark.tracking import mirror
@@ -23,14 +29,15 @@ def run_job(config: DictConfig, job: int) -> None:
     _log_to_stderr()
     if stopped():
         return
-    cell = _cell(config, job)
+    title = _title(config, changes)
+    cell = _cell(config, job, title)
     if cell is None:
         return
-    note(job, Note(cell.title, cell.key, KILLED, "ended without a record; run it again"))
+    note(job, Note(title, cell.key, KILLED, "ended without a record; run it again"))
     try:
         outcome = run_cell(cell)
     except UserError as error:
-        note(job, Note(cell.title, cell.key, Status.failed.value, str(error)))
+        note(job, Note(title, cell.key, Status.failed.value, str(error)))
         _stop_if_asked(cell)
         return
     record = outcome.record
@@ -38,24 +45,23 @@ def run_job(config: DictConfig, job: int) -> None:
         mirror(record, cell)
     detail = record.reason or ("was there before" if outcome.was_there else "")
     report_on = (cell.results_dir, cell.experiment_name) if cell.report else None
-    note(job, Note(cell.title, cell.key, record.status.value, detail, report_on))
+    note(job, Note(title, cell.key, record.status.value, detail, report_on))
     if record.status is Status.failed:
         _stop_if_asked(cell)
 
 
-def validate_job(config: DictConfig, job: int) -> None:
+def validate_job(config: DictConfig, job: int, changes: str) -> None:
     """Note the state of a cell and run nothing."""
-    cell = _cell(config, job)
+    title = _title(config, changes)
+    cell = _cell(config, job, title)
     if cell is None:
         return
     record = cell.folder.record()
-    exists = cell.folder.path.exists()
     if record is not None:
-        entry = Note(cell.title, cell.key, record.status.value, record.reason or "")
+        entry = Note(title, cell.key, record.status.value, record.reason or "")
     else:
-        entry = Note(
-            cell.title, cell.key, "missing", "begun; goes on where it was" if exists else ""
-        )
+        begun = cell.folder.path.exists()
+        entry = Note(title, cell.key, MISSING, "begun; goes on where it was" if begun else "")
     note(job, entry)
 
 
@@ -64,17 +70,18 @@ def _stop_if_asked(cell: Cell) -> None:
         stop()
 
 
-def _cell(config: DictConfig, job: int) -> Cell | None:
+def _cell(config: DictConfig, job: int, title: str) -> Cell | None:
     """The cell that a config describes; None, with a note, if it cannot be."""
     try:
         return build(config, where="run").checked()
     except UserError as error:
-        note(job, Note(_title(config), "", REFUSED, str(error)))
+        note(job, Note(title, "", REFUSED, str(error)))
         return None
 
 
-def _title(config: DictConfig) -> str:
-    return " ".join(str(config.names[kind]) for kind in ("task", "method", "ablation", "model"))
+def _title(config: DictConfig, changes: str) -> str:
+    names = (str(config.names[kind]) for kind in ("task", "method", "ablation", "model"))
+    return " ".join([*names, f"seed={config.seed}", changes]).strip()
 
 
 def _log_to_stderr() -> None:

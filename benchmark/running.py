@@ -67,10 +67,10 @@ def run_cell(cell: Cell) -> Outcome:
             if found is not None and finished and (waited or not cell.overwrite):
                 join(folder, cell.experiment_name)
                 return Outcome(found, was_there=True)
+            if cell.overwrite:
+                shutil.rmtree(folder.work, ignore_errors=True)
             if (folder.path / RECORD).exists():
                 log.info("the old record is now %s", folder.put_aside(_now()))
-            elif cell.overwrite:
-                shutil.rmtree(folder.work, ignore_errors=True)
             folder.work.mkdir(parents=True, exist_ok=True)
             join(folder, cell.experiment_name)
             with _logging_to(folder.path / LOG):

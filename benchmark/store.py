@@ -75,7 +75,7 @@ class Folder:
             lock.release()
 
     def put_aside(self, created: str) -> Path:
-        """Move the folder out of the way; return where it is now."""
+        """Move the folder out of the way, but for its checkpoints; return where it is now."""
         stamp = created.replace(":", "").replace("-", "")
         target = self.results_dir / ASIDE / f"{self.key}-{stamp}"
         number = 1
@@ -84,6 +84,9 @@ class Folder:
             target = target.with_name(f"{self.key}-{stamp}-{number}")
         target.parent.mkdir(parents=True, exist_ok=True)
         self.path.rename(target)
+        if (target / self.work.name).exists():
+            self.path.mkdir()
+            (target / self.work.name).rename(self.work)
         return target
 
 

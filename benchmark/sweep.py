@@ -24,9 +24,11 @@ from benchmark.store import cannot_write
 
 VARIABLE = "ABLATION_BENCH_SWEEP"
 log = logging.getLogger("benchmark")
-KILLED, REFUSED = "killed", "refused"
+KILLED, REFUSED, MISSING = "killed", "refused", "missing"
 STOP = "stop"
 BAD = ("failed", KILLED, REFUSED)
+# Task, method, ablation, model and seed always show; of the rest, what tells cells apart.
+N_NAMES = 5
 COLOURS = {"done": "green", "skipped": "yellow", "missing": "cyan"}
 
 
@@ -115,8 +117,11 @@ def gathering(parent: Path) -> Iterator[Path]:
 def summary(notes: list[Note]) -> Group:
     """A table of all cells, and how many ended how."""
     table = Table("task method ablation model", "key", "state", "")
+    shared = set.intersection(*(set(entry.title.split()[N_NAMES:]) for entry in notes))
     for entry in notes:
         colour = COLOURS.get(entry.state, "red")
-        table.add_row(entry.title, entry.key, Text(entry.state, style=colour), entry.detail)
+        words = entry.title.split()
+        title = " ".join(words[:N_NAMES] + [w for w in words[N_NAMES:] if w not in shared])
+        table.add_row(title, entry.key, Text(entry.state, style=colour), entry.detail)
     counts = Counter(entry.state for entry in notes)
     return Group(table, ", ".join(f"{n} {state}" for state, n in counts.most_common()))

@@ -17,6 +17,7 @@ from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.mask import EdgeMask
 from benchmark.record import CURVE, MASKS, RECORD, Record, Status
+from benchmark.report.frame import load
 from benchmark.running import run_cell
 from benchmark.store import folders
 from benchmark.verify import verify_record
@@ -183,14 +184,53 @@ def test_a_failure_is_recorded_and_run_again(tmp_path, monkeypatch):
         raise RuntimeError("a broken method")
 
     monkeypatch.setattr(EAP, "discover", broken)
+    settings.folder.work.mkdir(parents=True)
+    (settings.folder.work / "a checkpoint").touch()
     record = run_cell(settings).record
     assert record.status is Status.failed
     assert record.reason == "RuntimeError: a broken method"
     assert "in broken" in record.traceback
     assert settings.folder.record() == record
-    monkeypatch.setattr(EAP, "discover", discover)
+    kept = []
+
+    def resumed(self, problem, sizes):
+        kept.extend(entry.name for entry in problem.work_folder.iterdir())
+        return discover(self, problem, sizes)
+
+    monkeypatch.setattr(EAP, "discover", resumed)
     outcome = run_cell(settings)
     assert outcome.record.status is Status.done and not outcome.was_there
+    assert kept == ["a checkpoint"]
+    assert any("since it was resumed" in warning for warning in outcome.record.warnings)
+    (old,) = (tmp_path / "aside").iterdir()
+    assert Record.read(old / RECORD) == record
+
+
+def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monkeypatch):
+    settings, evaluated = cell(tmp_path), []
+
+    def killed(*arguments):
+        evaluated.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.running._evaluated", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(settings)
+    monkeypatch.undo()
+    monkeypatch.setattr(EAP, "discover", killed)
+    record = run_cell(settings).record
+    assert record.status is Status.done and not record.warnings
+    assert record.cost["discovery"]["backward"] == 8
+
+
+def test_a_record_can_be_of_several_experiments(tmp_path):
+    first = cell(tmp_path, experiment_name="first")
+    run_cell(first)
+    with pytest.raises(UserError, match=r"experiment_name=other has no record .* there: first"):
+        load(tmp_path, "other")
+    assert run_cell(replace(first, experiment_name="second")).was_there
+    for name in ("first", "second", None):
+        assert list(load(tmp_path, name).records) == [first.key]
 
 
 def test_a_kill_leaves_no_record_and_keeps_checkpoints(tmp_path, monkeypatch):
