@@ -35,7 +35,7 @@ class Folder:
     @property
     def work(self) -> Path:
         """Where checkpoints live until the record is whole."""
-        return self.path / "work"
+        return self.path / "checkpoints"
 
     def record(self) -> Record | None:
         """The whole record, or None if there is none or it is damaged."""

@@ -292,7 +292,7 @@ def test_a_killed_run_goes_on_and_ends_alike(undisturbed, tmp_path, waited_for):
         [COMMAND, "run", *UGS], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(f"results/*/work/{waited_for}")):
+    while not list(tmp_path.glob(f"results/*/checkpoints/{waited_for}")):
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -26,7 +26,7 @@ def gap_against_size(
         else:
             _curve(axes, rows, name, colour(name), mark(name))
     for method, rows in () if published is None else published.groupby("method", sort=True):
-        label, shade = f"{method} (published)", colour(str(method))
+        label, shade = f"{method} (published, GPT-2 small)", colour(str(method))
         if method == "reference":
             axes.plot(rows["edges"], rows["loss_gap"], "+", color=shade, ms=9, label=label)
         else:
