@@ -9,8 +9,7 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cell import Cell, files_digest
+from benchmark.cell_log import logging_to
 from benchmark.cell_prompts import Prompts
 from benchmark.config import configured
 from benchmark.curve import areas, aurocs, curve_rows, ends, recovery
@@ -73,7 +73,7 @@ def run_cell(cell: Cell) -> Outcome:
                 log.info("the old record is now %s", folder.put_aside(_now()))
             folder.work.mkdir(parents=True, exist_ok=True)
             join(folder, cell.experiment_name)
-            with _logging_to(folder.path / LOG):
+            with logging_to(folder.path / LOG):
                 return Outcome(_record_of(cell, folder), was_there=False)
         except OSError as error:
             raise cannot_write(folder.results_dir, error) from error
@@ -220,19 +220,6 @@ def _evaluated(
         "accuracy": accuracy,
         "warnings": warnings,
     }
-
-
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        handler.close()
 
 
 def _cost(meter: Meter) -> dict[str, float]:
