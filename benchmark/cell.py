@@ -4,7 +4,7 @@ The cell's key is a digest of all that decides its numbers: the settings, the ve
 and the method, the weights of a local model, and the seed; not where it runs or is written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,11 @@ class Cell:
         return _built(self.model, "model")
 
     @cached_property
+    def model_files(self) -> str | None:
+        """A digest of the files of a local model."""
+        return files_digest(self.model_choice.name)
+
+    @cached_property
     def built_task(self) -> Task:
         """The task."""
         return _built(self.task, "task")
@@ -146,7 +151,7 @@ class Cell:
         choice = self.model_choice
         decides = {
             "schema": SCHEMA,
-            "model": [choice.name, choice.revision, choice.dtype, files_digest(choice.name)],
+            "model": [choice.name, choice.revision, choice.dtype, self.model_files],
             "references": published_digest(self.built_task.family),
             "task": self.built_task.fingerprint(),
             "method": [self.method, self.built_method.version],
@@ -170,7 +175,7 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in words."""
-        return "{task} {method} {ablation} {model}".format(**self.names) + f" seed={self.seed}"
+        return title_of(self.names, self.seed)
 
     def settings(self) -> dict[str, Any]:
         """Every setting, as plain values."""
@@ -192,6 +197,11 @@ class Cell:
         if not isinstance(self.built_method, CircuitMethod):
             raise UserError(f"method={self.names['method']} does not find circuits")
         return self
+
+
+def title_of(names: Mapping[str, str], seed: int) -> str:
+    """A cell in words: task, method, ablation, model and seed."""
+    return "{task} {method} {ablation} {model}".format(**names) + f" seed={seed}"
 
 
 def _built(config: dict[str, Any], where: str) -> Any:  # noqa: ANN401

@@ -61,28 +61,14 @@ def validate_cells(config: DictConfig) -> None:
     validate_job(config, *_job())
 
 
-@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="demo")
-def demo(config: DictConfig) -> None:
-    """Run the demonstration."""
-    _build_and_run(config, where="demo")
+def _printing(settings: str) -> Callable[[], None]:
+    """A verb that builds what a config file describes, runs it and prints the result."""
 
+    @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name=settings)
+    def verb(config: DictConfig) -> None:
+        _build_and_run(config, where=settings)
 
-@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="tasks")
-def show_task(config: DictConfig) -> None:
-    """Print prompts of a task beside a model's predictions."""
-    _build_and_run(config, where="tasks")
-
-
-@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="leaderboard")
-def leaderboard(config: DictConfig) -> None:
-    """Print and write the leaderboard."""
-    _build_and_run(config, where="leaderboard")
-
-
-@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="figures")
-def figures(config: DictConfig) -> None:
-    """Draw all pictures."""
-    _build_and_run(config, where="figures")
+    return verb
 
 
 def run() -> None:
@@ -132,11 +118,11 @@ VERBS = {
     "run": Verb("config", run),
     "validate": Verb("config", validate),
     "verify": Verb(None, verify),
-    "leaderboard": Verb("leaderboard", leaderboard),
-    "figures": Verb("figures", figures),
-    "demo": Verb("demo", demo),
+    "leaderboard": Verb("leaderboard", _printing("leaderboard")),
+    "figures": Verb("figures", _printing("figures")),
+    "demo": Verb("demo", _printing("demo")),
     "tasks": Verb(None, list_tasks),
-    "tasks show": Verb("tasks", show_task),
+    "tasks show": Verb("tasks", _printing("tasks")),
 }
 
 

@@ -4,7 +4,7 @@ import logging
 
 from omegaconf import DictConfig
 
-from benchmark.cell import Cell
+from benchmark.cell import Cell, title_of
 from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
@@ -80,8 +80,7 @@ def _cell(config: DictConfig, job: int, title: str) -> Cell | None:
 
 
 def _title(config: DictConfig, changes: str) -> str:
-    names = (str(config.names[kind]) for kind in ("task", "method", "ablation", "model"))
-    return " ".join([*names, f"seed={config.seed}", changes]).strip()
+    return f"{title_of(config.names, config.seed)} {changes}".strip()
 
 
 def _log_to_stderr() -> None:

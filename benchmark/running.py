@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from omegaconf import OmegaConf
 
-from benchmark.cell import Cell, files_digest
+from benchmark.cell import Cell
 from benchmark.cell_log import logging_to
 from benchmark.cell_prompts import Prompts
 from benchmark.config import configured
@@ -152,7 +152,7 @@ def _run(cell: Cell, folder: Folder) -> Record:
         names=cell.names,
         config=cell.settings(),
         created=_now(),
-        model={**model.facts(), "files": files_digest(cell.model_choice.name)},
+        model={**model.facts(), "files": cell.model_files},
         n_edges=model.graph.n_edges,
         data=prompts.digests,
         evaluation=cell.evaluation_settings(),

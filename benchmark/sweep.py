@@ -73,11 +73,7 @@ def note(job: int, entry: Note) -> None:
         with replacing(Path(folder) / f"{job}.json") as temporary:
             temporary.write_text(json.dumps(asdict(entry)))
     except OSError as error:
-        log.warning("%s %s (%s); its note cannot be written: %s", *_told(entry), error)
-
-
-def _told(entry: Note) -> tuple[str, str, str]:
-    return entry.title, entry.state, entry.detail
+        log.warning("the note of %s cannot be written: %s", entry, error)
 
 
 def noted(folder: Path) -> list[Note]:

@@ -190,6 +190,9 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch):
     for a, b in zip(whole, resumed, strict=True):
         assert torch.equal(a.mask.keep, b.mask.keep)
     assert len(list(tmp_path.iterdir())) == 1
+    other = replace(ugs, penalties=[0.01, 0.2])
+    with pytest.raises(UserError, match="made for other penalties"):
+        other.discover(problem(tiny, ablation, work_folder=tmp_path), [])
 
 
 def test_the_authors_rules_for_rates_thresholds_and_steps():

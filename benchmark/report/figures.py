@@ -49,11 +49,10 @@ class Figures:
         return Group(*(str(path) for path in paths if path.suffix == ".png"))
 
     def _curves(self, results: Results) -> list[Path]:
-        paths = []
+        paths, reported = [], published_curves()
         for (task, model, evaluation), rows in results.curves.groupby(
             ["task", "model", "evaluation"]
         ):
-            reported = published_curves()
             same = (reported["task"] == task) & (reported["ablation"] == evaluation)
             overlay = reported[same] if self.published and same.any() else None
             rows = rows.assign(method=row_names(rows))

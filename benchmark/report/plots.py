@@ -21,7 +21,7 @@ def gap_against_size(
     figure, axes = _axes(title)
     for method, rows in curves.groupby("method", sort=True):
         name = str(method)
-        if name == "reference":
+        if name.split(" ")[0] == "reference":
             axes.plot(rows["edges"], _gap(rows), "x", color=colour(name), ms=9, mew=2, label=name)
         else:
             _curve(axes, rows, name, colour(name), mark(name))

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmark.errors import UserError
 from benchmark.graph import ComputationalGraph
 from benchmark.pruning import drop_dead_ends, drop_unfed
 from benchmark.seeding import generator
@@ -96,14 +97,21 @@ class UniformMasks:
         self._optimizer.zero_grad()
 
     def state(self) -> dict[str, Any]:
-        """Logits and optimiser."""
+        """Logits and optimiser, and the prices, which must agree."""
         return {
+            "penalties": self._penalties,
             "logits": self.logits,
             "optimizer": self._optimizer.state_dict(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
+        """Continue from a saved state.
+
+        Raises:
+            UserError: it was made for other prices.
+        """
+        if not torch.equal(state["penalties"], self._penalties):
+            raise UserError("the checkpoint was made for other penalties; give another path")
         with torch.no_grad():
             for logits, saved in zip(self._parameters, state["logits"], strict=True):
                 logits.copy_(saved)
