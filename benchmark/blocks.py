@@ -5,14 +5,13 @@ all heads; with as many readers as heads, each head sees an input of its own. Th
 same: a head's projection only ever uses its own slice of the weights.
 """
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from benchmark.kernels import is_short, project_heads, short_attention
+from benchmark.backward_rules import scaled_gradient, softmax_with_gradient_at
+from benchmark.kernels import is_short, short_attention
 from benchmark.weights import Attention, FeedForward, Norm
 
 Activations = Float[Tensor, "readers masks batch pos d"]
@@ -62,26 +61,23 @@ class Positions:
 
 def attention(
     block: Attention,
-    inputs: Sequence[Float[Tensor, "_ masks batch _ d_model"]],
+    q: Float[Tensor, "heads masks batch queries d_head"],
+    k: Float[Tensor, "kv_heads masks batch pos d_head"],
+    v: Float[Tensor, "kv_heads masks batch pos d_head"],
     positions: Positions,
 ) -> Float[Tensor, "heads masks batch queries d_head"]:
-    """Each head's activation before W_O, from reader inputs that went through the block's norm.
+    """Each head's activation before W_O, in the stream's precision.
 
-    `inputs` holds either one tensor for the q, k and v readers together, or two: one for the q
-    readers, perhaps at fewer positions, and one for the k and v readers.
+    Queries may stand at fewer positions than keys and values; keys and values may have fewer heads.
     """
-    to_q, to_k, to_v = (block.W_Q, block.b_Q), (block.W_K, block.b_K), (block.W_V, block.b_V)
-    if len(inputs) == 1:
-        q, k, v = project_heads(inputs[0], to_q, to_k, to_v)
-    else:
-        (q,), (k, v) = project_heads(inputs[0], to_q), project_heads(inputs[1], to_k, to_v)
+    dtype = block.norm.weight.dtype
     q, k = _qk_normed(q, block.q_norm), _qk_normed(k, block.k_norm)
     if positions.rotary is not None:
         q, k = _rotate(q, positions.rotary_of_queries()), _rotate(k, positions.rotary)
     groups = len(q) // len(k)
     if groups > 1:
         k, v = (x.repeat_interleave(groups, dim=0) for x in (k, v))
-    z = _attend(block, q, k, v, positions).to(inputs[0].dtype)
+    z = _attend(block, q, k, v, positions).to(dtype)
     return z if block.post_norm_eps is None else _post_normed(block, z)
 
 
@@ -93,6 +89,7 @@ def mlp(block: FeedForward, x: Activations) -> Activations:
         hidden = block.activation(hidden)
     else:
         hidden = block.activation(F.linear(x, block.W_gate.T, block.b_gate)) * hidden
+        hidden = scaled_gradient(hidden, block.gate_share)
     out = F.linear(hidden, block.W_out.T, block.b_out).to(dtype)
     return out if block.post_norm is None else block.post_norm(out)
 
@@ -125,10 +122,8 @@ def _attend(block: Attention, q: Tensor, k: Tensor, v: Tensor, positions: Positi
     if visible is not None and visible.dim() == 3:
         visible = visible.expand(q.shape[1], *visible.shape).flatten(0, 1)
     q, k, v = (x.flatten(1, 2) for x in (q, k, v))
-    if block.softcap is not None:
-        scores = torch.tanh(q @ k.mT * (block.scale / block.softcap)) * block.softcap
-        unseen = ~positions.visible_or_causal(visible)
-        z = scores.masked_fill(unseen, -torch.inf).softmax(-1) @ v
+    if block.softcap is not None or block.rule is not None:
+        z = _spelled_out(block, q, k, v, ~positions.visible_or_causal(visible))
     elif is_short(k):
         z = short_attention(q, k, v, positions.visible_or_causal(visible), block.scale)
     else:
@@ -138,9 +133,26 @@ def _attend(block: Attention, q: Tensor, k: Tensor, v: Tensor, positions: Positi
     return z.reshape(*rows, -1)
 
 
+def _spelled_out(block: Attention, q: Tensor, k: Tensor, v: Tensor, unseen: Tensor) -> Tensor:
+    """Attention with all that a family, or a backward rule, may ask for."""
+    rule = block.rule
+    if rule is not None:
+        q, k = (scaled_gradient(x, rule.query_key_share) for x in (q, k))
+        v = scaled_gradient(v, rule.value_share)
+    scores = q @ k.mT * block.scale
+    if block.softcap is not None:
+        scores = torch.tanh(scores / block.softcap) * block.softcap
+    scores = scores.masked_fill(unseen, -torch.inf)
+    if rule is None:
+        return scores.softmax(-1) @ v
+    pattern = softmax_with_gradient_at(scores, rule.temperature)
+    return (pattern if rule.through_pattern else pattern.detach()) @ v
+
+
 def _post_normed(block: Attention, z: Tensor) -> Tensor:
     """Divide every head's activation by the root mean square of the block's summed output."""
     assert block.W_O_before_norm is not None and block.post_norm_eps is not None
     out = write_heads(z, block.W_O_before_norm)
+    out = out if block.norm.scale_learns else out.detach()
     scale = torch.rsqrt(out.pow(2).mean(-1, keepdim=True) + block.post_norm_eps)
     return z * scale

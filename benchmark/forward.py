@@ -48,7 +48,7 @@ def clean_logits(
 ) -> Float[Tensor, "batch *pos vocab"]:
     """Logits of the unablated model: at `read_at`, or at every position if it is None."""
     tokens = tokens.to(model.device)
-    stream = PlainStream(embedded(model, tokens))
+    stream = PlainStream(embedded(model, tokens)[None, None])
     return run(model, stream, tokens, read_at)[0, 0]
 
 
@@ -58,8 +58,8 @@ def clean_run(
 ) -> tuple[Float[Tensor, "batch vocab"], SourceValues]:
     """Logits at `read_at` and the value of every source at every position, in one pass."""
     tokens = tokens.to(model.device)
-    record = _empty_record(model, *tokens.shape)
-    stream = PlainStream(embedded(model, tokens), record)
+    record = empty_record(model, *tokens.shape)
+    stream = PlainStream(embedded(model, tokens)[None, None], record)
     logits = run(model, stream, tokens, read_at, focus_last_layer=False)
     return logits[0, 0], stream.recorded()
 
@@ -68,8 +68,8 @@ def clean_run(
 def source_values(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> SourceValues:
     """The value of every source at every position, without computing logits."""
     tokens = tokens.to(model.device)
-    record = _empty_record(model, *tokens.shape)
-    stream = PlainStream(embedded(model, tokens), record)
+    record = empty_record(model, *tokens.shape)
+    stream = PlainStream(embedded(model, tokens)[None, None], record)
     positions = positions_of(model, tokens)
     run_layers(model, stream, positions)
     count_passes(record.input, len(tokens))
@@ -156,7 +156,8 @@ def _on_device(model: Transformer, batch: Batch) -> Batch:
     return batch if batch.clean.device == model.device else batch.to(model.device)
 
 
-def _empty_record(model: Transformer, n_prompts: int, n_positions: int) -> SourceValues:
+def empty_record(model: Transformer, n_prompts: int, n_positions: int) -> SourceValues:
+    """Room for the value of every source at every position."""
     shape, device = model.shape, model.device
     rows = 1, n_prompts, n_positions
 

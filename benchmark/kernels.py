@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-Projection = tuple[Tensor, Tensor | None]
+from benchmark.weights import Projection
+
 # Up to this many keys, attention on a CPU is faster from plain products than from the fused
 # kernel (three times at 20 tokens, even at about 200; see scripts/bench_engine.py).
 SHORT = 128
@@ -33,6 +34,15 @@ def project_heads(
     rows = x.shape[1:-1]
     outs = _Project.apply(x.to(projections[0][0].dtype), *flat)
     return tuple(out.view(len(out), *rows, -1) for out in outs)
+
+
+def head_gradients(
+    gradient: Float[Tensor, "heads masks batch pos d_head"],
+    W: Float[Tensor, "kv_heads d_model d_head"],
+) -> Float[Tensor, "heads masks batch pos d_model"]:
+    """The gradient of each head's own input, had every head one of its own."""
+    flat = gradient.reshape(len(W), -1, W.shape[-1])
+    return torch.bmm(flat, W.mT).view(*gradient.shape[:-1], -1)
 
 
 class _Project(Function):

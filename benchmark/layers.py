@@ -59,16 +59,16 @@ def _run_layer(
 ) -> None:
     """One block: its readers read before its sources write."""
     graph, layer = model.graph, model.weights.layers[index]
-    norm, parallel = layer.attention.norm, graph.parallel
+    norm, (to_q, to_k, to_v) = layer.attention.norm, layer.attention.projections
     if focus_at is None:
-        inputs = [norm(stream.read(graph.qkv_stage(index)))]
+        q, k, v = stream.project(graph.qkv_stage(index), norm, to_q, to_k, to_v)
     else:
-        x_kv = norm(stream.read(graph.kv_stage(index)))
+        k, v = stream.project(graph.kv_stage(index), norm, to_k, to_v)
         stream.focus(focus_at, graph.head_source(index))
         positions.focus(focus_at)
-        inputs = [norm(stream.read(graph.q_stage(index))), x_kv]
-    x_mlp = stream.read(graph.mlp_stage(index)) if parallel else None
-    z = blocks.attention(layer.attention, inputs, positions)
+        (q,) = stream.project(graph.q_stage(index), norm, to_q)
+    x_mlp = stream.read(graph.mlp_stage(index)) if graph.parallel else None
+    z = blocks.attention(layer.attention, q, k, v, positions)
     stream.write_heads(index, z, layer.attention)
     if x_mlp is None:
         x_mlp = stream.read(graph.mlp_stage(index))

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from benchmark.blocks import write_heads
 from benchmark.graph import Stage
+from benchmark.kernels import project_heads
 from benchmark.mixture import Mixture
 from benchmark.mixture_autograd import Focus, Open, Read, Write
 from benchmark.values import SourceValues, at_positions
-from benchmark.weights import Attention
+from benchmark.weights import Attention, Norm, Projection
 
 
 @runtime_checkable
@@ -24,6 +25,12 @@ class Stream(Protocol):
 
     def read(self, stage: Stage) -> Float[Tensor, "readers masks batch pos d_model"]:
         """The input of each reader of a stage, or one input that they all share."""
+        ...
+
+    def project(
+        self, stage: Stage, norm: Norm, *projections: Projection
+    ) -> tuple[Float[Tensor, "heads masks batch pos d_head"], ...]:
+        """What a stage of attention readers makes of their normalised inputs."""
         ...
 
     def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
@@ -40,45 +47,61 @@ class Stream(Protocol):
 
 
 class PlainStream:
-    """The unablated residual stream, which can record every source's value on its way."""
+    """The unablated residual stream, which can record every source's value on its way.
+
+    Once it is focused, only values at the read positions are recorded.
+    """
 
     def __init__(
-        self, embedding: Float[Tensor, "batch pos d_model"], record: SourceValues | None = None
+        self, x: Float[Tensor, "1 rows batch pos d_model"], record: SourceValues | None = None
     ) -> None:
-        self._x = embedding[None, None]
+        self._x = x
         self._record = record
+        self._read_at: Int[Tensor, "batch reads"] | None = None
         if record is not None:
-            record.input[0] = embedding
+            record.input.copy_(x[0].detach())
             self._heads_together = torch.empty_like(record.mlps)
 
-    def read(self, stage: Stage) -> Float[Tensor, "1 1 batch pos d_model"]:
+    def read(self, stage: Stage) -> Float[Tensor, "1 rows batch pos d_model"]:
         """The residual stream; all readers share it."""
         return self._x
+
+    def project(self, stage: Stage, norm: Norm, *projections: Projection) -> tuple[Tensor, ...]:
+        """Norm and projections, once for all readers."""
+        return project_heads(norm(self.read(stage)), *projections)
 
     def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
         """Drop all other positions."""
         self._x = at_positions(self._x, read_at)
+        self._read_at = read_at
 
     def write_heads(self, layer: int, z: Tensor, block: Attention) -> None:
         """Add the heads and the attention output bias."""
         together = write_heads(z, block.W_O)
         if self._record is not None:
-            self._record.heads[layer] = z
-            self._heads_together[layer] = together[0]
+            self._enter(self._record.heads[layer], z)
+            self._enter(self._heads_together[layer], together[0])
         self._x = self._x + together
         if block.b_O is not None:
             self._x = self._x + block.b_O
 
-    def write_mlp(self, layer: int, out: Float[Tensor, "1 1 batch pos d_model"]) -> None:
+    def write_mlp(self, layer: int, out: Float[Tensor, "1 rows batch pos d_model"]) -> None:
         """Add the MLP."""
         if self._record is not None:
-            self._record.mlps[layer] = out[0]
+            self._enter(self._record.mlps[layer], out[0])
         self._x = self._x + out
 
     def recorded(self) -> SourceValues:
         """The record, once every source has written."""
         assert self._record is not None
         return self._record.with_heads_together(self._heads_together)
+
+    def _enter(self, record: Tensor, value: Tensor) -> None:
+        if self._read_at is None:
+            record.copy_(value.detach())
+        else:
+            rows = torch.arange(len(self._read_at), device=value.device)[:, None]
+            record[..., rows, self._read_at, :] = value.detach()
 
 
 class MaskedStream:
@@ -93,6 +116,10 @@ class MaskedStream:
     def read(self, stage: Stage) -> Float[Tensor, "readers masks batch pos d_model"]:
         """The mixture that each reader sees; one for all if the mask is a node mask."""
         return Read.apply(self.mixture, self._token, stage)
+
+    def project(self, stage: Stage, norm: Norm, *projections: Projection) -> tuple[Tensor, ...]:
+        """Norm and projection of every reader's own mixture."""
+        return project_heads(norm(self.read(stage)), *projections)
 
     def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
         """Gather the read positions of everything written so far."""

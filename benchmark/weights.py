@@ -7,6 +7,7 @@ the layout allows, so that a model is in memory once.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,7 @@ class Norm:
     bias: Float[Tensor, " d"] | None
     eps: float
     centred: bool
+    scale_learns: ClassVar[bool] = True
 
     def __call__(self, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
         """Normalise `x` over its last axis."""
@@ -48,6 +50,45 @@ class Norm:
         if self.centred:
             return F.layer_norm(x, size, self.weight, self.bias, self.eps)
         return F.rms_norm(x, size, self.weight, self.eps)
+
+    def pull_back(
+        self, x: Float[Tensor, "*rows d"], gradient: Float[Tensor, "*more d"]
+    ) -> Float[Tensor, "*more d"]:
+        """Turn gradients after the norm, in place, into those before it; `x` is its input there."""
+        x = x.to(gradient.dtype)
+        if self.centred:
+            x = x - x.mean(-1, keepdim=True)
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        gradient.mul_(self.weight)
+        self._project_out(x * scale, gradient)
+        return gradient.mul_(scale)
+
+    def _project_out(self, x: Tensor, gradient: Tensor) -> None:
+        """Take from a gradient, in place, what the norm does not let through at normalised `x`."""
+        along = torch.linalg.vecdot(gradient, x)[..., None] / x.shape[-1]
+        if self.centred:
+            gradient.sub_(gradient.mean(-1, keepdim=True))
+        gradient.addcmul_(x, along, value=-1)
+
+
+Projection = tuple[Tensor, Tensor | None]
+
+
+@dataclass(frozen=True)
+class AttentionRule:
+    """How gradients pass through attention, where not as the derivative says.
+
+    Attributes:
+        through_pattern: whether any passes through the attention pattern, to queries and keys.
+        temperature: of the softmax whose derivative is taken; the forward pass has 1.
+        query_key_share: factor of the gradients of queries and keys.
+        value_share: factor of the gradients of values.
+    """
+
+    through_pattern: bool
+    temperature: float
+    query_key_share: float
+    value_share: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +98,8 @@ class Attention:
     `W_O` writes into the residual stream; in a family with
     post-norms (Gemma 2) it already carries the post-norm's gain, and `post_norm_eps` is set:
     the head's activation is then divided by the root mean square of the block's summed output.
-    `window` counts the positions a query sees, itself included.
+    `window` counts the positions a query sees, itself included. `rule` changes the backward pass
+    alone (backward_rules.py).
     """
 
     norm: Norm
@@ -76,11 +118,20 @@ class Attention:
     k_norm: Norm | None = None
     post_norm_eps: float | None = None
     W_O_before_norm: Float[Tensor, "heads d_head d_model"] | None = None
+    rule: AttentionRule | None = None
+
+    @property
+    def projections(self) -> tuple[Projection, Projection, Projection]:
+        """Weight and bias of queries, keys and values."""
+        return (self.W_Q, self.b_Q), (self.W_K, self.b_K), (self.W_V, self.b_V)
 
 
 @dataclass(frozen=True)
 class FeedForward:
-    """One MLP block, gated when `W_gate` is given. Its output includes its bias and post-norm."""
+    """One MLP block, gated when `W_gate` is given. Its output includes its bias and post-norm.
+
+    `gate_share` is a factor of the gradient of both branches of the gate.
+    """
 
     norm: Norm
     W_in: Float[Tensor, "d_model d_mlp"]
@@ -91,6 +142,7 @@ class FeedForward:
     W_gate: Float[Tensor, "d_model d_mlp"] | None = None
     b_gate: Float[Tensor, " d_mlp"] | None = None
     post_norm: Norm | None = None
+    gate_share: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,27 @@
-"""What attribution methods share: scores to circuits of the sizes asked for."""
+"""What attribution methods share: mean effects to scores, and scores to circuits.
+
+A method says what a batch's effects are. Effects are summed over prompts and divided by their
+number, so the batch size does not matter. A score is positive if keeping the live value raises the
+metric (or lowers a loss).
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
-from benchmark.mask import EdgeScores
-from benchmark.method import FoundCircuit
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.ablation import Counterfactual, Resample
+from benchmark.batch import Batch
+from benchmark.edge_effects import Effects, Objective
+from benchmark.errors import UserError
+from benchmark.graph import ComputationalGraph
+from benchmark.mask import EdgeMask, EdgeScores, Pruning
+from benchmark.method import FoundCircuit, Problem
+from benchmark.metric import Accuracy, ExactMatch, KLDivergence
 
 
 class Selection(Enum):
@@ -18,6 +35,88 @@ class Selection(Enum):
     greedy = "greedy"
 
 
+class Granularity(Enum):
+    """What is scored and kept or ablated as one.
+
+    `edge`: an edge. `node`: all edges out of a source.
+    """
+
+    edge = "edge"
+    node = "node"
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Settings that all attribution methods have, and all that they do alike."""
+
+    absolute: bool
+    selection: Selection
+    granularity: Granularity
+    batch_size: int
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.batch_size < 1:
+            raise UserError(f"method.batch_size={self.batch_size} must be 1 or more")
+        if self.selection is Selection.greedy and self.granularity is not Granularity.edge:
+            raise UserError("method.selection=greedy grows circuits by edges; give selection=top")
+
+    def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
+        """The effects of one batch, summed over its prompts."""
+        raise NotImplementedError
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """A share of right answers has no gradient; donors come from the same batch."""
+        if isinstance(problem.metric, Accuracy | ExactMatch):
+            return "a share of right answers has no gradient; give another metric"
+        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
+            return "resample ablation takes donors from the same batch; give batch_size=2 or more"
+        return None
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """The best edges, or nodes, by their scores."""
+        effects = self.mean_effects(problem)
+        if self.granularity is Granularity.node:
+            return node_circuits(problem.graph, effects.neurons.sum(1), sizes, self.absolute)
+        scores = EdgeScores(problem.graph, effects.edges, signed=True)
+        return circuits_of_sizes(scores, sizes, self.selection, self.absolute)
+
+    def scores(self, problem: Problem) -> EdgeScores:
+        """The estimated loss of the metric, in its unit, if an edge were ablated."""
+        return EdgeScores(problem.graph, self.mean_effects(problem).edges, signed=True)
+
+    def mean_effects(self, problem: Problem) -> Effects:
+        """The effects on the metric (on minus a loss), as means over prompts, on the CPU."""
+        metric, batches = problem.metric, problem.in_batches(self.batch_size)
+        sign, dtype = (1 if metric.higher_is_better else -1), problem.model.stream_dtype
+
+        def objective(logits: Tensor, batch: Batch, clean_logits: Tensor) -> Tensor:
+            return sign * metric(logits, batch, clean_logits)
+
+        found = [self.effects(problem, batch, objective).map(_exactly) for batch in batches]
+        mean = sum(found[1:], found[0]).scaled(1 / sum(map(len, batches)))
+        return mean.map(lambda x: x.to(dtype))
+
+
+def _exactly(x: Tensor) -> Tensor:
+    return x.double().cpu()
+
+
+def needs_counterfactual(problem: Problem) -> str | None:
+    """Why a path between two prompts needs counterfactual ablation, unless it is that."""
+    if isinstance(problem.ablation, Counterfactual):
+        return None
+    return "the path runs from the corrupted to the clean prompt; give ablation=counterfactual"
+
+
+def flat_at_clean(problem: Problem) -> str | None:
+    """Why a single gradient at the clean prompts cannot attribute this metric."""
+    if isinstance(problem.metric, KLDivergence):
+        return "the gradient of the loss gap at the full model is zero; give another metric"
+    return None
+
+
 def circuits_of_sizes(
     scores: EdgeScores, sizes: Sequence[int], selection: Selection, absolute: bool
 ) -> list[FoundCircuit]:
@@ -25,3 +124,28 @@ def circuits_of_sizes(
     ranked = scores.absolute() if absolute else scores
     choose = ranked.top if selection is Selection.top else ranked.greedy
     return [FoundCircuit(choose(size), f"edges={size}", size) for size in sizes]
+
+
+def node_circuits(
+    graph: ComputationalGraph,
+    scores: Float[Tensor, " src"],
+    sizes: Sequence[int],
+    absolute: bool,
+) -> list[FoundCircuit]:
+    """For each size, as many of the best nodes as have no more edges than that among them.
+
+    Edges into a node that is not kept are no part of its circuit; dropping them changes nothing.
+    """
+    order = (scores.abs() if absolute else scores).argsort(descending=True, stable=True)
+    nested = [_of_nodes(graph, order[:count]) for count in range(len(order) + 1)]
+    found = []
+    for size in sizes:
+        count = max(i for i, mask in enumerate(nested) if mask.n_edges <= size)
+        found.append(FoundCircuit(nested[count], f"edges={size}, nodes={count}", size))
+    return found
+
+
+def _of_nodes(graph: ComputationalGraph, nodes: Tensor) -> EdgeMask:
+    keep = torch.zeros(graph.n_sources)
+    keep[nodes.cpu()] = 1.0
+    return EdgeMask.of_nodes(graph, keep).pruned(Pruning.dead_ends)

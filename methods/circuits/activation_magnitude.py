@@ -1,0 +1,48 @@
+"""Activation magnitude: an edge is worth what its source writes, in mean L2 norm.
+
+A baseline that knows neither the task's metric nor the ablation (as in the auto-circuit library,
+Miller, Chughtai & Saunders 2024, arXiv 2407.08734). All edges of a source tie; the earlier
+destination comes first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from benchmark.forward import source_values
+from benchmark.mask import EdgeScores
+from benchmark.method import FoundCircuit, Problem
+from benchmark.tapped import written
+from methods.circuits.attribution import Selection, circuits_of_sizes
+
+
+@dataclass(frozen=True)
+class ActivationMagnitude:
+    """Settings of activation magnitude; see conf/method/activation_magnitude.yaml."""
+
+    batch_size: int
+    version: ClassVar[int] = 1
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Any problem will do."""
+        return None
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """The edges of the sources that write most."""
+        return circuits_of_sizes(self.scores(problem), sizes, Selection.top, absolute=False)
+
+    @torch.no_grad()
+    def scores(self, problem: Problem) -> EdgeScores:
+        """The norm of what each source writes, averaged over positions, then over prompts."""
+        model, graph = problem.model, problem.graph
+        total = torch.zeros(graph.n_sources)
+        batches = problem.in_batches(self.batch_size)
+        for batch in (b.to(model.device) for b in batches):
+            parts = written(model, source_values(model, batch.clean), range(graph.n_layers))
+            real = torch.arange(parts.shape[2], device=model.device) < batch.lengths[:, None]
+            means = (parts.norm(dim=-1) * real).sum(-1) / batch.lengths
+            total += means.sum(-1).float().cpu()
+        value = (total / sum(map(len, batches)))[:, None] * graph.exists
+        return EdgeScores(graph, value, signed=True)

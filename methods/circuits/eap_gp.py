@@ -1,0 +1,70 @@
+"""EAP along a path that gradients choose, EAP-GP (Zhang et al. 2025, arXiv 2502.06852).
+
+The straight line of EAP-IG crosses regions where the model saturates. Here each step goes down the
+gradient of the squared distance between the point's logits and the corrupted prompt's, so that the
+path moves where the output changes (equations 7 to 9). The points are embeddings of all positions
+together, steps have the same length in every prompt, whatever its batch, and logits are those at
+the read position. The gradients of the metric are averaged over the points 1 .. steps.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.batch import Batch
+from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
+from benchmark.errors import UserError
+from benchmark.layers import run
+from benchmark.method import Problem
+from benchmark.streams import PlainStream
+from benchmark.transformer import Transformer
+from methods.circuits.eap_ig import EAPIG
+
+SHORTEST = 1e-12
+Inputs = Float[Tensor, "1 batch pos d_model"]
+
+
+@dataclass(frozen=True)
+class EAPGP(EAPIG):
+    """Settings of EAP-GP; see conf/method/eap_gp.yaml."""
+
+    step_length: float | None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        if self.step_length is not None and not self.step_length > 0:
+            raise UserError(f"method.step_length={self.step_length} must be above 0, or null")
+
+    def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
+        """Mean first-order effects over the points of the path."""
+        clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
+        points = self._path(problem.model, clean, int(problem.ablation.keep_first))
+        return effects_at_inputs(problem.model, clean, points, objective)
+
+    def _path(
+        self, model: Transformer, clean: CleanPoint, first: int
+    ) -> Float[Tensor, "points batch pos d_model"]:
+        start, end = clean.inputs_at([1.0]), clean.inputs_at([0.0])
+        with torch.no_grad():
+            target = _logits(model, clean, end)
+        length = self.step_length or _length(start - end) / self.steps
+        points = [start]
+        for _ in range(self.steps):
+            x = points[-1].detach().requires_grad_()
+            distance = (_logits(model, clean, x) - target).square().sum()
+            (gradient,) = torch.autograd.grad(distance, x)
+            # A position that is never ablated stands still.
+            gradient[..., :first, :] = 0
+            points.append(points[-1] - length * gradient / _length(gradient).clamp(min=SHORTEST))
+        return torch.cat(points[1:])
+
+
+def _logits(model: Transformer, clean: CleanPoint, inputs: Inputs) -> Tensor:
+    return run(model, PlainStream(inputs[None]), clean.batch.clean, clean.batch.read_at)[0]
+
+
+def _length(x: Inputs) -> Float[Tensor, "1 batch 1 1"]:
+    return x.flatten(2).norm(dim=-1)[..., None, None]

@@ -1,0 +1,48 @@
+"""EAP with integrated gradients along the embeddings (Hanna et al. 2024, arXiv 2403.17806).
+
+The gradient is averaged over points on the straight line from the corrupted to the clean
+embeddings, so that a metric which is flat at the clean prompt is still attributed. The points are
+k / steps of the way for k = 0 .. steps - 1: the authors' code takes the corrupted end and leaves
+out the clean one.
+"""
+
+from dataclasses import dataclass
+
+from benchmark.batch import Batch
+from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
+from benchmark.errors import UserError
+from benchmark.method import Problem
+from benchmark.transformer import Transformer
+from benchmark.values import SourceValues
+from methods.circuits.attribution import Attribution, needs_counterfactual
+
+
+@dataclass(frozen=True)
+class EAPIG(Attribution):
+    """Settings of EAP-IG (inputs); see conf/method/eap_ig.yaml."""
+
+    steps: int
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        if self.steps < 1:
+            raise UserError(f"method.steps={self.steps} must be 1 or more")
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """The path runs between two prompts."""
+        return needs_counterfactual(problem) or super().unsupported(problem)
+
+    def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
+        """Mean first-order effects over the points of the path."""
+        ablated = problem.replacement(batch)
+        return effects_along_path(problem.model, batch, ablated, objective, self.steps)
+
+
+def effects_along_path(
+    model: Transformer, batch: Batch, ablated: SourceValues, objective: Objective, steps: int
+) -> Effects:
+    """The mean effects at `steps` points from the corrupted towards the clean embeddings."""
+    clean = CleanPoint.of(model, batch, ablated)
+    inputs = clean.inputs_at([k / steps for k in range(steps)])
+    return effects_at_inputs(model, clean, inputs, objective)

@@ -1,0 +1,36 @@
+"""Exact activation patching: every edge, or every node, ablated by itself.
+
+The yardstick of attribution ("EActP" in the MIB circuit track, Mueller et al. 2025, arXiv
+2504.13151). It costs a part of a forward pass for each edge and prompt; see exact_effects.py.
+"""
+
+from dataclasses import dataclass
+
+from benchmark.ablation import Resample
+from benchmark.batch import Batch
+from benchmark.edge_effects import CleanPoint, Effects, Objective
+from benchmark.exact_effects import exact_edge_effects, exact_source_effects
+from benchmark.method import Problem
+from methods.circuits.attribution import Attribution, Granularity
+
+
+@dataclass(frozen=True)
+class Exact(Attribution):
+    """Settings of exact patching; see conf/method/exact.yaml."""
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Any metric will do; donors come from the same batch."""
+        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
+            return "resample ablation takes donors from the same batch; give batch_size=2 or more"
+        return None
+
+    def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
+        """Effects of what is asked for; zero for the rest."""
+        clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
+        edges = clean.logits.new_zeros(problem.graph.exists.shape)
+        neurons = clean.logits.new_zeros(problem.graph.n_sources, 1)
+        if self.granularity is Granularity.node:
+            neurons[:, 0] = exact_source_effects(problem.model, clean, objective)
+        else:
+            edges = exact_edge_effects(problem.model, clean, objective)
+        return Effects(edges, neurons)

@@ -1,0 +1,106 @@
+"""Head importance scores for pruning (Michel, Levy & Neubig 2019, arXiv 1905.10650), on circuits.
+
+As Conmy et al. (2023, arXiv 2304.14997, section 4) run it against ACDC: a component is the query,
+key or value of a head or the output of an MLP, and its score is the mean over prompts of
+|sum (clean - ablated activation) * gradient of the metric|, over its positions and coordinates,
+divided by the L2 norm of its layer's scores. Components are kept from the best down; the circuit
+has all edges between what is kept. Under zero ablation the ablated activation is zero.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.ablation import Counterfactual, Zero
+from benchmark.batch import Batch
+from benchmark.graph import Stage
+from benchmark.layers import embedded, run
+from benchmark.method import FoundCircuit, Problem
+from benchmark.metric import Accuracy, ExactMatch
+from benchmark.streams import PlainStream
+from benchmark.transformer import Transformer
+from benchmark.weights import Norm, Projection
+from methods.circuits.attribution import flat_at_clean
+from methods.circuits.reader_circuits import circuits_of_readers
+
+
+@dataclass(frozen=True)
+class HISP:
+    """Settings of head importance scores; see conf/method/hisp.yaml."""
+
+    batch_size: int
+    version: ClassVar[int] = 1
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Components are compared with those of another prompt, or with zero."""
+        if not isinstance(problem.ablation, Counterfactual | Zero):
+            return "components are compared with those of the corrupted prompt, or with zero"
+        if isinstance(problem.metric, Accuracy | ExactMatch):
+            return "a share of right answers has no gradient; give another metric"
+        return flat_at_clean(problem)
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """For each size, the best components with no more edges than that among them."""
+        return circuits_of_readers(problem.graph, self.scores(problem), sizes)
+
+    def scores(self, problem: Problem) -> Float[Tensor, " dst"]:
+        """The score of each component, at its reader; infinite at the logits."""
+        total = torch.zeros(problem.graph.n_destinations)
+        for batch in problem.in_batches(self.batch_size):
+            total[:-1] += _summed_scores(problem, batch.to(problem.model.device)).float().cpu()
+        for layer in range(problem.graph.n_layers):
+            first, mlp = problem.graph.qkv_stage(layer).start, problem.graph.mlp_stage(layer).start
+            total[first : mlp + 1] /= total[first : mlp + 1].norm().clamp(min=1e-12)
+        total[-1] = torch.inf
+        return total
+
+
+class _Components(PlainStream):
+    """A residual stream that keeps every query, key, value and MLP output."""
+
+    def __init__(self, model: Transformer, tokens: Tensor) -> None:
+        super().__init__(embedded(model, tokens)[None, None].requires_grad_())
+        self._n_heads = model.shape.n_heads
+        self.found: list[Tensor] = []
+
+    def project(self, stage: Stage, norm: Norm, *projections: Projection) -> tuple[Tensor, ...]:
+        """Keys and values of grouped-query attention come out once per query head."""
+        outs = super().project(stage, norm, *projections)
+        outs = tuple(out.repeat_interleave(self._n_heads // len(out), dim=0) for out in outs)
+        self.found += outs
+        return outs
+
+    def write_mlp(self, layer: int, out: Tensor) -> None:
+        """Add the MLP."""
+        self.found.append(out)
+        super().write_mlp(layer, out)
+
+
+def _summed_scores(problem: Problem, batch: Batch) -> Float[Tensor, " components"]:
+    """Sums over the prompts, in the order of readers."""
+    model = problem.model
+    clean = _Components(model, batch.clean)
+    logits = run(model, clean, batch.clean, batch.read_at, focus_last_layer=False)[0, 0]
+    value = problem.metric(logits, batch, logits.detach()).sum()
+    gradients = torch.autograd.grad(value, clean.found)
+    with torch.no_grad():
+        ablated = _ablated_components(problem, batch)
+        first = int(problem.ablation.keep_first)
+        scores = []
+        for x, c, gradient in zip(clean.found, ablated, gradients, strict=True):
+            effect = ((x - c) * gradient)[..., first:, :].sum((-1, -2))
+            scores.append(effect.abs().sum((1, 2)))
+    return torch.cat(scores)
+
+
+def _ablated_components(problem: Problem, batch: Batch) -> list[Tensor]:
+    corrupted = _Components(problem.model, batch.corrupted)
+    tokens, read_at = batch.corrupted, batch.read_at
+    run(problem.model, corrupted, tokens, read_at, focus_last_layer=False)
+    if isinstance(problem.ablation, Zero):
+        return [torch.zeros_like(x) for x in corrupted.found]
+    return corrupted.found

@@ -1,0 +1,56 @@
+"""Circuits of reader components: queries, keys and values of heads, and MLPs.
+
+As in the runs of subnetwork probing and HISP by Conmy et al. (2023, arXiv 2304.14997): a circuit
+has all edges between surviving components, and a head is gone as a source only if its query, key
+and value are all gone. Input and logits always survive.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.graph import ComputationalGraph
+from benchmark.mask import EdgeMask, Pruning
+from benchmark.method import FoundCircuit
+
+
+def edges_between(
+    graph: ComputationalGraph, readers: Float[Tensor, "*masks dst"]
+) -> Float[Tensor, "*masks src dst"]:
+    """The mask of every edge from masks of readers, differentiable: m_uv = z_v s_u.
+
+    s_u of an MLP is its reader's z, of a head 1 - (1 - z_q)(1 - z_k)(1 - z_v), of the input 1; z of
+    the logits counts as 1. At masks of 0 and 1 this is the authors' circuit under counterfactual
+    ablation, where a node that only reads ablated values writes its ablated value anyway; under
+    other ablations a node that is gone carries its ablation value.
+    """
+    sources = [torch.ones_like(readers[..., :1])]
+    for layer in range(graph.n_layers):
+        stage = graph.qkv_stage(layer)
+        q_k_v = readers[..., stage.destinations].unflatten(-1, (3, -1))
+        sources += [1 - (1 - q_k_v).prod(-2), readers[..., graph.mlp_stage(layer).start, None]]
+    into = torch.cat([readers[..., :-1], torch.ones_like(readers[..., -1:])], -1)
+    exists = graph.exists.to(readers.device)
+    return torch.cat(sources, -1)[..., None] * into[..., None, :] * exists
+
+
+def circuits_of_readers(
+    graph: ComputationalGraph, scores: Float[Tensor, " dst"], sizes: Sequence[int]
+) -> list[FoundCircuit]:
+    """For each size, as many of the best readers as have no more edges than that among them."""
+    order = scores[:-1].argsort(descending=True, stable=True)
+    nested = [_circuit(graph, order[:count]) for count in range(len(order) + 1)]
+    found = []
+    for size in sizes:
+        fitting = [mask for mask in nested if mask.n_edges <= size]
+        mask = max(fitting, key=lambda mask: mask.n_edges, default=EdgeMask.empty(graph))
+        found.append(FoundCircuit(mask, f"edges={size}", size))
+    return found
+
+
+def _circuit(graph: ComputationalGraph, readers: Tensor) -> EdgeMask:
+    z = torch.zeros(graph.n_destinations)
+    z[readers] = 1.0
+    return EdgeMask(graph, edges_between(graph, z)).pruned(Pruning.dead_ends)

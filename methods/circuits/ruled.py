@@ -1,0 +1,35 @@
+"""EAP and EAP-IG with other backward rules than the derivative (see backward_rules.py)."""
+
+from dataclasses import dataclass
+
+from benchmark.backward_rules import BackwardRules
+from benchmark.batch import Batch
+from benchmark.edge_effects import Effects, Objective, effects_at_clean
+from benchmark.method import Problem
+from benchmark.transformer import Transformer
+from methods.circuits.attribution import Attribution, flat_at_clean
+from methods.circuits.eap_ig import EAPIG, effects_along_path
+
+
+@dataclass(frozen=True)
+class RuledAttribution(EAPIG):
+    """Attribution with modified gradients: at the clean prompts, or along the path of EAP-IG."""
+
+    @property
+    def rules(self) -> BackwardRules:
+        """What replaces the derivative."""
+        raise NotImplementedError
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """One step is a gradient at the clean prompts; more lie between two prompts."""
+        if self.steps > 1:
+            return super().unsupported(problem)
+        return flat_at_clean(problem) or Attribution.unsupported(self, problem)
+
+    def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
+        """First-order effects by the rules."""
+        model, ablated = problem.model, problem.replacement(batch)
+        ruled = Transformer(self.rules.of(model.weights), model.shape, model.dtype, model.device)
+        if self.steps > 1:
+            return effects_along_path(ruled, batch, ablated, objective, self.steps)
+        return effects_at_clean(ruled, batch, ablated, objective)
