@@ -1,0 +1,77 @@
+"""Automatic circuit discovery, ACDC (Conmy et al. 2023, arXiv 2304.14997).
+
+From the logits backwards, each edge is removed for good if the metric then grows by less than a
+threshold; removed edges carry ablation values, kept ones live values of the circuit so far. A node
+that nothing reads any more is removed untested, with all edges into it. In the authors' graph a
+head's query, key and value are joined to their inputs by one more edge each, tested before the
+edges into them; removing it removes all of those at once (`projections`).
+
+A grid of thresholds is searched together: thresholds share every test until its outcome parts
+them. See acdc_search.py for how the same decisions are reached in fewer passes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+from benchmark.ablation import Resample
+from benchmark.errors import UserError
+from benchmark.mask import EdgeMask, Pruning
+from benchmark.method import FoundCircuit, Problem
+from benchmark.metric import KLDivergence
+from methods.circuits.acdc_order import phases
+from methods.circuits.acdc_search import Loss, Search
+
+
+class Objective(Enum):
+    """What may not grow: `kl`, the loss gap, or `metric`, the task's metric (minus it, if higher
+    is better).
+    """
+
+    kl = "kl"
+    metric = "metric"
+
+
+@dataclass(frozen=True)
+class ACDC:
+    """Settings of ACDC; see conf/method/acdc.yaml."""
+
+    thresholds: list[float]
+    objective: Objective
+    absolute: bool
+    projections: bool
+    last_head_first: bool
+    batch_size: int
+    candidates_at_once: int
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not self.thresholds or len(set(self.thresholds)) < len(self.thresholds):
+            raise UserError("method.thresholds needs one or more numbers, none of them twice")
+        for name in ("batch_size", "candidates_at_once"):
+            if getattr(self, name) < 1:
+                raise UserError(f"method.{name}={getattr(self, name)} must be 1 or more")
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Donors come from the same batch."""
+        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
+            return "resample ablation takes donors from the same batch; give batch_size=2 or more"
+        return None
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """One circuit per threshold, whatever the sizes asked for."""
+        found = self.search(problem).run(problem.checkpoint("acdc"))
+        circuits = {
+            threshold: EdgeMask(problem.graph, keep).pruned(Pruning.dead_ends)
+            for threshold, keep in found.items()
+        }
+        return [FoundCircuit(circuits[tau], f"tau={tau:g}") for tau in sorted(circuits)]
+
+    def search(self, problem: Problem) -> Search:
+        """The search, before its first test."""
+        metric = KLDivergence() if self.objective is Objective.kl else problem.metric
+        loss = Loss(problem, metric, self.batch_size)
+        order = phases(problem.graph, self.projections, self.last_head_first)
+        return Search(loss, order, self.thresholds, self.absolute, self.candidates_at_once)
