@@ -1,7 +1,8 @@
 """One cell of a grid: a task, a method, an ablation and a model, with everything they are set to.
 
 The cell's key is a digest of all that decides its numbers: the settings, the versions of the task
-and the method, the weights of a local model, and the seed; not where it runs or is written.
+and the method, the weights of a local model, files that a method reads, and the seed; not where
+it runs or is written.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from benchmark.ablation import Ablation
 from benchmark.config import build, configured
 from benchmark.errors import UserError
 from benchmark.graph import ComputationalGraph
-from benchmark.method import CircuitMethod
+from benchmark.method import CircuitMethod, ReadsFiles
 from benchmark.metric import Metric
 from benchmark.model_choice import ModelChoice
 from benchmark.optimal import Optimal
@@ -154,7 +155,7 @@ class Cell:
             "model": [choice.name, choice.revision, choice.dtype, self.model_files],
             "references": published_digest(self.built_task.family),
             "task": self.built_task.fingerprint(),
-            "method": [self.method, self.built_method.version],
+            "method": [self.method, self.built_method.version, *self._read_by_the_method()],
             "ablation": _described(self.built_ablation),
             "metric": [self.metric_name, _described(self.built_metric)],
             "evaluation": {
@@ -166,6 +167,11 @@ class Cell:
             "seed": self.seed,
         }
         return digest(decides)[:KEY_LENGTH]
+
+    def _read_by_the_method(self) -> list[str | None]:
+        """The digest of the files that the method reads, of one that does."""
+        method = self.built_method
+        return [method.data_digest()] if isinstance(method, ReadsFiles) else []
 
     @property
     def folder(self) -> Folder:

@@ -28,6 +28,7 @@ verbs:
   verify KEY   run a record again and compare every number
   leaderboard  methods by tasks and models for one score, from the records
   figures      all pictures, from the records
+  submit       a folder for the leaderboard of the MIB circuit track, from the records
   demo         ablate a random half of a model's edges under every ablation and print the loss gaps
   tasks        list tasks and models, with the accuracies of the models that ship
   tasks show   print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
@@ -120,6 +121,7 @@ VERBS = {
     "verify": Verb(None, verify),
     "leaderboard": Verb("leaderboard", _printing("leaderboard")),
     "figures": Verb("figures", _printing("figures")),
+    "submit": Verb("submit", _printing("submit")),
     "demo": Verb("demo", _printing("demo")),
     "tasks": Verb(None, list_tasks),
     "tasks show": Verb("tasks", _printing("tasks")),

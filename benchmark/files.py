@@ -29,3 +29,20 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `path` and all in it if the block ends without an error.
+
+    On an error the old folder stays.
+    """
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
+        new = Path(place) / "new"
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.rename(Path(place) / "old")
+        new.rename(path)

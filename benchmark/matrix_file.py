@@ -5,7 +5,10 @@ can be read without this package.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
@@ -46,15 +49,31 @@ def load_matrix(path: Path, name: str) -> tuple[ComputationalGraph, Tensor, dict
     Raises:
         UserError: the file is missing, damaged, or of another kind.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT or name not in file.keys():  # noqa: SIM118
-                raise UserError(f"{path} does not hold {FORMAT!r} with a tensor {name!r}")
-            matrix = file.get_tensor(name).clone()
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    with _opened(path) as file:
+        header = file.metadata() or {}
+        if header.get("format") != FORMAT or name not in file.keys():  # noqa: SIM118
+            raise UserError(f"{path} does not hold {FORMAT!r} with a tensor {name!r}")
+        matrix = file.get_tensor(name).clone()
     graph = ComputationalGraph(
         int(header["n_layers"]), int(header["n_heads"]), header["parallel"] == "True"
     )
     return graph, matrix, header
+
+
+def matrix_names(path: Path) -> list[str]:
+    """The names of the tensors in a safetensors file.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        return list(file.keys())
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error

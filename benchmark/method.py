@@ -126,3 +126,16 @@ class CircuitMethod(Protocol):
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """Circuits of about these numbers of edges, or of sizes of the method's own choice."""
         ...
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A method that shows what is in the user's files; their content decides the record's key."""
+
+    def data_digest(self) -> str | None:
+        """A digest of all that is read, or None where no file is named.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        ...

@@ -75,6 +75,7 @@ class LanguageModel(Transformer):
             "source": self.source,
             "revision": self.revision,
             "family": self.hugging_face.config.model_type,
+            "d_model": self.shape.d_model,
             "dtype": str(self.dtype).removeprefix("torch."),
             "stream_dtype": str(self.stream_dtype).removeprefix("torch."),
             "device": str(self.device),

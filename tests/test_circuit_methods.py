@@ -7,9 +7,10 @@ from helpers import largest, random_batch
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.forward import clean_logits, masked_logits
-from benchmark.mask import EdgeMask, Pruning
+from benchmark.mask import EdgeMask, EdgeScores, Pruning
 from benchmark.method import CircuitMethod, Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
+from benchmark.mib import MibCircuit, write_mib
 
 
 def problem(model, ablation="counterfactual", metric=None, references=None, **changes):
@@ -26,9 +27,11 @@ def problem(model, ablation="counterfactual", metric=None, references=None, **ch
 
 
 @pytest.mark.parametrize("name", configured_names("method"))
-def test_every_method_keeps_the_contract(gpt2, name):
-    quick = dict(steps=2, masks_per_step=2) if name == "ugs" else {}
-    method = configured("method", name, **quick)
+def test_every_method_keeps_the_contract(gpt2, name, tmp_path):
+    needed = {"ugs": dict(steps=2, masks_per_step=2), "imported": dict(path=f"{tmp_path}/a.json")}
+    scores = EdgeScores(gpt2.graph, torch.randn(gpt2.graph.exists.shape), signed=True)
+    write_mib(tmp_path / "a.json", MibCircuit(scores), gpt2.shape.d_model)
+    method = configured("method", name, **needed.get(name, {}))
     assert isinstance(method, CircuitMethod) and method.version >= 1
     asked = problem(gpt2, references={"known": EdgeMask.full(gpt2.graph)})
     assert method.unsupported(asked) is None
