@@ -111,14 +111,46 @@ def problem(model, batches):
     )
 
 
+SCORES = {
+    "eap": "EAP",
+    "eap_ig": "EAP-IG-inputs-5",
+    "eap_ig_activations": "EAP-IG-activations-5",
+    "clean_corrupted": "clean-corrupted",
+    "exact": "exact",
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
 @pytest.mark.parametrize("batch_size", [8, 3, 1])
-def test_eap_scores_whatever_the_batches(golden_model, batch, batch_size):
+def test_scores_whatever_the_batches(golden_model, batch, name, batch_size):
     """Theirs is the change of the metric when an edge is corrupted; ours is what keeping adds."""
-    eap = configured("method", "eap", batch_size=batch_size)
-    found = eap.scores(problem(golden_model, [batch])).value
-    graph = golden_model.graph
-    for name, effect in read("scores_EAP")["scores_mean_effect"].items():
-        assert float(found[graph.edge(name)]) == pytest.approx(-effect, abs=1e-12)
+    method = configured("method", name, batch_size=batch_size)
+    found = method.scores(problem(golden_model, [batch])).value
+    graph, golden = golden_model.graph, read(f"scores_{SCORES[name]}")
+    for edge, effect in golden["scores_mean_effect"].items():
+        assert float(found[graph.edge(edge)]) == pytest.approx(-effect, rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("ahead", [1, 8])
+def test_acdc_decides_as_its_authors_code(golden_model, batch, ahead):
+    runs = read("acdc")["runs"]
+    thresholds = [float(tau) for tau in runs]
+    settings = dict(last_head_first=True, candidates_at_once=ahead)
+    acdc = configured("method", "acdc", thresholds=thresholds, **settings)
+    asked = problem(golden_model, [batch])
+    search = acdc.search(asked)
+    found = search.run()
+    values = asked.replacement(batch)
+    clean = clean_logits(golden_model, batch.clean, batch.read_at)
+    for name, run in runs.items():
+        circuit = EdgeMask(golden_model.graph, found[float(name)])
+        assert set(circuit.edges()) == set(run["kept_residual_edges"])
+        logits = masked_logits(golden_model, circuit, batch, values)
+        gap = float(KLDivergence()(logits, batch, clean).mean())
+        assert gap == pytest.approx(run["final_kl"], rel=1e-9)
+    alone = configured("method", "acdc", thresholds=thresholds[:1], **settings).search(asked)
+    alone.run()
+    assert alone.tested == runs[next(iter(runs))]["n_forward_tested"]
 
 
 def test_eap_circuits_are_the_largest_scores(golden_model, batch):

@@ -25,8 +25,9 @@ from methods.circuits.acdc_search import Loss, Search
 
 
 class Objective(Enum):
-    """What may not grow: `kl`, the loss gap, or `metric`, the task's metric (minus it, if higher
-    is better).
+    """What may not grow.
+
+    `kl`: the loss gap. `metric`: the task's metric, or minus it if higher is better.
     """
 
     kl = "kl"
@@ -74,4 +75,12 @@ class ACDC:
         metric = KLDivergence() if self.objective is Objective.kl else problem.metric
         loss = Loss(problem, metric, self.batch_size)
         order = phases(problem.graph, self.projections, self.last_head_first)
-        return Search(loss, order, self.thresholds, self.absolute, self.candidates_at_once)
+        return Search(
+            problem.graph,
+            loss,
+            order,
+            self.thresholds,
+            absolute=self.absolute,
+            most_ahead=self.candidates_at_once,
+            masks_at_once=loss.masks_at_once,
+        )

@@ -9,7 +9,7 @@ first wrong one the rest is thrown away and tested anew. It guesses further ahea
 right.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,14 @@ class Loss:
     """The mean of a metric over all prompts (of minus it, if higher is better), for many masks."""
 
     def __init__(self, problem: Problem, metric: Metric, batch_size: int) -> None:
-        self.problem, self._metric = problem, metric
-        model, self._full = problem.model, problem.graph.exists.to(problem.model.stream_dtype)
+        self._model, self._metric = problem.model, metric
+        model, whole = problem.model, problem.graph.exists.float()
         self._batches = [batch.to(model.device) for batch in problem.in_batches(batch_size)]
         self._values = [problem.replacement(batch) for batch in self._batches]
         with torch.no_grad():
             self._clean = [clean_logits(model, b.clean, b.read_at) for b in self._batches]
         pairs = zip(self._batches, self._values, strict=True)
-        self._prefixes = [masked_prefix(model, self._full, *pair) for pair in pairs]
+        self._prefixes = [masked_prefix(model, whole, *pair) for pair in pairs]
         longest = max(batch.n_positions for batch in self._batches)
         self.masks_at_once = masks_that_fit(model, batch_size, longest)
 
@@ -47,19 +47,19 @@ class Loss:
         self, masks: Float[Tensor, "masks src dst"], start_layer: int
     ) -> Float[Tensor, " masks"]:
         """The loss of each mask; masks are whole before `start_layer`."""
-        total = 0
+        total = torch.zeros(len(masks), dtype=torch.float64)
         for batch, values, prefix, clean in zip(
             self._batches, self._values, self._prefixes, self._clean, strict=True
         ):
             logits = masked_logits(
-                self.problem.model,
+                self._model,
                 masks,
                 batch,
                 values,
                 start_layer=start_layer,
                 prefix=prefix if start_layer else None,
             )
-            total = total + self._metric(logits, batch, clean).double().sum(-1).cpu()
+            total += self._metric(logits, batch, clean).double().sum(-1).cpu()
         mean = total / sum(map(len, self._batches))
         return -mean if self._metric.higher_is_better else mean
 
@@ -95,16 +95,19 @@ class Search:
 
     def __init__(
         self,
-        loss: Loss,
+        graph: ComputationalGraph,
+        loss: Callable[[Tensor, int], Tensor],
         order: Sequence[Phase],
         thresholds: Sequence[float],
+        *,
         absolute: bool,
         most_ahead: int,
+        masks_at_once: int,
     ) -> None:
-        self._loss, self._order, self._absolute = loss, order, absolute
-        self._most_ahead = min(most_ahead, loss.masks_at_once)
-        self._graph: ComputationalGraph = loss.problem.graph
-        full = self._graph.exists.to(loss.problem.model.stream_dtype)
+        self._graph, self._loss, self._order, self._absolute = graph, loss, order, absolute
+        self._masks_at_once = masks_at_once
+        self._most_ahead = min(most_ahead, masks_at_once)
+        full = graph.exists.float()
         start = float(loss(full[None], 0))
         self._branches = [Branch(tuple(sorted(thresholds)), full, start)]
         self._finished_phases = 0
@@ -149,7 +152,7 @@ class Search:
         return replace(branch, keep=keep)
 
     def _ahead(self, branch: Branch, phase: Phase) -> list[int]:
-        """The next tests of a branch, as many as it dares; those of edges that are gone drop out."""
+        """The next tests of a branch, as many as it dares, without those of edges long gone."""
         plan = []
         for index in range(branch.done, len(phase.tests)):
             test = phase.tests[index]
@@ -162,7 +165,7 @@ class Search:
     def _advanced(self, going: list[tuple[Branch, list[int]]], phase: Phase) -> list[Branch]:
         """All branches after one round of tests."""
         masks = torch.cat([_candidates(branch, plan, phase) for branch, plan in going])
-        parts = [self._loss(part, phase.layer) for part in masks.split(self._loss.masks_at_once)]
+        parts = [self._loss(part, phase.layer) for part in masks.split(self._masks_at_once)]
         losses, self.passes = torch.cat(parts), self.passes + len(masks)
         after, first = [], 0
         for branch, plan in going:
