@@ -50,7 +50,7 @@ def scores(found, values=None):
         {
             **found.labels[r.key], "evaluation": "mean", "seed": r.config["seed"], "key": r.key,
             "value": (values or {}).get(r.key, 1.0), "low": np.nan, "high": np.nan,
-            "passes": 10.0, "seconds": 1.0,
+            "part": "", "passes": 10.0, "seconds": 1.0,
         }
         for r in found.done
     ]  # fmt: skip
