@@ -1,39 +1,67 @@
-"""What papers published for the score and the tasks of a leaderboard, as a table of its own.
+"""What papers published for the score and the tasks of a leaderboard, in tables of its own.
 
-Protocols differ from ours and from each other, so no row is ranked, averaged or put among ours.
+Protocols differ from ours and from each other, so no number is ranked, averaged or put among ours.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
 from benchmark.report.published import PROVENANCE, published_scores
 from benchmark.report.scores import Score
+from benchmark.report.tables import DASH
 
-SHOWN = (
-    "metric", "task", "model", "ablation", "objective", "size", "value", "provenance", "source",
-    "where", "note",
-)  # fmt: skip
-HEADS = {"ablation": "found under", "provenance": "read in"}
+WARNING = "Published numbers follow, each by its own protocol: not comparable with those above."
 MEAN = "all"
+ACROSS, DOWN = ("metric", "task", "model", "size"), ("objective", "ablation", "note")
+WORDS = {"size": "size {}", "objective": "objective {}", "ablation": "found under {}"}
+PLACE = ["source", "where", "provenance"]
 
 
-def published_beside(score: Score, tasks: Iterable[str]) -> pd.DataFrame:
-    """Published numbers of a score for tasks of the same families; rows are methods.
+def published_rows(score: Score, tasks: Collection[str]) -> pd.DataFrame:
+    """Published numbers of a score for tasks of the same families, in the columns of `COLUMNS`.
 
-    AUROCs of both kinds, of shares and of pessimistic staircases, are shown for either. Means over
-    tasks are shown where a task of that source is.
+    AUROCs of both kinds, of shares and of pessimistic staircases, are given for either. Means over
+    tasks are given where a task of that source is.
     """
     rows = published_scores()
     wanted = [_kind(name) for name in score.parts.values()]
     rows = rows[[_kind(metric) in wanted for metric in rows["metric"]]]
-    ours = [any(task.startswith(family) for task in tasks) for family in rows["family"]]
+    ours = rows["family"].map(lambda family: any(task.startswith(family) for task in tasks))
+    ours = ours.astype(bool)
     means = (rows["family"] == MEAN) & rows["source"].isin(rows["source"][ours])
-    rows = rows[ours | means].sort_values(["metric", "task", "model"], kind="stable")
-    shown = rows.assign(
-        provenance=rows["provenance"].map(PROVENANCE), value=rows["value"].map("{:g}".format)
-    )
-    return shown.set_index("method")[list(SHOWN)].rename(columns=HEADS)
+    read_in = rows["provenance"].map(PROVENANCE)
+    return rows.assign(provenance=read_in)[ours | means]
+
+
+def published_tables(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """A title and a table for each place that numbers were read in; rows are methods.
+
+    The title says what all numbers of a table share; its rows and columns say the rest.
+    """
+    tables = []
+    for (source, where, read_in), found in rows.groupby(PLACE, sort=False):
+        varying = [kind for kind in (*ACROSS, *DOWN) if found[kind].nunique() > 1]
+        named = found.assign(
+            shown=found["value"].map("{:g}".format),
+            row=found["method"] + _joined(found, DOWN, varying, ", ").map(_in_brackets),
+            column=_joined(found, ACROSS, varying, " / ").replace("", "value"),
+        )
+        table = named.pivot_table("shown", "row", "column", aggfunc="first", sort=False)
+        shared = {kind: found[kind].iloc[0] for kind in (*ACROSS, *DOWN) if kind not in varying}
+        words = [WORDS.get(kind, "{}").format(value) for kind, value in shared.items() if value]
+        title = f"{source}, {where} ({read_in}): {', '.join(words)}"
+        tables.append((title, table.fillna(DASH).rename_axis("method")))
+    return tables
+
+
+def _joined(rows: pd.DataFrame, kinds: Sequence[str], varying: list[str], by: str) -> pd.Series:
+    chosen = [kind for kind in kinds if kind in varying]
+    return rows[chosen].apply(lambda row: by.join(filter(None, row)), axis=1, result_type="reduce")
+
+
+def _in_brackets(words: str) -> str:
+    return f" ({words})" if words else ""
 
 
 def _kind(metric: str) -> str:

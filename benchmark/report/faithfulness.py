@@ -2,7 +2,8 @@
 
 f = (m(circuit) - m(empty)) / (m(full) - m(empty)) for the logit difference m: 0 for the empty
 circuit, 1 for the whole model, and beyond both for circuits that overshoot. The areas of Mueller
-et al. 2025 (MIB), CPR under f and CMD under |1 - f|, stand in the legend.
+et al. 2025 (MIB), CPR under f and CMD under |1 - f|, stand in the legend. What papers published is
+f of the task's own metric.
 """
 
 import pandas as pd
@@ -32,7 +33,7 @@ def faithfulness_against_size(
     if published is not None:
         for (method, model), rows in published.groupby(["method", "model"], sort=True):
             own, rows = look(str(method)), rows.sort_values("edges")
-            label = f"{method} (published, {model})"
+            label = f"{method} (published, {model}, task metric)"
             axes.plot(
                 rows["edges"], rows["faithfulness"], ls=":", color=own.colour, marker=own.mark,
                 mfc="white", ms=4, lw=1.0, label=label,

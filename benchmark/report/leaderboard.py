@@ -13,13 +13,11 @@ from rich.console import Group, RenderableType
 from scipy.stats import t
 
 from benchmark.errors import UserError
-from benchmark.report.beside import published_beside
+from benchmark.report.beside import WARNING, published_rows, published_tables
 from benchmark.report.comparable import refuse_what_cannot_be_compared
 from benchmark.report.frame import load
-from benchmark.report.scores import NEEDS, Score, score_table, where_known
-from benchmark.report.tables import terminal, write_table
-
-DASH = "-"
+from benchmark.report.scores import NEEDS, SCORES, Score, score_table, where_known
+from benchmark.report.tables import DASH, terminal, write_table
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,13 @@ class Leaderboard:
         return Group(*shown)
 
     def _beside(self, score: Score, tasks: set[str]) -> list[RenderableType]:
-        table = published_beside(score, tasks)
-        if table.empty:
-            return [f"no published {score.title} is known for {', '.join(sorted(tasks))}"]
-        title = "Published numbers, each by its own protocol: not comparable with those above"
-        return [terminal(table, title), *self._written("published", table)]
+        rows = published_rows(score, tasks)
+        if rows.empty:
+            return [f"no published {SCORES[score.name][0]} is known for {', '.join(sorted(tasks))}"]
+        shown: list[RenderableType] = ["", WARNING]
+        for title, table in published_tables(rows):
+            shown += ["", title, terminal(table)]
+        return [*shown, *self._written("published", rows.set_index("method"))]
 
     def _written(self, what: str, table: pd.DataFrame) -> list[str]:
         parts = [what, self.score, self.experiment_name, self.evaluation]

@@ -83,13 +83,15 @@ def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
     rows = rows[(rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])]
     gap = _gap(rows)
     whiskers = [
-        (gap - rows["loss_gap_low"]).clip(lower=0),
+        (gap - rows["loss_gap_low"].clip(lower=SMALLEST_GAP)).clip(lower=0),
         (rows["loss_gap_high"] - gap).clip(lower=0),
     ]
     shown: dict[str, Any] = dict(color=own.colour, lw=0.7, alpha=0.55)
     axes.errorbar(rows["edges"], gap, yerr=whiskers, fmt=own.mark, ms=4, **shown)
     line = _smallest_so_far(rows)
-    axes.plot(line["edges"], _gap(line), ls=own.dash, color=own.colour, lw=1.8, label=label)
+    drawn: dict[str, Any] = dict(ls=own.dash, color=own.colour, lw=1.8)
+    axes.plot(line["edges"], _gap(line), **drawn)
+    axes.plot([], [], marker=own.mark, ms=4, label=label, **drawn)
 
 
 def _smallest_so_far(rows: pd.DataFrame) -> pd.DataFrame:

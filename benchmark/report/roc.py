@@ -34,9 +34,9 @@ def roc(circuits: pd.DataFrame, title: str) -> Figure:
             )  # fmt: skip
     for axes, kind in zip(panels, KINDS.values(), strict=True):
         axes.plot([0, 1], [0, 1], color="black", lw=0.6, alpha=0.4)
-        axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set(xlabel=f"false-positive rate ({kind})", ylabel=f"true-positive rate ({kind})")
-    legend(figure, panels[0], title="least area: edges, nodes")
+    legend(figure, panels[0], title="pessimistic AUROC: edges, nodes")
     return figure
 
 

@@ -107,7 +107,7 @@ def ablation_colour(name: str) -> str:
 
 def axes_of(title: str, n_panels: int = 1) -> tuple[Figure, list[Axes]]:
     """An empty picture: panels side by side under one title."""
-    figure = Figure(figsize=(1.6 + 4.8 * n_panels, 4.4), layout="constrained")
+    figure = Figure(figsize=(2.2 + 4.2 * n_panels, 4.4), layout="constrained")
     panels = list(figure.subplots(1, n_panels, squeeze=False)[0])
     for axes in panels:
         axes.grid(True, which="major", alpha=0.25, lw=0.6)

@@ -8,10 +8,11 @@ from rich.table import Table
 from benchmark.errors import UserError
 from benchmark.files import replacing
 
+DASH = "-"
 LATEX = str.maketrans({"_": r"\_", "±": r"$\pm$", "%": r"\%", "&": r"\&"})
 
 
-def terminal(table: pd.DataFrame, title: str) -> Table:
+def terminal(table: pd.DataFrame, title: str | None = None) -> Table:
     """The table as the terminal shows it."""
     shown = Table(*_heads(table), title=title)
     for cells in _rows(table):

@@ -8,8 +8,10 @@ methods, models and ablations where there are such; "eap node" scores nodes with
 A size with a point is a share of the edges, any other a number of them. `ablation` is what absent
 edges carried in the search, empty where there was none or it is not said (MIB evaluates under
 counterfactual ablation throughout); `objective` is "kl", or "task" for the task's own metric.
-`family` is what a task's variants have in common: "all" stands for a mean over tasks. Syed et al.
-2023 (arXiv 2310.10348) print no number, so `eap` is here as later papers measured it.
+`family` is what a task's variants have in common; "all" stands for a mean over the cells that a
+method has. "agreement" of Hanna et al. has many constructions, and MIB's "arithmetic" is the mean
+of addition and subtraction. Syed et al. 2023 (arXiv 2310.10348) print no number, so `eap` is here
+as later papers measured it.
 """
 
 from importlib.resources import files
