@@ -128,6 +128,13 @@ def test_what_cannot_be_compared_is_refused(others, message):
     assert "--allow-missing" in str(refused.value)
 
 
+def test_ablations_that_are_not_asked_for_are_no_holes():
+    found = results(record("a", "a"), record("b", "b"))
+    rows = scores(found)
+    found.labels["b"] = {**found.labels["b"], "method": "a", "ablation": "zero"}
+    refuse_what_cannot_be_compared(found, rows[rows["key"] == "a"])
+
+
 def test_draws_of_one_size_count_as_one_circuit():
     rows = pd.DataFrame(
         {

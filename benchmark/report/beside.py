@@ -15,7 +15,7 @@ WARNING = "Published numbers follow, each by its own protocol: not comparable wi
 MEAN = "all"
 ACROSS, DOWN = ("metric", "task", "model", "size"), ("objective", "ablation", "note")
 WORDS = {"size": "size {}", "objective": "objective {}", "ablation": "found under {}"}
-PLACE = ["source", "where", "provenance"]
+PLACE = ["source", "where", "provenance", "metric"]
 
 
 def published_rows(score: Score, tasks: Collection[str]) -> pd.DataFrame:
@@ -35,12 +35,14 @@ def published_rows(score: Score, tasks: Collection[str]) -> pd.DataFrame:
 
 
 def published_tables(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """A title and a table for each place that numbers were read in; rows are methods.
+    """A title and a table for each metric and place that it was read in; rows are methods.
 
-    The title says what all numbers of a table share; its rows and columns say the rest.
+    The title says what all numbers of a table share; its rows and columns say the rest. Numbers at
+    several sizes have a table for each task and model.
     """
     tables = []
-    for (source, where, read_in), found in rows.groupby(PLACE, sort=False):
+    curve = (rows["task"] + rows["model"]).where(rows["size"] != "", "")
+    for (source, where, read_in, *_), found in rows.groupby([*PLACE, curve], sort=False):
         varying = [kind for kind in (*ACROSS, *DOWN) if found[kind].nunique() > 1]
         named = found.assign(
             shown=found["value"].map("{:g}".format),

@@ -75,6 +75,7 @@ def _refuse_holes(results: Results, scores: pd.DataFrame) -> None:
     for record in results.records.values():
         label = results.labels[record.key]
         states[(*_column(label, record), label["method"])].add(record.status)
+    finished = {place[:3] for place, found in states.items() if Status.done in found}
     columns = dict.fromkeys(place[:-1] for place in states)
     methods = dict.fromkeys(place[-1] for place in states)
     evaluations = {
@@ -87,7 +88,8 @@ def _refuse_holes(results: Results, scores: pd.DataFrame) -> None:
             found = states[(*column, method)]
             if Status.done not in found and Status.skipped in found:
                 continue
-            wanted = evaluations.get(column[:3], {None})
+            # What is finished but has no scores belongs to an evaluation that was not asked for.
+            wanted = evaluations.get(column[:3], set() if column[:3] in finished else {None})
             missing += [
                 (method, column, "failed" if Status.failed in found else "missing")
                 for evaluation in wanted

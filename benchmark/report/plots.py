@@ -62,8 +62,11 @@ def quality_against_cost(scores: pd.DataFrame, score: str, title: str) -> Figure
 def score_map(table: pd.DataFrame, score: str, title: str, lower_is_better: bool) -> Figure:
     """Methods by tasks, each square with its score; the brighter, the better."""
     values = table.to_numpy(dtype=float)
-    width = 2.5 + 1.1 * values.shape[1]
-    figure = Figure(figsize=(width, 1.4 + 0.5 * values.shape[0]), layout="constrained")
+    # Long names take room of their own, or the squares would be squeezed.
+    names, columns = (max(map(len, axis.astype(str))) for axis in (table.index, table.columns))
+    width = 0.5 + 0.09 * max(names, 0.8 * columns) + 1.1 * values.shape[1]
+    height = 0.8 + 0.045 * columns + 0.5 * values.shape[0]
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     shades = -values if lower_is_better else values
     axes.imshow(np.ma.masked_invalid(shades), cmap="viridis", aspect="auto")
