@@ -4,8 +4,9 @@ Sizes are edges. A method need not have a circuit of every size; at a given size
 its largest circuit that is no larger, and by the empty circuit if it has none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,15 +90,19 @@ def pessimistic_auroc(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> flo
         found: for each circuit and each possible member, whether it has it.
         truth: which members the reference has.
     """
-    true_rate = found[:, truth].mean(1)
-    false_rate = found[:, ~truth].mean(1)
-    points = sorted({(0.0, 0.0), (1.0, 1.0), *zip(false_rate, true_rate, strict=True)})
-    area, best = 0.0, 0.0
-    for x, y in points:
-        if y > best:
-            area += (1 - x) * (y - best)
-            best = y
-    return float(area)
+    corners = pessimistic_corners(found[:, ~truth].mean(1), found[:, truth].mean(1))
+    return float(sum((1 - x) * (y - below) for (_, below), (x, y) in pairwise(corners)))
+
+
+def pessimistic_corners(
+    false_rate: Iterable[float], true_rate: Iterable[float]
+) -> list[tuple[float, float]]:
+    """Where that staircase rises, and to what: from (0, 0), and to 1 at the latest at 1."""
+    corners = [(0.0, 0.0)]
+    for point in sorted({(1.0, 1.0), *zip(false_rate, true_rate, strict=True)}):
+        if point[1] > corners[-1][1]:
+            corners.append(point)
+    return corners
 
 
 def share_auroc(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:

@@ -29,7 +29,8 @@ def test_experiments_change_settings_that_there_are(path):
     grid = settings.pop("hydra")["sweeper"]["params"]
     assert set(settings) | set(grid) <= {field.name for field in fields(Cell)}
     for group, options in grid.items():
-        assert set(options.split(",")) <= set(configured_names(group))
+        if (CONF / group).is_dir():
+            assert set(options.split(",")) <= set(configured_names(group))
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)

@@ -148,7 +148,7 @@ def test_every_picture_has_its_data(grid):
         assert (folder / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
         assert len(pd.read_csv(folder / f"{stem}.csv")) > 0
     kinds = {stem.split("_")[0] for stem in stems}
-    assert kinds == {"gap", "ablations", "cost", "map", "circuit"}
+    assert kinds == {"gap", "faithfulness", "ablations", "cost", "map", "circuit"}
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
@@ -353,8 +353,13 @@ def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     board = pd.read_csv(tmp_path / "results" / "reports" / "leaderboard_z.csv", index_col="method")
     assert float(board.loc["eap", "ioi"]) < -3
     assert float(board.loc["random", "ioi"]) == 0
+    both = run("leaderboard", "score=auroc", "published=true", cwd=tmp_path)
+    assert both.returncode == 0, both.stderr
+    board = pd.read_csv(tmp_path / "results" / "reports" / "leaderboard_auroc.csv", index_col=0)
+    assert float(board.loc["eap", "edges"]) > float(board.loc["random", "edges"])
+    assert "not comparable with those above" in both.stdout
     figures = run("figures", "published=true", "circuits=false", cwd=tmp_path)
     assert figures.returncode == 0, figures.stderr
-    assert (
-        tmp_path / "results" / "reports" / "gap_ioi_ioi_known_circuit_counterfactual.png"
-    ).exists()
+    for kind in ("gap", "faithfulness", "roc"):
+        name = f"{kind}_ioi_ioi_known_circuit_counterfactual.png"
+        assert (tmp_path / "results" / "reports" / name).exists()

@@ -6,13 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmark.areas import pessimistic_auroc
 from benchmark.errors import UserError
 from benchmark.record import Record, Status
 from benchmark.report.comparable import refuse_what_cannot_be_compared
+from benchmark.report.faithfulness import faithfulness_against_size
+from benchmark.report.figures import Figures
 from benchmark.report.frame import Results, all_labels
 from benchmark.report.leaderboard import DASH, leaderboard
 from benchmark.report.published import published_curves
-from benchmark.report.scores import Score
+from benchmark.report.roc import roc
+from benchmark.report.scores import Score, score_table, where_known
+from benchmark.report.style import LOOKS, look
 from benchmark.sizes import averaged_draws
 
 SCORE = Score("cmd", 0.1)
@@ -50,7 +55,7 @@ def scores(found, values=None):
         {
             **found.labels[r.key], "evaluation": "mean", "seed": r.config["seed"], "key": r.key,
             "value": (values or {}).get(r.key, 1.0), "low": np.nan, "high": np.nan,
-            "passes": 10.0, "seconds": 1.0,
+            "part": "", "passes": 10.0, "seconds": 1.0,
         }
         for r in found.done
     ]  # fmt: skip
@@ -123,6 +128,13 @@ def test_what_cannot_be_compared_is_refused(others, message):
     assert "--allow-missing" in str(refused.value)
 
 
+def test_ablations_that_are_not_asked_for_are_no_holes():
+    found = results(record("a", "a"), record("b", "b"))
+    rows = scores(found)
+    found.labels["b"] = {**found.labels["b"], "method": "a", "ablation": "zero"}
+    refuse_what_cannot_be_compared(found, rows[rows["key"] == "a"])
+
+
 def test_draws_of_one_size_count_as_one_circuit():
     rows = pd.DataFrame(
         {
@@ -160,3 +172,143 @@ def test_published_points_are_those_of_the_paper():
 def test_scores_that_are_not_are_refused(changes):
     with pytest.raises(UserError, match=r"did you mean 'cmd'|is not a share"):
         Score(*changes)
+
+
+COST = {"discovery": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
+AREAS = {"mean": {"cpr": 0.8, "cmd": 0.3}}
+
+
+def curve(found, **columns):
+    """Three circuits for each record, of which each contains the one before."""
+    rows = pd.DataFrame(
+        {
+            "circuit": [0, 1, 2], "setting": ["a", "b", "c"], "evaluation": "mean",
+            "requested_edges": pd.array([10, 20, 50], dtype="Int64"), "edges": [10, 20, 50],
+            "loss_gap": [1.0, 0.5, 0.1], "loss_gap_low": [0.9, 0.4, 0.0],
+            "loss_gap_high": [1.1, 0.6, 0.2], "faithfulness": [0.1, 0.5, 1.2],
+            "edge_recall": [0.25, 0.5, 1.0], "edge_false_positive_rate": [0.0, 0.1, 0.4],
+            "node_recall": [0.5, 0.5, 1.0], "node_false_positive_rate": [0.2, 0.3, 0.5],
+            "n_edges": 100, **columns,
+        }
+    )  # fmt: skip
+    return pd.concat(
+        [rows.assign(**found.labels[r.key], key=r.key, seed=r.config["seed"]) for r in found.done],
+        ignore_index=True,
+    )
+
+
+def recovered(*values, **changes):
+    """A record for each pair of AUROCs, of seeds 0, 1, ..."""
+    method = changes.pop("method", "eap")
+    return [
+        record(
+            f"{method}{seed}", method, seed=seed, cost=COST, areas=AREAS, n_edges=100,
+            recovery={"auroc_edges": edges, "auroc_nodes": nodes}, **changes,
+        )
+        for seed, (edges, nodes) in enumerate(values)
+    ]  # fmt: skip
+
+
+def drawn(found, **columns):
+    return replace(found, curves=curve(found, **columns))
+
+
+def test_one_table_has_the_aurocs_of_edges_and_nodes():
+    pairs = recovered((0.7, 0.5), (0.9, 0.5)), recovered((0.4, 0.6), (0.4, 0.8), method="random")
+    unknown = replace(record("d", "eap", "docstring", cost=COST), areas=AREAS)
+    found = drawn(results(*pairs[0], *pairs[1], unknown, replace(unknown, key="e", names=
+        unknown.names | {"method": "random"})))  # fmt: skip
+    score = Score("auroc", 0.1)
+    rows = score_table(found, score)
+    assert list(rows["part"].unique()) == ["edges", "nodes"] and rows["key"].nunique() == 6
+    table = leaderboard(where_known(rows, score), score)
+    assert list(table.columns[:2]) == ["edges", "nodes"]
+    # t(0.975, 1) = 12.706; the standard error is 0.1.
+    assert table.loc["eap", "edges"] == "0.800 ±1.271"
+    assert table.loc["random", "nodes"] == "0.700 ±1.271"
+    assert table.loc["eap", "mean rank"] == "1.50"
+
+
+def test_aurocs_stand_once_whatever_circuits_are_evaluated_under():
+    two = recovered((0.7, 0.5), evaluation={"zero": "recipe"})[0]
+    two = replace(two, areas={"zero": AREAS["mean"], "resample": AREAS["mean"]})
+    found = drawn(results(two))
+    rows = score_table(found, Score("auroc", 0.1))
+    assert rows["evaluation"].tolist() == ["mean", "mean"]
+    refuse_what_cannot_be_compared(found, rows)
+
+
+def test_faithfulness_at_a_share_is_that_of_the_largest_circuit_within_it():
+    found = drawn(results(*recovered((0.7, 0.5))))
+    at = {
+        share: score_table(found, Score("faithfulness", share))["value"].item()
+        for share in (0.05, 0.3, 0.5, 1.0)
+    }
+    assert at == {0.05: 0.0, 0.3: 0.5, 0.5: 1.2, 1.0: 1.0}
+
+
+def test_the_roc_averages_the_staircases_of_seeds():
+    truth = np.array([1, 1, 0, 0, 0], dtype=bool)
+    seeds = [np.array(circuits, dtype=bool) for circuits in (
+        [[1, 0, 1, 0, 0], [1, 1, 1, 1, 0]], [[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])]  # fmt: skip
+    rates = {
+        kind: {"recall": found[:, truth].mean(1), "false_positive_rate": found[:, ~truth].mean(1)}
+        for kind, found in enumerate(seeds)
+    }
+    rows = pd.concat(
+        pd.DataFrame({f"{kind}_{rate}": values for kind in ("edge", "node")
+                      for rate, values in rates[seed].items()}).assign(key=seed, method="eap")
+        for seed in rates
+    )  # fmt: skip
+    edges, nodes = roc(rows, "title").axes
+    x, y = (np.asarray(values) for values in edges.lines[0].get_data())
+    area = np.mean([pessimistic_auroc(found, truth) for found in seeds])
+    assert np.diff(x) @ y[:-1] == pytest.approx(area)
+    assert edges.lines[0].get_label() == f"eap  {area:.2f}, {area:.2f}"
+    assert nodes.get_xlabel() == "false-positive rate (nodes)"
+
+
+def test_faithfulness_is_drawn_as_the_mean_over_seeds():
+    found = results(*recovered((0.5, 0.5), (0.5, 0.5)), *recovered((1.0, 1.0), method="reference"))
+    rows = curve(found).assign(cpr=0.8, cmd=0.3)
+    rows.loc[rows["seed"] == 1, "faithfulness"] += 0.2
+    published = pd.DataFrame(dict(method=["eap"], model="gpt2", edges=[30.0], faithfulness=[0.33]))
+    (axes,) = faithfulness_against_size(rows, "title", published).axes
+    lines = {line.get_label(): line for line in axes.lines}
+    mean = lines["eap  CPR 0.80, CMD 0.30"]
+    assert mean.get_ydata() == pytest.approx([0.2, 0.6, 1.3])
+    overlay = lines["eap (published, gpt2, task metric)"]
+    assert overlay.get_linestyle() == ":" != mean.get_linestyle()
+    assert lines["reference"].get_marker() == "x"
+    (axes,) = faithfulness_against_size(rows.assign(faithfulness=9.0), "title").axes
+    assert axes.get_ylim()[1] < 3 and "cut off" in axes.get_ylabel()
+
+
+def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, tmp_path):
+    found = drawn(results(*recovered((0.7, 0.5)), *recovered((0.6, 0.5), method="reference")))
+    settings = ("results", None, "cmd", 0.1, False, False)
+
+    def stems(curves, place):
+        monkeypatch.setattr(
+            "benchmark.report.figures.load", lambda *_: replace(found, curves=curves)
+        )
+        Figures(*settings, str(tmp_path / place)).run()
+        return {path.stem.split("_")[0] for path in (tmp_path / place).iterdir()}
+
+    assert stems(found.curves, "all") == {"gap", "faithfulness", "roc", "cost", "map"}
+    assert set(pd.read_csv(tmp_path / "all" / "roc_ioi_toy_mean.csv")["method"]) == {"eap"}
+    without = found.curves.drop(
+        columns=[c for c in found.curves if c.startswith(("edge_", "node"))]
+    )
+    assert stems(without.assign(faithfulness=np.nan), "some") == {"gap", "cost", "map"}
+
+
+def test_every_method_has_a_look_of_its_own():
+    assert len(LOOKS) == 22 and len(set(LOOKS.values())) == 22
+    marks = {(own.colour, own.mark) for own in LOOKS.values()}
+    dashes = {(own.colour, own.dash) for own in LOOKS.values()}
+    assert len(marks) == len(dashes) == 22
+    assert all(own.dash != ":" for own in LOOKS.values())
+    assert look("eap node").colour == look("eap").colour
+    assert look("eap node") != look("eap") == LOOKS["eap"]
+    assert look("something else") == look("something else")

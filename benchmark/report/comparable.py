@@ -29,7 +29,7 @@ def refuse_what_cannot_be_compared(results: Results, scores: pd.DataFrame) -> No
 
 
 def _refuse_duplicates(scores: pd.DataFrame) -> None:
-    cell = ["method", "task", "model", "ablation", "evaluation", "seed"]
+    cell = ["method", "task", "model", "ablation", "evaluation", "part", "seed"]
     twice = scores[scores.duplicated(cell, keep=False)].sort_values(cell)
     if len(twice):
         one, two = twice["key"].iloc[:2]
@@ -59,12 +59,12 @@ def _refuse_mixtures(results: Results, scores: pd.DataFrame) -> None:
 
 
 def _shared(record: Record, evaluation: str) -> dict[str, Any]:
-    config = record.config
-    return {
+    config, recipe = record.config, record.evaluation.get(evaluation)
+    # AUROCs stand under the ablation of the search, which need not be one of the evaluation.
+    return ({} if recipe is None else {f"recipes of {evaluation}": recipe}) | {
         "task versions": record.versions["task"],
         "versions of ablation-bench": record.versions["ablation-bench"],
         "model files": record.model["files"],
-        f"recipes of {evaluation}": record.evaluation[evaluation],
         "numbers of prompts": [config["n_train"], config["n_test"]],
         "sizes": sorted(map(str, config["sizes"])),
     }
@@ -75,6 +75,7 @@ def _refuse_holes(results: Results, scores: pd.DataFrame) -> None:
     for record in results.records.values():
         label = results.labels[record.key]
         states[(*_column(label, record), label["method"])].add(record.status)
+    finished = {place[:3] for place, found in states.items() if Status.done in found}
     columns = dict.fromkeys(place[:-1] for place in states)
     methods = dict.fromkeys(place[-1] for place in states)
     evaluations = {
@@ -87,7 +88,8 @@ def _refuse_holes(results: Results, scores: pd.DataFrame) -> None:
             found = states[(*column, method)]
             if Status.done not in found and Status.skipped in found:
                 continue
-            wanted = evaluations.get(column[:3], {None})
+            # What is finished but has no scores belongs to an evaluation that was not asked for.
+            wanted = evaluations.get(column[:3], set() if column[:3] in finished else {None})
             missing += [
                 (method, column, "failed" if Status.failed in found else "missing")
                 for evaluation in wanted

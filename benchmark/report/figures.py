@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 
 from benchmark.errors import UserError
 from benchmark.report.drawing import draw_edges, readable_circuit
+from benchmark.report.faithfulness import faithfulness_against_size
 from benchmark.report.frame import Results, load
 from benchmark.report.leaderboard import column_names, row_names
 from benchmark.report.plots import (
@@ -16,7 +17,8 @@ from benchmark.report.plots import (
     quality_against_cost,
     score_map,
 )
-from benchmark.report.published import published_curves
+from benchmark.report.published import published_curves, published_faithfulness
+from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table
 from benchmark.report.style import save
 
@@ -41,7 +43,13 @@ class Figures:
         """
         results = load(Path(self.results_dir), self.experiment_name)
         try:
-            paths = [*self._curves(results), *self._ablations(results), *self._scores(results)]
+            paths = [
+                *self._curves(results),
+                *self._faithfulness(results),
+                *self._rocs(results),
+                *self._ablations(results),
+                *self._scores(results),
+            ]
             if self.circuits:
                 paths += self._circuits(results)
         except OSError as error:
@@ -60,6 +68,36 @@ class Figures:
             paths += save(figure, rows, self._path("gap", task, model, evaluation))
         return paths
 
+    def _faithfulness(self, results: Results) -> list[Path]:
+        paths, curves = [], results.curves.dropna(subset="faithfulness")
+        for (task, model, evaluation), rows in curves.groupby(["task", "model", "evaluation"]):
+            areas = [results.records[key].areas[evaluation] for key in rows["key"]]
+            rows = rows.assign(
+                method=row_names(rows),
+                cpr=[area["cpr"] for area in areas],
+                cmd=[area["cmd"] for area in areas],
+            )
+            overlay = None
+            if self.published:
+                n_edges = int(rows["n_edges"].iloc[0])
+                overlay = published_faithfulness(task, model, evaluation, n_edges)
+            title = f"{task}, {model}, {evaluation} ablation"
+            figure = faithfulness_against_size(rows, title, overlay)
+            paths += save(figure, rows, self._path("faithfulness", task, model, evaluation))
+        return paths
+
+    def _rocs(self, results: Results) -> list[Path]:
+        """One for each ablation of the search: what circuits are evaluated under changes none."""
+        if "edge_recall" not in results.curves:
+            return []
+        paths, known = [], results.curves.dropna(subset="edge_recall")
+        known = known[known["method"].str.split(" ").str[0] != "reference"]
+        once = known.drop_duplicates(["key", "circuit"])
+        for (task, model, ablation), rows in once.groupby(["task", "model", "ablation"]):
+            figure = roc(rows, f"{task}, {model}: circuits found under {ablation} ablation")
+            paths += save(figure, rows, self._path("roc", task, model, ablation))
+        return paths
+
     def _ablations(self, results: Results) -> list[Path]:
         paths = []
         for (task, model, method), rows in results.curves.groupby(["task", "model", "method"]):
@@ -75,11 +113,12 @@ class Figures:
         if scores.empty:
             return []
         paths = []
-        for evaluation, rows in scores.groupby("evaluation"):
+        for (evaluation, part), rows in scores.groupby(["evaluation", "part"]):
             rows = rows.assign(method=row_names(rows))
-            title = f"{evaluation} ablation"
+            title = f"{evaluation} ablation" + (f", {part}" if part else "")
             figure = quality_against_cost(rows, score.title, title)
-            paths += save(figure, rows, self._path("cost", self.score, evaluation))
+            words = filter(None, ("cost", self.score, evaluation, part))
+            paths += save(figure, rows, self._path(*words))
         named = scores.assign(column=column_names(scores), row=row_names(scores))
         table = named.pivot_table(index="row", columns="column", values="value", aggfunc="mean")
         figure = score_map(table, score.title, "all results", score.lower_is_better)

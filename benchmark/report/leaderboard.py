@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Group, RenderableType
-from rich.table import Table
 from scipy.stats import t
 
 from benchmark.errors import UserError
-from benchmark.files import replacing
+from benchmark.report.beside import WARNING, published_rows, published_tables
 from benchmark.report.comparable import refuse_what_cannot_be_compared
 from benchmark.report.frame import load
-from benchmark.report.scores import NEEDS, Score, score_table
-
-DASH = "-"
+from benchmark.report.scores import NEEDS, SCORES, Score, score_table, where_known
+from benchmark.report.tables import DASH, terminal, write_table
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Leaderboard:
     at_share: float
     evaluation: str | None
     allow_missing: bool
+    published: bool
     directory: str
 
     def run(self) -> RenderableType:
@@ -51,23 +50,25 @@ class Leaderboard:
             refuse_what_cannot_be_compared(results, scores)
         if scores["value"].isna().all():
             raise UserError(f"score={self.score} is known for no record: {NEEDS[self.score]}")
-        table = leaderboard(scores, score)
-        paths = self._write(table)
-        return Group(_terminal(table, score.title), *(f"written: {path}" for path in paths))
+        table = leaderboard(where_known(scores, score), score)
+        shown = [terminal(table, score.title), *self._written("leaderboard", table)]
+        if self.published:
+            shown += self._beside(score, {record.names["task"] for record in results.done})
+        return Group(*shown)
 
-    def _write(self, table: pd.DataFrame) -> list[Path]:
-        parts = [self.score, self.experiment_name, self.evaluation]
-        stem = Path(self.directory) / "_".join(["leaderboard", *filter(None, parts)])
-        texts = {"md": _markdown(table), "csv": table.to_csv(), "tex": _latex(table)}
-        paths = []
-        for ending, text in texts.items():
-            paths.append(stem.with_name(f"{stem.name}.{ending}"))
-            try:
-                with replacing(paths[-1]) as temporary:
-                    temporary.write_text(text)
-            except OSError as error:
-                raise UserError(f"directory={self.directory} cannot be written: {error}") from error
-        return paths
+    def _beside(self, score: Score, tasks: set[str]) -> list[RenderableType]:
+        rows = published_rows(score, tasks)
+        if rows.empty:
+            return [f"no published {SCORES[score.name][0]} is known for {', '.join(sorted(tasks))}"]
+        shown: list[RenderableType] = ["", WARNING]
+        for title, table in published_tables(rows):
+            shown += ["", title, terminal(table)]
+        return [*shown, *self._written("published", rows.set_index("method"))]
+
+    def _written(self, what: str, table: pd.DataFrame) -> list[str]:
+        parts = [what, self.score, self.experiment_name, self.evaluation]
+        stem = Path(self.directory) / "_".join(filter(None, parts))
+        return [f"written: {path}" for path in write_table(table, stem)]
 
 
 def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
@@ -96,8 +97,9 @@ def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
 
 
 def column_names(scores: pd.DataFrame) -> pd.Series:
-    """Task, model and evaluation ablation; what all cells share is left out."""
-    kinds = [kind for kind in ("task", "model", "evaluation") if scores[kind].nunique() > 1]
+    """Task, model, evaluation ablation and part; what all cells share is left out."""
+    kinds = ("task", "model", "evaluation", "part")
+    kinds = [kind for kind in kinds if scores[kind].nunique() > 1]
     return scores[kinds or ["task"]].agg(" / ".join, axis=1)
 
 
@@ -117,36 +119,3 @@ def _cell(rows: pd.DataFrame) -> pd.Series:
     low, high = rows["low"].iloc[0], rows["high"].iloc[0]
     interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
     return pd.Series({"value": value, "shown": f"{value:.3f}{interval}"})
-
-
-def _terminal(table: pd.DataFrame, title: str) -> Table:
-    shown = Table("method", *map(str, table.columns), title=title)
-    for method, row in table.iterrows():
-        shown.add_row(str(method), *map(str, row))
-    return shown
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    heads = ["method", *map(str, table.columns)]
-    lines = [
-        heads,
-        ["---"] * len(heads),
-        *([str(m), *map(str, row)] for m, row in table.iterrows()),
-    ]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def _latex(table: pd.DataFrame) -> str:
-    def line(cells: list[str]) -> str:
-        safe = (
-            cell.replace("_", r"\_").replace("±", r"$\pm$").replace("%", r"\%") for cell in cells
-        )
-        return " & ".join(safe) + r" \\" + "\n"
-
-    heads = ["method", *map(str, table.columns)]
-    rows = "".join(line([str(m), *map(str, row)]) for m, row in table.iterrows())
-    columns = "l" + "r" * (len(heads) - 1)
-    return (
-        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(heads)}\\hline\n{rows}\\hline\n"
-        "\\end{tabular}\n"
-    )

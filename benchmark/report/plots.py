@@ -1,13 +1,13 @@
 """The pictures of curves: loss gap against size, ablations, cost, and a map of scores."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.style import ABLATION_COLOURS, colour, log_axis, mark
+from benchmark.report.style import Look, ablation_colour, axes_of, legend, log_axis, look
 
 SIZE, GAP = "edges in the circuit", "loss gap (nats)"
 # A gap of zero has no place on a log axis.
@@ -18,51 +18,55 @@ def gap_against_size(
     curves: pd.DataFrame, title: str, published: pd.DataFrame | None = None
 ) -> Figure:
     """Points, and the smallest gap so far as a line, for each method; known circuits as crosses."""
-    figure, axes = _axes(title)
+    figure, (axes,) = axes_of(title)
     for method, rows in curves.groupby("method", sort=True):
         name = str(method)
         if name.split(" ")[0] == "reference":
-            axes.plot(rows["edges"], _gap(rows), "x", color=colour(name), ms=9, mew=2, label=name)
+            shade = look(name).colour
+            axes.plot(rows["edges"], _gap(rows), "x", color=shade, ms=9, mew=2, label=name)
         else:
-            _curve(axes, rows, name, colour(name), mark(name))
+            _curve(axes, rows, name, look(name))
     for method, rows in () if published is None else published.groupby("method", sort=True):
-        label, shade = f"{method} (published, GPT-2 small)", colour(str(method))
+        label, shade = f"{method} (published, GPT-2 small)", look(str(method)).colour
         if method == "reference":
             axes.plot(rows["edges"], rows["loss_gap"], "+", color=shade, ms=9, label=label)
         else:
             line = _smallest_so_far(rows)
             axes.plot(line["edges"], line["loss_gap"], ":", color=shade, alpha=0.8, label=label)
-    return _finished(figure, axes, SIZE, GAP)
+    return _finished(figure, axes)
 
 
 def ablations_compared(curves: pd.DataFrame, title: str) -> Figure:
     """One method's curves, one for each ablation that they were evaluated under."""
-    figure, axes = _axes(title)
+    figure, (axes,) = axes_of(title)
     for evaluation, rows in curves.groupby("evaluation", sort=True):
         name = str(evaluation)
-        _curve(axes, rows, name, colour(name, ABLATION_COLOURS), "o")
-    return _finished(figure, axes, SIZE, GAP)
+        _curve(axes, rows, name, Look(ablation_colour(name), "o"))
+    return _finished(figure, axes)
 
 
 def quality_against_cost(scores: pd.DataFrame, score: str, title: str) -> Figure:
     """A point per method, task and ablation: what it reached for how many passes."""
-    figure, axes = _axes(title)
+    figure, (axes,) = axes_of(title)
     for method, rows in scores.groupby("method", sort=True):
         name = str(method)
-        spent = rows["passes"].clip(lower=1)
-        axes.plot(spent, rows["value"], mark(name), color=colour(name), label=name, alpha=0.8)
+        spent, own = rows["passes"].clip(lower=1), look(name)
+        axes.plot(spent, rows["value"], own.mark, color=own.colour, label=name, alpha=0.8)
     log_axis(axes, "x")
     axes.set_xlabel("passes spent on discovery (prompts, forward + backward)")
     axes.set_ylabel(score)
-    axes.legend(frameon=False, fontsize=8)
+    legend(figure, axes)
     return figure
 
 
 def score_map(table: pd.DataFrame, score: str, title: str, lower_is_better: bool) -> Figure:
     """Methods by tasks, each square with its score; the brighter, the better."""
     values = table.to_numpy(dtype=float)
-    width = 2.5 + 1.1 * values.shape[1]
-    figure = Figure(figsize=(width, 1.4 + 0.5 * values.shape[0]), layout="constrained")
+    # Long names take room of their own, or the squares would be squeezed.
+    names, columns = (max(map(len, axis.astype(str))) for axis in (table.index, table.columns))
+    width = 0.5 + 0.09 * max(names, 0.8 * columns) + 1.1 * values.shape[1]
+    height = 0.8 + 0.045 * columns + 0.5 * values.shape[0]
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     shades = -values if lower_is_better else values
     axes.imshow(np.ma.masked_invalid(shades), cmap="viridis", aspect="auto")
@@ -77,28 +81,20 @@ def score_map(table: pd.DataFrame, score: str, title: str, lower_is_better: bool
     return figure
 
 
-def _axes(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    axes = figure.subplots()
-    axes.set_title(title, fontsize=10)
-    axes.grid(True, which="major", alpha=0.25, lw=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _curve(axes: Axes, rows: pd.DataFrame, label: str, shade: str, sign: str) -> None:
+def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
     # The empty and the whole graph are no circuits, and neither has a place on log axes.
     rows = rows[(rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])]
     gap = _gap(rows)
     whiskers = [
-        (gap - rows["loss_gap_low"]).clip(lower=0),
+        (gap - rows["loss_gap_low"].clip(lower=SMALLEST_GAP)).clip(lower=0),
         (rows["loss_gap_high"] - gap).clip(lower=0),
     ]
-    axes.errorbar(
-        rows["edges"], gap, yerr=whiskers, fmt=sign, color=shade, ms=4, lw=0.7, alpha=0.55
-    )
+    shown: dict[str, Any] = dict(color=own.colour, lw=0.7, alpha=0.55)
+    axes.errorbar(rows["edges"], gap, yerr=whiskers, fmt=own.mark, ms=4, **shown)
     line = _smallest_so_far(rows)
-    axes.plot(line["edges"], _gap(line), "-", color=shade, lw=1.8, label=label)
+    drawn: dict[str, Any] = dict(ls=own.dash, color=own.colour, lw=1.8)
+    axes.plot(line["edges"], _gap(line), **drawn)
+    axes.plot([], [], marker=own.mark, ms=4, label=label, **drawn)
 
 
 def _smallest_so_far(rows: pd.DataFrame) -> pd.DataFrame:
@@ -110,16 +106,10 @@ def _gap(rows: pd.DataFrame) -> pd.Series:
     return rows["loss_gap"].clip(lower=SMALLEST_GAP)
 
 
-def _finished(figure: Figure, axes: Axes, across: str, up: str) -> Figure:
+def _finished(figure: Figure, axes: Axes) -> Figure:
     log_axis(axes, "x")
     log_axis(axes, "y")
-    axes.set_xlabel(across)
-    axes.set_ylabel(up)
-    handles, labels = axes.get_legend_handles_labels()
-    _legend(axes, handles, labels)
+    axes.set_xlabel(SIZE)
+    axes.set_ylabel(GAP)
+    legend(figure, axes)
     return figure
-
-
-def _legend(axes: Axes, handles: Sequence[object], labels: Sequence[str]) -> None:
-    if labels:
-        axes.legend(handles, labels, frameon=False, fontsize=8)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.areas import log_area
+from benchmark.areas import Curve, log_area
 from benchmark.errors import UserError, near
 from benchmark.record import Record
 from benchmark.report.frame import Results
@@ -24,8 +24,17 @@ SCORES: dict[str, tuple[str, bool]] = {
     "auroc_nodes": ("AUROC (nodes)", False),
     "auroc_edges_pessimistic": ("AUROC (edges, pessimistic)", False),
     "auroc_nodes_pessimistic": ("AUROC (nodes, pessimistic)", False),
+    "auroc": ("AUROC", False),
+    "auroc_pessimistic": ("AUROC (pessimistic)", False),
+    "faithfulness": ("faithfulness", False),
     "loss_gap": ("loss gap (nats)", True),
     "z": ("z against random circuits", True),
+}
+AT_SHARE = ("faithfulness", "loss_gap", "z")
+# Scores of two columns: how well a circuit's edges, and its nodes, are told from all others.
+PARTS = {
+    f"auroc{ending}": {kind: f"auroc_{kind}{ending}" for kind in ("edges", "nodes")}
+    for ending in ("", "_pessimistic")
 }
 FEWEST_DRAWS = 5
 # What a score needs that not every record has.
@@ -42,7 +51,7 @@ class Score:
 
     Attributes:
         name: one of `SCORES`.
-        at_share: for `loss_gap` and `z`, the largest size, as a share of all edges.
+        at_share: for those of `AT_SHARE`, the largest size, as a share of all edges.
     """
 
     name: str
@@ -60,60 +69,91 @@ class Score:
     def title(self) -> str:
         """As tables head it."""
         title = SCORES[self.name][0]
-        return (
-            f"{title} at {self.at_share:.0%} of edges" if self.name in ("loss_gap", "z") else title
-        )
+        return f"{title} at {self.at_share:.0%} of edges" if self.name in AT_SHARE else title
 
     @property
     def lower_is_better(self) -> bool:
         """Which way is better."""
         return SCORES[self.name][1]
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """The scores that it shows side by side, by what tells them apart."""
+        return PARTS.get(self.name, {"": self.name})
+
+    @property
+    def of_recovery(self) -> bool:
+        """Whether it compares circuits with a reference, whatever they are evaluated under."""
+        return self.name.startswith("auroc")
+
 
 def score_table(results: Results, score: Score) -> pd.DataFrame:
-    """The score of every done record under every evaluation ablation that it has."""
+    """The score of every done record, a row for each evaluation ablation that it has.
+
+    Of a score of recovery there is one row for each part; its evaluation ablation is that of the
+    search.
+    """
     rows = []
     for record in results.done:
-        for evaluation in record.areas:
+        own = [record.names["ablation"]]
+        for evaluation in own if score.of_recovery else record.areas:
             of_cell = results.curves["key"] == record.key
             curve = results.curves[of_cell & (results.curves["evaluation"] == evaluation)]
-            value, low, high = _value(results, record, evaluation, curve, score)
             cost = record.cost["discovery"]
-            rows.append(
-                {
-                    **results.labels[record.key],
-                    "evaluation": evaluation,
-                    "seed": record.config["seed"],
-                    "key": record.key,
-                    "value": value,
-                    "low": low,
-                    "high": high,
-                    "passes": cost["forward"] + cost["backward"],
-                    "seconds": cost["seconds"],
-                }
-            )
+            for part, name in score.parts.items():
+                value, low, high = _value(results, record, evaluation, curve, name, score.at_share)
+                rows.append(
+                    {
+                        **results.labels[record.key],
+                        "evaluation": evaluation,
+                        "part": part,
+                        "seed": record.config["seed"],
+                        "key": record.key,
+                        "value": value,
+                        "low": low,
+                        "high": high,
+                        "passes": cost["forward"] + cost["backward"],
+                        "seconds": cost["seconds"],
+                    }
+                )
     return pd.DataFrame(rows)
 
 
+def where_known(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
+    """The scores, without tasks that no reference circuit is known for if the score needs one."""
+    if not score.of_recovery:
+        return scores
+    return scores[scores.groupby(["task", "model", "part"])["value"].transform("count") > 0]
+
+
 def _value(
-    results: Results, record: Record, evaluation: str, curve: pd.DataFrame, score: Score
+    results: Results,
+    record: Record,
+    evaluation: str,
+    curve: pd.DataFrame,
+    name: str,
+    at_share: float,
 ) -> tuple[float, float, float]:
     nothing = float("nan")
-    if score.name == "log_area":
+    if name == "log_area":
         ends = record.ends[evaluation]
         columns = ("loss_gap", "loss_gap_low", "loss_gap_high")
         areas = [log_area(gap_curve(curve, ends, record.n_edges, column)) for column in columns]
         return areas[0], areas[1], areas[2]
-    if score.name == "loss_gap":
-        best = _best(curve, score.at_share * record.n_edges)
+    if name == "loss_gap":
+        best = _best(curve, at_share * record.n_edges)
         if best is None:
             return nothing, nothing, nothing
         return best["loss_gap"], best["loss_gap_low"], best["loss_gap_high"]
-    if score.name == "z":
-        return _z(results, record, evaluation, curve, score), nothing, nothing
-    if score.name.startswith("auroc"):
-        return record.recovery.get(score.name, nothing), nothing, nothing
-    return record.areas[evaluation][score.name], nothing, nothing
+    if name == "faithfulness":
+        sizes = curve["requested_edges"].fillna(curve["edges"]).astype(int).tolist()
+        found = Curve(sizes, curve["faithfulness"].tolist(), 0.0, 1.0, record.n_edges)
+        return found.at(at_share * record.n_edges), nothing, nothing
+    if name == "z":
+        return _z(results, record, evaluation, curve, at_share), nothing, nothing
+    if name.startswith("auroc"):
+        return record.recovery.get(name, nothing), nothing, nothing
+    return record.areas[evaluation][name], nothing, nothing
 
 
 def _best(curve: pd.DataFrame, most_edges: float) -> pd.Series | None:
@@ -123,7 +163,7 @@ def _best(curve: pd.DataFrame, most_edges: float) -> pd.Series | None:
 
 
 def _z(
-    results: Results, record: Record, evaluation: str, curve: pd.DataFrame, score: Score
+    results: Results, record: Record, evaluation: str, curve: pd.DataFrame, at_share: float
 ) -> float:
     """How many standard deviations below random circuits of that size (Li & Janson 2024, app. F).
 
@@ -132,7 +172,7 @@ def _z(
     """
     drawn = _random_curve(results, record, evaluation)
     if drawn is not None:
-        drawn = drawn[drawn["requested_edges"] <= score.at_share * record.n_edges]
+        drawn = drawn[drawn["requested_edges"] <= at_share * record.n_edges]
     if drawn is None or drawn.empty:
         return float("nan")
     size = drawn["requested_edges"].max()

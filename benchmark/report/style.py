@@ -1,7 +1,12 @@
-"""How every picture looks: one colour and mark per method, readable by the colour-blind."""
+"""How every picture looks: one colour, mark and dash per method, readable by the colour-blind.
+
+A family has a colour, as more than eight cannot be told apart, and a member its mark and dash.
+"""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -14,40 +19,116 @@ from benchmark.files import replacing
 matplotlib.use("Agg")
 
 # The palette of Okabe & Ito (2008), but for yellow, which is too light for lines.
-COLOURS = {
-    "ugs": "#0072B2",
-    "eap": "#E69F00",
-    "random": "#7F7F7F",
-    "reference": "#000000",
-    "hcgs": "#56B4E9",
-    "acdc": "#D55E00",
-    "eap_ig": "#009E73",
-    "edge_pruning": "#CC79A7",
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, GREY, BLACK = "#56B4E9", "#CC79A7", "#7F7F7F", "#000000"
+Dash = str | tuple[int, tuple[int, ...]]
+LONG: Dash = (0, (9, 2))
+DOUBLE: Dash = (0, (6, 1, 2, 1, 2, 1))
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a method's line is drawn.
+
+    Attributes:
+        colour: of its line and marks.
+        mark: matplotlib's sign for the shape of a point.
+        dash: matplotlib's style of the line; dotted lines are left to what is published.
+    """
+
+    colour: str
+    mark: str
+    dash: Dash = "-"
+
+
+LOOKS = {
+    # Masks sampled uniformly, from hard concrete distributions, and to a target size.
+    "ugs": Look(BLUE, "o"),
+    "hcgs": Look(SKY, "v"),
+    "subnetwork_probing": Look(SKY, "s", "--"),
+    "subnetwork_probing_edges": Look(SKY, "D", "-."),
+    "edge_pruning": Look(PURPLE, "<"),
+    "hap": Look(PURPLE, ">", "--"),
+    # Gradients at one or both ends, and along a path.
+    "eap": Look(ORANGE, "s"),
+    "clean_corrupted": Look(ORANGE, "o", "--"),
+    "relp": Look(ORANGE, "^", "-."),
+    "gim": Look(ORANGE, "v", LONG),
+    "hisp": Look(ORANGE, "P", DOUBLE),
+    "eap_ig": Look(GREEN, "X"),
+    "eap_ig_activations": Look(GREEN, "o", "--"),
+    "eap_ig_activations_own": Look(GREEN, "^", "-."),
+    "eap_gp": Look(GREEN, "D", LONG),
+    # Edges removed one by one.
+    "acdc": Look(VERMILION, "P"),
+    "exact": Look(VERMILION, "o", "--"),
+    # No search, no gradient, or not found here.
+    "random": Look(GREY, "^"),
+    "activation_magnitude": Look(GREY, "s", "--"),
+    "information_flow_routes": Look(GREY, "o", "-."),
+    "reference": Look(BLACK, "D"),
+    "imported": Look(BLACK, "s", "--"),
 }
 ABLATION_COLOURS = {
-    "optimal": "#0072B2",
-    "counterfactual": "#D55E00",
-    "mean": "#009E73",
-    "resample": "#CC79A7",
-    "zero": "#000000",
-    "gaussian": "#E69F00",
+    "optimal": BLUE,
+    "counterfactual": VERMILION,
+    "mean": GREEN,
+    "resample": PURPLE,
+    "zero": BLACK,
+    "gaussian": ORANGE,
 }
 SPARE = ("#882255", "#44AA99", "#999933", "#332288", "#AA4499", "#117733")
 # A log axis over a larger factor has marks at powers of ten alone.
 WIDEST_WITH_STEPS = 2e3
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+DASHES: tuple[Dash, ...] = ("-", "--", "-.", LONG, DOUBLE)
+# A legend of more entries stands beside the axes.
+MOST_INSIDE = 6
 
 
-def colour(name: str, known: dict[str, str] = COLOURS) -> str:
-    """The colour of a method, or of an ablation; the same in every picture."""
-    return known.get(name.split(" ")[0], SPARE[_number(name) % len(SPARE)])
+def look(label: str) -> Look:
+    """The look of a method, the same in every picture.
+
+    A variant ("eap absolute=False", "eap node") has the method's colour and a mark and dash of its
+    own.
+    """
+    name = label.split(" ")[0]
+    if label in LOOKS:
+        return LOOKS[label]
+    number = _number(label)
+    shade = LOOKS[name].colour if name in LOOKS else SPARE[number % len(SPARE)]
+    return Look(shade, MARKS[number % len(MARKS)], DASHES[number % len(DASHES)])
 
 
-def mark(name: str) -> str:
-    """The mark of a method."""
-    names = list(COLOURS)
-    index = names.index(name) if name in names else _number(name)
-    return MARKS[index % len(MARKS)]
+def ablation_colour(name: str) -> str:
+    """The colour of an ablation, the same in every picture."""
+    return ABLATION_COLOURS.get(name.split(" ")[0], SPARE[_number(name) % len(SPARE)])
+
+
+def axes_of(title: str, n_panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty picture: panels side by side under one title."""
+    figure = Figure(figsize=(2.2 + 4.2 * n_panels, 4.4), layout="constrained")
+    panels = list(figure.subplots(1, n_panels, squeeze=False)[0])
+    for axes in panels:
+        axes.grid(True, which="major", alpha=0.25, lw=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    if n_panels == 1:
+        panels[0].set_title(title, fontsize=10)
+    else:
+        figure.suptitle(title, fontsize=10)
+    return figure, panels
+
+
+def legend(figure: Figure, axes: Axes, title: str | None = None) -> None:
+    """Name the lines, beside the axes if they are many or the legend has a title."""
+    handles, labels = axes.get_legend_handles_labels()
+    settings: dict[str, Any] = dict(frameon=False, fontsize=8, title=title, title_fontsize=8)
+    if len(labels) > MOST_INSIDE or (labels and title):
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + 0.6 + 0.065 * max(map(len, labels)), height)
+        figure.legend(handles, labels, loc="outside right upper", **settings)
+    elif labels:
+        axes.legend(handles, labels, **settings)
 
 
 def log_axis(axes: Axes, which: str) -> None:

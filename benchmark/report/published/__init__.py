@@ -2,14 +2,81 @@
 
 `optimal_ablation.csv` holds the circuits of GPT-2 small in Li & Janson 2024 (arXiv 2409.09951):
 edges and loss gap in nats, by task, ablation and method. "reference" is the manual circuit.
+
+Every other file holds one number a row, in the columns of `COLUMNS`, under the names of our tasks,
+methods, models and ablations where there are such; "eap node" scores nodes with the rule of `eap`.
+A size with a point is a share of the edges, any other a number of them. `ablation` is what absent
+edges carried in the search, empty where there was none or it is not said (MIB evaluates under
+counterfactual ablation throughout); `objective` is "kl", or "task" for the task's own metric.
+`family` is what a task's variants have in common; "all" stands for a mean over the cells that a
+method has. "agreement" of Hanna et al. has many constructions, and MIB's "arithmetic" is the mean
+of addition and subtraction. Syed et al. 2023 (arXiv 2310.10348) print no number, so `eap` is here
+as later papers measured it.
 """
 
 from importlib.resources import files
 
 import pandas as pd
 
+COLUMNS = (
+    "source", "where", "model", "task", "family", "method", "ablation", "objective", "metric",
+    "size", "value", "provenance", "note",
+)  # fmt: skip
+FILES = (
+    "conmy_2023.csv", "hanna_2024.csv", "bhaskar_2024.csv", "gu_2025.csv", "mueller_2025.csv",
+    "later.csv",
+)  # fmt: skip
+# Where a number was read; the last kind is never shown as a paper's own.
+PROVENANCE = {"P": "paper", "R": "authors' result file", "3": "third party"}
+
 
 def published_curves() -> pd.DataFrame:
     """All published points: task, ablation, method, edges, loss_gap, provenance."""
     with files(__name__).joinpath("optimal_ablation.csv").open() as file:
         return pd.read_csv(file)
+
+
+def published_scores() -> pd.DataFrame:
+    """All other published numbers, in the columns of `COLUMNS`; `value` alone is a number.
+
+    Raises:
+        ValueError: a file has other columns, or a row without source, value or provenance.
+    """
+    return pd.concat([_read(name) for name in FILES], ignore_index=True)
+
+
+def published_faithfulness(task: str, model: str, evaluation: str, n_edges: int) -> pd.DataFrame:
+    """The published points of a task's normalised faithfulness: method, model, edges, faithfulness.
+
+    They are the model's own, or those of GPT-2 small if there are none.
+
+    Args:
+        task: name of a task.
+        model: name of our model.
+        evaluation: what absent edges carried.
+        n_edges: edges of our model, for sizes given as shares.
+    """
+    rows = published_scores()
+    same = (rows["task"] == task) & (rows["ablation"] == evaluation)
+    rows = rows[same & (rows["metric"] == "faithfulness")]
+    rows = rows[rows["model"] == (model if (rows["model"] == model).any() else "gpt2")]
+    sizes = [float(size) * (n_edges if "." in size else 1) for size in rows["size"]]
+    names = rows["method"] + rows["objective"].map({"kl": " kl", "task": ""})
+    return pd.DataFrame(
+        {"method": names, "model": rows["model"], "edges": sizes, "faithfulness": rows["value"]}
+    )
+
+
+def _read(name: str) -> pd.DataFrame:
+    with files(__name__).joinpath(name).open() as file:
+        rows = pd.read_csv(file, dtype=str, keep_default_na=False)
+    if tuple(rows.columns) != COLUMNS:
+        raise ValueError(f"{name} has the columns {list(rows.columns)}, not {list(COLUMNS)}")
+    needed = ("source", "where", "model", "task", "family", "method", "metric", "value")
+    for column in needed:
+        if (rows[column] == "").any():
+            raise ValueError(f"{name} has a row without {column}")
+    strange = set(rows["provenance"]) - set(PROVENANCE)
+    if strange:
+        raise ValueError(f"{name} has the provenance {min(strange)!r}, not P, R or 3")
+    return rows.assign(value=rows["value"].astype(float))
