@@ -99,7 +99,8 @@ def masked_logits(
         batch: the prompts; logits are read at `batch.read_at`.
         values: what absent edges carry; see `SourceValues` for `keep_first`.
         every_position: logits at every position instead of the read positions.
-        start_layer: with `prefix`, reuse its layers before this one. The mask rows must agree
+        start_layer: with `prefix`, reuse its layers before this one (all of them if it is the
+            number of layers). The mask rows must agree
             with the prefix on every edge into those layers, and get no gradient for them (so the
             gradient of a node mask, whose values serve all layers, is partial).
         prefix: from `masked_prefix` with the same batch and the same `values` object.
@@ -140,6 +141,7 @@ def masked_prefix(
         positions_of(model, batch.clean),
         before_layer=lambda _: bases.append(buffer.base[0].clone()),
     )
+    bases.append(buffer.base[0].clone())
     count_passes(rows, len(batch))
     return Prefix(
         weights=model.weights,

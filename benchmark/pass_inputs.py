@@ -28,7 +28,7 @@ class Prefix:
         values: its ablation values; continue with the same object.
         versions: of their tensors, to notice a change in place.
         differences: live minus ablation value of every source at every position.
-        bases: before each layer, the sum of all ablation values and biases written so far.
+        bases: before each layer and the logits, the sum of all ablation values and biases so far.
     """
 
     weights: Weights
@@ -116,8 +116,8 @@ def check_prefix(
         if start_layer != 0:
             raise UserError(f"start_layer={start_layer} needs a prefix; make one by masked_prefix")
         return
-    if not 0 < start_layer < model.shape.n_layers:
-        raise UserError(f"start_layer must lie in 1..{model.shape.n_layers - 1}, not {start_layer}")
+    if not 0 < start_layer <= model.shape.n_layers:
+        raise UserError(f"start_layer must lie in 1..{model.shape.n_layers}, not {start_layer}")
     if values.requires_grad or values.axes[0] != 1:
         raise UserError("ablation values that are learned or differ by mask need start_layer=0")
     same_values = prefix.values is values and prefix.versions == values_versions(values)

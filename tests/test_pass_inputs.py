@@ -54,7 +54,7 @@ def bad_inputs(model):
         ("do not fit", dict(values=random_values(model, (2, 1, 1)))),
         ("read at position 0", dict(batch=at_start)),
         ("needs a prefix", dict(start_layer=1)),
-        ("must lie in 1..1", dict(start_layer=2, prefix=prefix)),
+        ("must lie in 1..2", dict(start_layer=3, prefix=prefix)),
         ("differ from the prefix's", dict(same, mask=empty)),
         ("other prompts", dict(same, batch=random_batch(seed=1))),
         ("other prompts or ablation values", dict(same, values=replace(values, keep_first=False))),

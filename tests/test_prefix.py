@@ -15,7 +15,7 @@ from benchmark.random_models import random_config, save_random_model
 EXACT = 1e-12
 
 
-@pytest.mark.parametrize("start_layer", [1, 2])
+@pytest.mark.parametrize("start_layer", [1, 2, 3])
 def test_prefix_reuse_equals_the_whole_pass(start_layer, tmp_path):
     for family in ("gpt2", "gpt_neox", "gemma2"):
         config = random_config(family, n_layers=3)

@@ -22,7 +22,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Phase:
-    """Tests in order, with the layer that they all start from."""
+    """Tests in order, with the layer that they all start from (at the logits: behind the last)."""
 
     layer: int
     tests: tuple[Test, ...]
@@ -36,8 +36,7 @@ def phases(graph: ComputationalGraph, projections: bool, last_head_first: bool) 
         projections: whether all edges into a head's query, key or value are first tested together.
         last_head_first: the order of a layer's heads as readers.
     """
-    last = graph.n_layers - 1
-    found = [Phase(last, tuple(_edges(graph, graph.logits_stage(), 0)))]
+    found = [Phase(graph.n_layers, tuple(_edges(graph, graph.logits_stage(), 0)))]
     for layer in reversed(range(graph.n_layers)):
         found.append(Phase(layer, tuple(_edges(graph, graph.mlp_stage(layer), 0))))
         stage, heads = graph.qkv_stage(layer), list(range(graph.n_heads))
