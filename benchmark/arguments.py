@@ -72,7 +72,8 @@ def _check_key(settings: str, key: str, known: DictConfig, groups: dict[str, str
     if top not in names and top not in groups:
         listed = ", ".join([*names, *(group for group in groups if group not in names)])
         raise UserError(f"{settings}.{top} is not a setting{near(top, names)}; allowed: {listed}")
-    mapping = known.get(top) if top not in groups and top != "hydra" else None
+    # Looking at a value would resolve what only a running job knows.
+    mapping = known._get_node(top) if top not in groups and top != "hydra" else None
     if rest and isinstance(mapping, DictConfig) and rest[0] not in mapping:
         listed = [str(name) for name in mapping]
         raise UserError(
