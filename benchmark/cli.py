@@ -30,6 +30,7 @@ verbs:
   figures      all pictures, from the records
   submit       a folder for the leaderboard of the MIB circuit track, from the records
   demo         ablate a random half of a model's edges under every ablation and print the loss gaps
+  methods      list methods, with their cost and the ablations that they work under
   tasks        list tasks and models, with the accuracies of the models that ship
   tasks show   print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
 
@@ -107,12 +108,26 @@ def list_tasks() -> None:
     """Print the tables of tasks and models."""
     from benchmark.listing import tasks_and_models
 
+    if _nothing_but_help("tasks", "; did you mean ablation-bench tasks show?"):
+        _print(tasks_and_models())
+
+
+def list_methods() -> None:
+    """Print the table of methods."""
+    from benchmark.listing_methods import methods
+
+    if _nothing_but_help("methods", ""):
+        _print(methods())
+
+
+def _nothing_but_help(verb: str, hint: str) -> bool:
+    """Whether a verb that takes no settings got none; help is printed here."""
     if sys.argv[1:] in (["-h"], ["--help"]):
         sys.stdout.write(USAGE + "\n")
-        return
+        return False
     if sys.argv[1:]:
-        _refuse(f"tasks takes no {sys.argv[1]!r}; did you mean ablation-bench tasks show?")
-    _print(tasks_and_models())
+        _refuse(f"{verb} takes no {sys.argv[1]!r}{hint}")
+    return True
 
 
 VERBS = {
@@ -123,6 +138,7 @@ VERBS = {
     "figures": Verb("figures", _printing("figures")),
     "submit": Verb("submit", _printing("submit")),
     "demo": Verb("demo", _printing("demo")),
+    "methods": Verb(None, list_methods),
     "tasks": Verb(None, list_tasks),
     "tasks show": Verb("tasks", _printing("tasks")),
 }

@@ -23,7 +23,7 @@ def tasks_and_models() -> Group:
 def _tasks() -> Table:
     table = Table("task", "what", title="Tasks")
     for name in configured_names("task"):
-        table.add_row(name, _first_comment("task", name))
+        table.add_row(name, first_comment("task", name))
     return table
 
 
@@ -47,7 +47,7 @@ def _accuracies(cards: dict[str, dict[str, Any]]) -> Table:
 def _models(cards: dict[str, dict[str, Any]]) -> Table:
     table = Table("model", "what", "edges", "parameters", "MB", "source", title="Models")
     for name in configured_names("model"):
-        what = _first_comment("model", name)
+        what = first_comment("model", name)
         source = OmegaConf.create(_yaml("model", name)).name
         path, card = zoo_directory(source), cards.get(source)
         if path is None or card is None:
@@ -63,5 +63,6 @@ def _yaml(group: str, name: str) -> str:
     return files("conf").joinpath(group, f"{name}.yaml").read_text()
 
 
-def _first_comment(group: str, name: str) -> str:
+def first_comment(group: str, name: str) -> str:
+    """What an option is, as the first line of its yaml file says."""
     return _yaml(group, name).splitlines()[0].removeprefix("# ")

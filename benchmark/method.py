@@ -115,9 +115,14 @@ class FoundCircuit:
 
 @runtime_checkable
 class CircuitMethod(Protocol):
-    """A way to find circuits; settings are fields, and defaults live in its yaml."""
+    """A way to find circuits; settings are fields, and defaults live in its yaml.
+
+    `version` is raised when the same settings give other circuits. `cost` says what discovery costs
+    in passes per training prompt, for the list of methods; records hold what it really took.
+    """
 
     version: ClassVar[int]
+    cost: ClassVar[str]
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the method cannot work on this problem, in a sentence; None if it can."""

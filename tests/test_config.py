@@ -7,6 +7,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from benchmark.arguments import check_arguments
 from benchmark.cell import Cell
 from benchmark.config import _schema, build, configured, configured_names
 from benchmark.errors import UserError
@@ -84,3 +85,8 @@ def test_missing_keys_and_options_are_explained():
 def test_numbers_convert():
     assert configured("ablation", "optimal", learning_rate="1e-3").learning_rate == 1e-3
     assert configured("ablation", "gaussian", scale=2).scale == 2.0
+
+
+def test_settings_that_only_a_running_job_knows_can_be_typed():
+    typed = ["experiment_name=mine", "names.task=other", "results_dir=there"]
+    assert check_arguments("config", typed) == typed

@@ -24,6 +24,7 @@ class ActivationMagnitude:
 
     batch_size: int
     version: ClassVar[int] = 1
+    cost: ClassVar[str] = "1 forward"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any problem will do."""

@@ -4,6 +4,7 @@ The two ends of the path of EAP-IG, as in the library of Hanna et al. (2024, arX
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
@@ -14,6 +15,8 @@ from methods.circuits.attribution import Attribution, needs_counterfactual
 @dataclass(frozen=True)
 class CleanCorrupted(Attribution):
     """Settings of clean-corrupted attribution; see conf/method/clean_corrupted.yaml."""
+
+    cost: ClassVar[str] = "4 forward and 2 backward"
 
     def unsupported(self, problem: Problem) -> str | None:
         """The second gradient is that of a prompt."""

@@ -6,6 +6,7 @@ gives all edges. It is also the gradient of the metric in the edge's mask, at th
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from benchmark.batch import Batch
 from benchmark.edge_effects import Effects, Objective, effects_at_clean
@@ -16,6 +17,8 @@ from methods.circuits.attribution import Attribution, flat_at_clean
 @dataclass(frozen=True)
 class EAP(Attribution):
     """Settings of edge attribution patching; see conf/method/eap.yaml."""
+
+    cost: ClassVar[str] = "2 forward and 1 backward"
 
     def unsupported(self, problem: Problem) -> str | None:
         """The loss gap is smallest at the full model, so its gradient there is zero."""

@@ -8,6 +8,7 @@ the read position. The gradients of the metric are averaged over the points 1 ..
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -31,6 +32,7 @@ class EAPGP(EAPIG):
     """Settings of EAP-GP; see conf/method/eap_gp.yaml."""
 
     step_length: float | None
+    cost: ClassVar[str] = "3 + 2 steps forward and 2 steps backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -7,6 +7,7 @@ out the clean one.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
@@ -22,6 +23,7 @@ class EAPIG(Attribution):
     """Settings of EAP-IG (inputs); see conf/method/eap_ig.yaml."""
 
     steps: int
+    cost: ClassVar[str] = "2 + steps forward and steps backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -7,6 +7,7 @@ edges out of the sublayer that moves.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_activations
@@ -21,6 +22,7 @@ class EAPIGActivations(Attribution):
 
     steps: int
     own_edges: bool
+    cost: ClassVar[str] = "about 3 + steps (layers + 1) forward and as many backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -5,6 +5,7 @@ The yardstick of attribution ("EActP" in the MIB circuit track, Mueller et al. 2
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from benchmark.ablation import Resample
 from benchmark.batch import Batch
@@ -17,6 +18,8 @@ from methods.circuits.attribution import Attribution, Granularity
 @dataclass(frozen=True)
 class Exact(Attribution):
     """Settings of exact patching; see conf/method/exact.yaml."""
+
+    cost: ClassVar[str] = "about half a forward for every edge"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any metric will do; donors come from the same batch."""

@@ -34,6 +34,7 @@ class HISP:
 
     batch_size: int
     version: ClassVar[int] = 1
+    cost: ClassVar[str] = "2 forward and 1 backward"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Components are compared with those of another prompt, or with zero."""

@@ -36,6 +36,7 @@ class Imported:
     absolute: bool
     selection: Selection
     version: ClassVar[int] = 1
+    cost: ClassVar[str] = "none"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Without a file there is nothing to show."""

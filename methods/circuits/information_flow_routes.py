@@ -33,6 +33,7 @@ class InformationFlowRoutes:
     selection: Selection
     batch_size: int
     version: ClassVar[int] = 1
+    cost: ClassVar[str] = "1 forward"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any problem will do."""

@@ -29,6 +29,7 @@ class Random:
     circuits_per_size: int
     tolerance: float
     version: ClassVar[int] = 1
+    cost: ClassVar[str] = "none"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -12,6 +12,7 @@ class Reference:
     """Nothing to set; see conf/method/reference.yaml."""
 
     version: ClassVar[int] = 1
+    cost: ClassVar[str] = "none"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Most models have no known circuit."""

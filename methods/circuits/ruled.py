@@ -1,6 +1,7 @@
 """EAP and EAP-IG with other backward rules than the derivative (see backward_rules.py)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from benchmark.backward_rules import BackwardRules
 from benchmark.batch import Batch
@@ -14,6 +15,8 @@ from methods.circuits.eap_ig import EAPIG, effects_along_path
 @dataclass(frozen=True)
 class RuledAttribution(EAPIG):
     """Attribution with modified gradients: at the clean prompts, or along the path of EAP-IG."""
+
+    cost: ClassVar[str] = "as eap (one step) or eap_ig (more)"
 
     @property
     def rules(self) -> BackwardRules:

@@ -1,0 +1,59 @@
+"""The table of all methods: what each is, scores and costs, and the ablations it works under.
+
+The last column is asked of the methods themselves, on a small model of the zoo.
+"""
+
+from dataclasses import fields
+from enum import EnumMeta
+
+from rich.table import Table
+
+from benchmark.config import configured, configured_names
+from benchmark.listing import first_comment
+from benchmark.mask import EdgeMask
+from benchmark.method import CircuitMethod, Problem
+from benchmark.model import LanguageModel, load_model
+
+SMALL_MODEL, METRIC = "tiny_gpt2", "logit_difference"
+
+
+def methods() -> Table:
+    """One row per option of conf/method."""
+    model = load_model(SMALL_MODEL, check=False)
+    columns = "method", "what", "granularity", "passes per training prompt", "ablations"
+    table = Table(*columns, title="Methods", show_lines=True)
+    for name in configured_names("method"):
+        method: CircuitMethod = configured("method", name)
+        levels = _granularities(method)
+        table.add_row(
+            name, first_comment("method", name), levels, method.cost, _ablations(method, model)
+        )
+    return table
+
+
+def _granularities(method: CircuitMethod) -> str:
+    """The levels that the method's settings offer."""
+    types = {field.name: field.type for field in fields(method)}  # type: ignore[arg-type]
+    levels = types.get("granularity")
+    return ", ".join(level.value for level in levels) if isinstance(levels, EnumMeta) else "edge"
+
+
+def _ablations(method: CircuitMethod, model: LanguageModel) -> str:
+    """The ablations that the method supports, or why it supports none."""
+    reasons = {}
+    for name in configured_names("ablation"):
+        problem = Problem(
+            model=model,
+            batches=[],
+            metric=configured("metric", METRIC),
+            ablation=configured("ablation", name),
+            references={"whole": EdgeMask.full(model.graph)},
+            seed=0,
+            training_steps=None,
+            work_folder=None,
+        )
+        reasons[name] = method.unsupported(problem)
+    supported = [name for name, reason in reasons.items() if reason is None]
+    if not supported:
+        return str(next(iter(reasons.values())))
+    return "all" if len(supported) == len(reasons) else ", ".join(supported)
