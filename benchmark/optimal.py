@@ -117,8 +117,8 @@ class Optimal:
         n_sets = 1 if one_set else len(rows)
         pool = concatenate(list(batches)).to(model.device)
         values = self.learner(model, pool, n_sets, self.learning_rate)
-        steps = dict(batch_size=self.batch_size, seed=self.seed)
-        training = MaskedTraining(model, pool, sampler, values, neurons=neurons, **steps)
+        drawn = {"batch_size": self.batch_size, "seed": self.seed}
+        training = MaskedTraining(model, pool, sampler, values, neurons=neurons, **drawn)
         training.run(self.steps, checkpoint, "constants")
         return Constants(values.rows, training.losses())
 
