@@ -13,7 +13,7 @@ from benchmark.mask import EdgeMask
 from benchmark.method import FoundCircuit
 from benchmark.overlap import edge_overlap, node_overlap
 from benchmark.seeding import derived_seed
-from benchmark.sizes import gap_curve
+from benchmark.sizes import gap_curve, nominal_sizes
 
 N_RESAMPLES, INTERVAL = 1000, (2.5, 97.5)
 
@@ -39,7 +39,7 @@ def curve_rows(
         "circuit": range(len(circuits)),
         "setting": [found.setting for found in circuits],
         "requested_edges": pd.array([found.requested for found in circuits], dtype="Int64"),
-        "edges": [found.mask.n_edges for found in circuits],
+        "edges": [found.n_edges for found in circuits],
         "nodes": [found.mask.n_nodes for found in circuits],
         "ablation": ablation,
         **{name: values[1:] for name, values in mean.items()},
@@ -60,10 +60,9 @@ def ends(scores: Scores, full: FullScores) -> dict[str, dict[str, float]]:
 
 def areas(rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int) -> dict[str, float]:
     """CPR, CMD and the log area of the rows of one ablation."""
-    sizes = rows["requested_edges"].fillna(rows["edges"]).astype(int).tolist()
     name = "logit_difference"
     empty, full = ends["empty"][name], ends["full"][name]
-    cpr, cmd = cpr_and_cmd(Curve(sizes, rows[name].tolist(), empty, full, n_edges))
+    cpr, cmd = cpr_and_cmd(Curve(nominal_sizes(rows), rows[name].tolist(), empty, full, n_edges))
     return {"cpr": cpr, "cmd": cmd, "log_area": log_area(gap_curve(rows, ends, n_edges))}
 
 

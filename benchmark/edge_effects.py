@@ -12,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.batch import Batch
+from benchmark.differences import Differences
 from benchmark.forward import clean_run, empty_record
 from benchmark.layers import embedded, positions_of, run, run_layers
 from benchmark.meter import count_passes
 from benchmark.pass_inputs import check_read_positions, fitted_values
 from benchmark.pass_memory import rows_that_fit
-from benchmark.tapped import Differences, EdgeEffects, Held, TappedStream
+from benchmark.tapped import EdgeEffects, Held, TappedStream
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
 

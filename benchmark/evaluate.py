@@ -68,6 +68,7 @@ def circuit_scores(
     ablation: Ablation,
     held_out: HeldOut,
     checkpoint: Path | None = None,
+    neurons: Float[Tensor, "circuits src d_model"] | None = None,
 ) -> dict[str, Float[Tensor, "circuits prompts"]]:
     """Every metric of every circuit.
 
@@ -77,20 +78,24 @@ def circuit_scores(
         ablation: what absent edges carry.
         held_out: prompts and metrics.
         checkpoint: where training of constants may keep its state; a number is added.
+        neurons: how much of each coordinate that a source writes each circuit keeps.
     """
     at_once = _circuits_per_pass(model, ablation, held_out)
-    chunks = [list(circuits[i : i + at_once]) for i in range(0, len(circuits), at_once)]
     fitted = None if isinstance(ablation, Optimal) else ablation.fit(model, held_out.train)
     found: dict[str, list[Tensor]] = {name: [] for name in held_out.metrics}
-    for number, chunk in enumerate(chunks):
-        masks = stack(chunk).to(model.device)
+    for number, start in enumerate(range(0, len(circuits), at_once)):
+        chunk = slice(start, start + at_once)
+        masks = stack(circuits[chunk]).to(model.device)
+        kept = None if neurons is None else neurons[chunk].to(model.device)
         if isinstance(ablation, Optimal):
             path = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{number}")
-            replacement = ablation.train(model, masks, held_out.train, checkpoint=path)
+            replacement = ablation.train(
+                model, masks, held_out.train, checkpoint=path, neurons=kept
+            )
         else:
             assert fitted is not None
             replacement = fitted
-        for name, scores in _scores(model, masks, replacement, held_out).items():
+        for name, scores in _scores(model, masks, kept, replacement, held_out).items():
             found[name].append(scores)
     return {name: torch.cat(parts) for name, parts in found.items()}
 
@@ -99,13 +104,14 @@ def circuit_scores(
 def _scores(
     model: Transformer,
     masks: Float[Tensor, "masks src dst"],
+    neurons: Float[Tensor, "masks src d_model"] | None,
     replacement: Replacement,
     held_out: HeldOut,
 ) -> dict[str, Float[Tensor, "masks prompts"]]:
     found: dict[str, list[Tensor]] = {name: [] for name in held_out.metrics}
     for batch in held_out.test:
         clean = clean_logits(model, batch.clean, batch.read_at)
-        logits = masked_logits(model, masks, batch, replacement(batch))
+        logits = masked_logits(model, masks, batch, replacement(batch), neurons=neurons)
         for name, metric in held_out.metrics.items():
             found[name].append(metric(logits, batch, clean).cpu())
     return {name: torch.cat(parts, -1) for name, parts in found.items()}

@@ -33,6 +33,7 @@ from benchmark.pass_inputs import (
     check_read_positions,
     fitted_values,
     mask_rows,
+    neuron_rows,
     values_versions,
 )
 from benchmark.source_buffer import Buffer
@@ -86,6 +87,7 @@ def masked_logits(
     start_layer: int = 0,
     prefix: Prefix | None = None,
     constants_learn_below: float | None = None,
+    neurons: Float[Tensor, "*masks src d_model"] | None = None,
 ) -> Float[Tensor, "*shape vocab"]:
     """Logits of the ablated model on the clean prompts: [masks, batch, vocab].
 
@@ -107,6 +109,9 @@ def masked_logits(
         constants_learn_below: if given, an ablation value receives gradient only from edges
             whose mask is below this (1e-3 in Li & Janson 2024, section 1.1); the default is the
             true derivative.
+        neurons: how much of each coordinate that a source writes is kept (1 keep, 0 ablate,
+            between = interpolate) on the edges that the mask keeps; for all mask rows, or each.
+            An ablated coordinate's constant learns from every edge.
 
     Raises:
         UserError: something does not fit the model or the batch, or a kept first position is read.
@@ -116,7 +121,8 @@ def masked_logits(
     if not every_position:
         check_read_positions(values, batch)
     values = fitted_values(model, values, len(rows), batch)
-    stream = _opened(model, rows, batch, values, prefix, start_layer, constants_learn_below)
+    kept = None if neurons is None else neuron_rows(model, neurons, len(rows), start_layer)
+    stream = _opened(model, rows, batch, values, prefix, start_layer, constants_learn_below, kept)
     read_at = None if every_position else batch.read_at
     logits = run(model, stream, batch.clean, read_at, start_layer=start_layer)[0]
     keep = mask.keep if isinstance(mask, EdgeMask) else mask
@@ -182,6 +188,7 @@ def _opened(
     prefix: Prefix | None = None,
     start_layer: int = 0,
     constants_learn_below: float | None = None,
+    neurons: Tensor | None = None,
 ) -> MaskedStream:
     """A masked stream with everything written that comes before `start_layer`."""
     graph = model.graph
@@ -191,7 +198,7 @@ def _opened(
     live = torch.empty(sizes, dtype=model.stream_dtype, device=model.device)
     live[0] = 0 if prefix is None else prefix.bases[start_layer]
     layers, buffer = model.weights.layers, Buffer(live, shared)
-    mixture = Mixture(graph, layers, rows, values, buffer, constants_learn_below)
+    mixture = Mixture(graph, layers, rows, values, buffer, constants_learn_below, neurons)
     stream = MaskedStream(mixture, rows, values)
     if prefix is None:
         stream.write_input(embedded(model, batch.clean))

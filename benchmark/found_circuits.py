@@ -16,7 +16,7 @@ from benchmark.files import replacing
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, stack
 from benchmark.meter import Meter
-from benchmark.method import FoundCircuit
+from benchmark.method import FoundCircuit, stacked_neurons
 
 
 def save_found(path: Path, circuits: Sequence[FoundCircuit], cost: Meter) -> None:
@@ -26,8 +26,12 @@ def save_found(path: Path, circuits: Sequence[FoundCircuit], cost: Meter) -> Non
         "requested": json.dumps([found.requested for found in circuits]),
         "cost": json.dumps(asdict(cost)),
     }
+    tensors = {"keep": stack([found.mask for found in circuits])}
+    neurons = stacked_neurons(circuits)
+    if neurons is not None:
+        tensors["neurons"] = neurons
     with replacing(path) as temporary:
-        save_file({"keep": stack([found.mask for found in circuits])}, temporary, metadata=facts)
+        save_file(tensors, temporary, metadata=facts)
 
 
 def load_found(path: Path, graph: ComputationalGraph) -> tuple[list[FoundCircuit], Meter] | None:
@@ -37,10 +41,12 @@ def load_found(path: Path, graph: ComputationalGraph) -> tuple[list[FoundCircuit
     try:
         with safe_open(path, framework="pt") as file:
             facts, keep = file.metadata(), file.get_tensor("keep")
+            has_neurons = "neurons" in file.keys()  # noqa: SIM118
+            neurons = file.get_tensor("neurons") if has_neurons else [None] * len(keep)
         settings, requested, cost = (
             json.loads(facts[name]) for name in ("settings", "requested", "cost")
         )
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
-    rows = zip(keep, settings, requested, strict=True)
-    return [FoundCircuit(EdgeMask(graph, mask), s, n) for mask, s, n in rows], Meter(**cost)
+    rows = zip(keep, settings, requested, neurons, strict=True)
+    return [FoundCircuit(EdgeMask(graph, m), s, n, kept) for m, s, n, kept in rows], Meter(**cost)

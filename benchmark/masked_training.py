@@ -29,6 +29,7 @@ CHECKPOINT_EVERY = 100
 class MaskedTraining:
     """Masks, ablation values and losses between two steps.
 
+    Neurons, if given, stand still: see `masked_logits`.
     The clean logits of the whole pool are kept once computed: prompts x vocabulary numbers.
     """
 
@@ -41,9 +42,10 @@ class MaskedTraining:
         *,
         batch_size: int,
         seed: int,
+        neurons: Float[Tensor, "*masks src d_model"] | None = None,
     ) -> None:
         self._model, self._pool = model, pool
-        self._sampler, self._values = sampler, values
+        self._sampler, self._values, self._neurons = sampler, values, neurons
         self._batch_size, self._seed = batch_size, seed
         self._clean = _CleanLogits(model, pool, batch_size)
         self._losses: list[Tensor] = []
@@ -55,6 +57,9 @@ class MaskedTraining:
             "graph": list(asdict(model.graph).values()),
             "prompts": _digest(pool),
         }
+        if neurons is not None:
+            content = neurons.float().cpu().numpy().tobytes()
+            self._identity["neurons"] = hashlib.sha256(content).hexdigest()
 
     @property
     def step(self) -> int:
@@ -102,6 +107,7 @@ class MaskedTraining:
             batch,
             values,
             constants_learn_below=self._values.constants_learn_below,
+            neurons=self._neurons,
         )
         gap = self._kl(logits, batch, self._clean.of(rows)).mean(-1)
         (gap.sum() + self._sampler.penalty()).backward()

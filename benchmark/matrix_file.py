@@ -28,8 +28,12 @@ def save_matrix(
     matrix: Float[Tensor, "*masks src dst"],
     graph: ComputationalGraph,
     facts: dict[str, str] | None = None,
+    neurons: Float[Tensor, "*masks src d_model"] | None = None,
 ) -> None:
-    """Write `matrix` under `name` with the graph's names and further `facts`, atomically."""
+    """Write `matrix` under `name` with the graph's names and further `facts`, atomically.
+
+    The neurons of circuits, if any, lie beside it.
+    """
     header = {
         "format": FORMAT,
         "n_layers": str(graph.n_layers),
@@ -39,8 +43,10 @@ def save_matrix(
         "destinations": json.dumps(graph.destinations),
         **(facts or {}),
     }
+    tensors = {name: matrix} if neurons is None else {name: matrix, "neurons": neurons}
     with replacing(path) as temporary:
-        save_file({name: matrix.detach().cpu().contiguous()}, temporary, metadata=header)
+        content = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        save_file(content, temporary, metadata=header)
 
 
 def load_matrix(path: Path, name: str) -> tuple[ComputationalGraph, Tensor, dict[str, str]]:

@@ -5,6 +5,8 @@ it: live values y, ablation values c, mask m (Li & Janson 2024, section 1.2). Wr
 x_v = sum_u m_uv (y_u - c_u) + sum_u c_u, all readers of a block are one matrix product of the
 mask with a buffer of differences D_u = y_u - c_u; the sum of all c_u so far is one more row of
 that buffer, always kept. The buffer is filled in place, source by source, and never re-stacked.
+Where only some neurons of a source are kept, D_u is multiplied by them, coordinate by coordinate,
+as it is written.
 
 The gradient of the differences accumulates in a second buffer of the same size; autograd reaches
 it through the functions of mixture_autograd.py.
@@ -38,10 +40,12 @@ class Mixture:
         values: SourceValues,
         buffer: Buffer,
         constants_learn_below: float | None,
+        neurons: Float[Tensor, "src rows 1 1 d_model"] | None = None,
     ) -> None:
         self.graph, self.layers = graph, layers
         self.mask, self.values = mask.detach(), values.detach()
         self.keep = Keep.of(self.mask, buffer.n_shared)
+        self.neurons = neurons
         self.buffer: Buffer = buffer
         self.tail: Buffer | None = None
         self.read_at: Int[Tensor, "batch reads"] | None = None
@@ -96,6 +100,13 @@ class Mixture:
         else:
             written = torch.bmm(difference.flatten(1, 3).to(W.dtype), W)
             slots.copy_(written.view_as(slots))
+        neurons = self.neurons_of(first, len(difference))
+        if neurons is not None:
+            slots *= neurons
+
+    def neurons_of(self, first: int, count: int) -> Float[Tensor, "count rows 1 1 d_model"] | None:
+        """How much of each coordinate of neighbouring sources is kept, if that differs."""
+        return None if self.neurons is None else self.neurons[first : first + count]
 
     def start_backward(self) -> None:
         """Clear all gradients; a second backward pass through the same graph starts afresh."""
@@ -124,17 +135,25 @@ class Mixture:
             self.value_gradient[: stage.n_sources] += self._ablated_part(buffer, stage, dx)
 
     def _ablated_part(self, buffer: Buffer, stage: Stage, dx: Tensor) -> Tensor:
-        """The gradient of the ablation values from one stage: (1 - m) of what arrives there."""
+        """The gradient of the ablation values from one stage: (1 - m) of what arrives there.
+
+        With neurons n it is (1 - m n), which is n (1 - m) + (1 - n).
+        """
         ablated = self.ablated[:, : stage.n_sources, self.columns(stage)]
         masks, batch, pos = self.values.axes
         dx = self._over_positions(dx, pos, focused=buffer is self.tail)
         dx = dx.sum(2, keepdim=True) if batch == 1 else dx
         rows = dx.flatten(2).transpose(0, 1)
-        if masks == 1:
+        neurons = self.neurons_of(0, stage.n_sources)
+        if masks == 1 and neurons is None:
             # One set of values for all mask rows: sum over readers and mask rows at once.
             ablated, rows = ablated.transpose(0, 1).flatten(1)[None], rows.flatten(0, 1)[None]
         part = torch.bmm(ablated, rows).transpose(0, 1)
-        return part.reshape(stage.n_sources, masks, *dx.shape[2:])
+        part = part.reshape(stage.n_sources, -1, *dx.shape[2:])
+        if neurons is not None:
+            part = dx.sum(0).lerp(part, neurons)
+            part = part.sum(1, keepdim=True) if masks == 1 else part
+        return part
 
     def _over_positions(self, dx: Tensor, pos: int, focused: bool) -> Tensor:
         """Sum or place a gradient on the positions of the ablation values, none on a kept first."""

@@ -56,6 +56,7 @@ class Write(Function):
     ) -> Float[Tensor, ""]:
         """The next token."""
         ctx.buffer, ctx.first, ctx.count, ctx.W = mixture.current, first, len(difference), W
+        ctx.neurons = mixture.neurons_of(first, len(difference))
         mixture.write(first, difference, W)
         return torch.zeros_like(token)
 
@@ -64,7 +65,8 @@ class Write(Function):
     def backward(ctx: Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient that all readers of these sources have accumulated."""
         gradient = ctx.buffer.gradient_of(ctx.first, ctx.count)
-        W = ctx.W
+        W, neurons = ctx.W, ctx.neurons
+        gradient = gradient if neurons is None else gradient * neurons
         if W is not None:
             flat = torch.bmm(gradient.flatten(1, 3).to(W.dtype), W.mT)
             gradient = flat.view(*gradient.shape[:-1], -1).to(gradient.dtype)

@@ -98,6 +98,7 @@ class Optimal:
         *,
         one_set: bool = False,
         checkpoint: Path | None = None,
+        neurons: Float[Tensor, "*masks src d_model"] | None = None,
     ) -> Constants:
         """Fit the constants of fixed circuits, starting from the mean.
 
@@ -108,6 +109,7 @@ class Optimal:
             one_set: one set of constants for all rows, for rows that ablate different sources;
                 otherwise each row learns a set of its own.
             checkpoint: a file to resume from and to save to every 100 steps.
+            neurons: which neurons of its sources the circuit keeps, or each of the circuits.
         """
         rows = mask.keep if isinstance(mask, EdgeMask) else mask
         rows = (rows if rows.dim() == 3 else rows[None]).detach().to(model.device)
@@ -115,9 +117,8 @@ class Optimal:
         n_sets = 1 if one_set else len(rows)
         pool = concatenate(list(batches)).to(model.device)
         values = self.learner(model, pool, n_sets, self.learning_rate)
-        training = MaskedTraining(
-            model, pool, sampler, values, batch_size=self.batch_size, seed=self.seed
-        )
+        drawn = {"batch_size": self.batch_size, "seed": self.seed}
+        training = MaskedTraining(model, pool, sampler, values, neurons=neurons, **drawn)
         training.run(self.steps, checkpoint, "constants")
         return Constants(values.rows, training.losses())
 

@@ -59,6 +59,28 @@ def mask_rows(model: Transformer, mask: Masks) -> Float[Tensor, "masks src dst"]
     return keep if keep.dim() == 3 else keep[None]
 
 
+def neuron_rows(
+    model: Transformer, neurons: Float[Tensor, "*masks src d_model"], n_masks: int, start_layer: int
+) -> Float[Tensor, "src rows 1 1 d_model"]:
+    """How much of each source's coordinates is kept, with the axes of what sources write.
+
+    Raises:
+        UserError: they fit neither model nor masks, ask for gradient, or meet a prefix.
+    """
+    allowed = model.graph.n_sources, model.shape.d_model
+    if neurons.shape not in (allowed, (n_masks, *allowed)):
+        raise UserError(
+            f"neurons of shape {tuple(neurons.shape)} do not fit this model; give {allowed}, or "
+            f"{(n_masks, *allowed)} for neurons of each mask row"
+        )
+    if start_layer != 0:
+        raise UserError(f"neurons need a whole pass; give start_layer=0, not {start_layer}")
+    if neurons.requires_grad:
+        raise UserError("neurons receive no gradient; give neurons.detach()")
+    rows = neurons.to(device=model.device, dtype=model.stream_dtype).view(-1, *allowed)
+    return rows.transpose(0, 1)[:, :, None, None]
+
+
 def fitted_values(
     model: Transformer, values: SourceValues, n_masks: int, batch: Batch
 ) -> SourceValues:

@@ -31,7 +31,7 @@ from benchmark.found_circuits import load_found, save_found
 from benchmark.mask import EdgeMask, stack
 from benchmark.matrix_file import save_matrix
 from benchmark.meter import Meter, metering
-from benchmark.method import FoundCircuit, Problem
+from benchmark.method import FoundCircuit, Problem, stacked_neurons
 from benchmark.metric import KLDivergence
 from benchmark.model import LanguageModel
 from benchmark.provenance import library_versions, machine
@@ -145,7 +145,8 @@ def _run(cell: Cell, folder: Folder) -> Record:
     with replacing(folder.path / CURVE) as temporary:
         curve.to_parquet(temporary, index=False)
     keep = stack([found.mask for found in circuits])
-    save_matrix(folder.path / MASKS, "keep", keep, model.graph)
+    neurons = stacked_neurons(circuits)
+    save_matrix(folder.path / MASKS, "keep", keep, model.graph, neurons=neurons)
     return Record(
         key=cell.key,
         status=Status.done,
@@ -197,10 +198,14 @@ def _evaluated(
     held_out = HeldOut(train=[prompts.train], test=passes(prompts.test), metrics=metrics)
     full = full_model_scores(model, held_out)
     masks = [EdgeMask.empty(model.graph), *(found.mask for found in circuits)]
+    neurons = stacked_neurons(circuits)
+    if neurons is not None:
+        # Of the empty circuit, which comes first: any will do.
+        neurons = torch.cat([torch.zeros_like(neurons[:1]), neurons])
     rows, facts = [], {"ends": {}, "areas": {}, "recovery": {}}
     for name, ablation in cell.evaluation.items():
         checkpoint = work / f"constants_{name}.checkpoint"
-        scores = circuit_scores(model, masks, ablation, held_out, checkpoint)
+        scores = circuit_scores(model, masks, ablation, held_out, checkpoint, neurons)
         rows.append(curve_rows(circuits, name, scores, full))
         facts["ends"][name] = ends(scores, full)
         facts["areas"][name] = areas(rows[-1], facts["ends"][name], model.graph.n_edges)

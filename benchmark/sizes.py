@@ -5,6 +5,14 @@ import pandas as pd
 from benchmark.areas import Curve
 
 
+def nominal_sizes(rows: pd.DataFrame) -> list[float]:
+    """Edges of each circuit: as asked for, or its own where the method chose the size.
+
+    The edges of circuits of neurons are no whole numbers (see `FoundCircuit.n_edges`).
+    """
+    return rows["requested_edges"].astype("Float64").fillna(rows["edges"]).tolist()
+
+
 def averaged_draws(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of one curve, with those of one requested size averaged.
 

@@ -19,7 +19,7 @@ from benchmark.errors import UserError, near
 from benchmark.files import replacing_folder
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask
-from benchmark.matrix_file import load_matrix
+from benchmark.matrix_file import load_matrix, matrix_names
 from benchmark.mib import MibCircuit, write_mib
 from benchmark.mib_board import LARGEST_FILE_MB, SHARES, board_cell, board_cells, lacking
 from benchmark.record import MASKS, Record
@@ -129,7 +129,13 @@ class Submission:
 
     def _write(self, folder: Path, record: Record) -> list[int]:
         """Write the circuits of a record; return their numbers of edges."""
-        graph, keep, _ = load_matrix(Path(self.results_dir) / record.key / MASKS, "keep")
+        file = Path(self.results_dir) / record.key / MASKS
+        if "neurons" in matrix_names(file):
+            raise UserError(
+                f"record {record.key} has circuits of neurons, and the files hold whole edges; "
+                "choose a record of method.granularity=edge or node by method_name='NAME'"
+            )
+        graph, keep, _ = load_matrix(file, "keep")
         if "d_model" not in record.model:
             raise UserError(
                 f"record {record.key} does not say how wide its model is, as records of earlier "

@@ -8,72 +8,24 @@ differences in one matrix product, and dropped. So beside the model and the diff
 grows with the readers of one layer, not with the edges.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
+from benchmark.differences import Differences
 from benchmark.graph import ComputationalGraph, Stage
 from benchmark.kernels import head_gradients, project_heads
 from benchmark.streams import PlainStream
-from benchmark.transformer import Transformer
-from benchmark.values import SourceValues, at_positions
+from benchmark.values import SourceValues
 from benchmark.weights import Attention, Norm, Projection
 
 # torch declares the methods of Function more loosely than any implementation can be.
 # pyright: reportIncompatibleMethodOverride=false
 Context = Any
-
-
-@dataclass(frozen=True)
-class Differences:
-    """Live minus ablation value of every source, as written into the residual stream.
-
-    Sources of the last layer are only ever read at the read positions.
-    """
-
-    everywhere: Float[Tensor, "early batch pos d_model"]
-    at_reads: Float[Tensor, "src batch 1 d_model"]
-
-    @classmethod
-    def of(
-        cls,
-        model: Transformer,
-        live: SourceValues,
-        ablated: SourceValues,
-        read_at: Int[Tensor, " batch"],
-    ) -> "Differences":
-        """The differences of one batch."""
-        last = model.shape.n_layers - 1
-        pairs = zip(live.tensors, ablated.tensors, strict=True)
-        difference = SourceValues(*(x - c for x, c in pairs), keep_first=ablated.keep_first)
-        everywhere = written(model, difference, range(last))
-        if ablated.keep_first:
-            everywhere[..., 0, :] = 0
-        reads = read_at.to(model.device)[:, None]
-        late = written(model, difference.map(lambda x: at_positions(x, reads)), [last])
-        early = at_positions(everywhere, reads)
-        return cls(everywhere, torch.cat([early, late[1:]]))
-
-    def of_stage(self, stage: Stage, focused: bool) -> Tensor:
-        """Those that a stage reads."""
-        return (self.at_reads if focused else self.everywhere)[: stage.n_sources]
-
-
-def written(
-    model: Transformer, values: SourceValues, layers: Sequence[int]
-) -> Float[Tensor, "src batch pos d_model"]:
-    """What the input and the sources of some layers write into the residual stream."""
-    parts = [values.input]
-    for layer in layers:
-        W_O, z = model.weights.layers[layer].attention.W_O, values.heads[layer]
-        heads = torch.bmm(z.flatten(1, 3).to(W_O.dtype), W_O).to(z.dtype)
-        parts += [heads.view(*z.shape[:-1], -1)[:, 0], values.mlps[layer]]
-    return torch.cat(parts)
 
 
 class EdgeEffects:

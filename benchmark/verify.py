@@ -67,17 +67,16 @@ def _compared(
         difference = _difference(old[name], new[name])
         worst = max(worst, difference)
         table.add_row(name, f"{difference:.3g}")
-    same_circuits = np.array_equal(*(_masks(place) for place in (folder, again)))
+    before, now = (load_file(place.path / MASKS) for place in (folder, again))
+    same_circuits = before.keys() == now.keys() and all(
+        np.array_equal(before[name], now[name]) for name in before
+    )
     verdict = (
         "every number agrees exactly"
         if worst == 0 and same_circuits
         else f"numbers agree to {worst:.2g}" + ("" if same_circuits else "; the circuits differ")
     )
     return worst <= CLOSE and same_circuits, Group(table, verdict)
-
-
-def _masks(folder: Folder) -> np.ndarray:
-    return load_file(folder.path / MASKS)["keep"]
 
 
 def _difference(old: pd.Series, new: pd.Series) -> float:

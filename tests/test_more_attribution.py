@@ -7,12 +7,12 @@ from test_circuit_methods import problem
 
 from benchmark.ablation import Counterfactual
 from benchmark.config import configured
+from benchmark.differences import written
 from benchmark.edge_effects import CleanPoint
 from benchmark.forward import clean_logits, source_values
 from benchmark.layers import run
 from benchmark.mask import EdgeMask
 from benchmark.streams import PlainStream
-from benchmark.tapped import written
 from methods.circuits.reader_circuits import edges_between
 
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 from safetensors import safe_open
 
-from benchmark.record import CURVE, MASKS
+from benchmark.record import MASKS
 
 # The circuit that is drawn is the one with about this many edges: more cannot be read.
 READABLE = 40
@@ -33,16 +33,13 @@ def draw_circuit(folder: Path, title: str) -> Figure:
 
 def readable_circuit(folder: Path) -> tuple[list[str], pd.DataFrame]:
     """The nodes of a record's graph in order, and the edges of its most readable circuit."""
-    curve = pd.read_parquet(folder / CURVE)
-    curve = curve[curve["edges"] > 0] if (curve["edges"] > 0).any() else curve
-    nearest = int(
-        curve.loc[(np.log1p(curve["edges"]) - np.log1p(READABLE)).abs().idxmin(), "circuit"]
-    )
     with safe_open(folder / MASKS, framework="numpy") as file:
-        header = file.metadata()
-        keep = file.get_slice("keep")[nearest]
+        header, kept_edges = file.metadata(), file.get_tensor("keep") > 0
+    sizes = kept_edges.sum((1, 2))
+    apart = np.abs(np.log1p(sizes) - np.log1p(READABLE))
+    nearest = np.where((sizes > 0) | ~sizes.any(), apart, np.inf).argmin()
     sources, destinations = (json.loads(header[name]) for name in ("sources", "destinations"))
-    kept = [(sources[u], destinations[v]) for u, v in np.argwhere(np.asarray(keep).squeeze() > 0)]
+    kept = [(sources[u], destinations[v]) for u, v in np.argwhere(kept_edges[nearest])]
     return [*sources, "logits"], pd.DataFrame(kept, columns=["source", "destination"])
 
 

@@ -13,7 +13,7 @@ from benchmark.areas import Curve, log_area
 from benchmark.errors import UserError, near
 from benchmark.record import Record
 from benchmark.report.frame import Results
-from benchmark.sizes import averaged_draws, gap_curve
+from benchmark.sizes import averaged_draws, gap_curve, nominal_sizes
 
 # Scores, what they are called in tables, and whether lower is better.
 SCORES: dict[str, tuple[str, bool]] = {
@@ -146,8 +146,8 @@ def _value(
             return nothing, nothing, nothing
         return best["loss_gap"], best["loss_gap_low"], best["loss_gap_high"]
     if name == "faithfulness":
-        sizes = curve["requested_edges"].fillna(curve["edges"]).astype(int).tolist()
-        found = Curve(sizes, curve["faithfulness"].tolist(), 0.0, 1.0, record.n_edges)
+        faithfulness = curve["faithfulness"].tolist()
+        found = Curve(nominal_sizes(curve), faithfulness, 0.0, 1.0, record.n_edges)
         return found.at(at_share * record.n_edges), nothing, nothing
     if name == "z":
         return _z(results, record, evaluation, curve, at_share), nothing, nothing

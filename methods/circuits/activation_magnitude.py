@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import torch
 
+from benchmark.differences import written
 from benchmark.forward import source_values
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
-from benchmark.tapped import written
 from methods.circuits.attribution import Selection, circuits_of_sizes
 
 

@@ -5,13 +5,14 @@ number, so the batch size does not matter. A score is positive if keeping the li
 metric (or lowers a loss).
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.ablation import Counterfactual, Resample
@@ -38,11 +39,14 @@ class Selection(Enum):
 class Granularity(Enum):
     """What is scored and kept or ablated as one.
 
-    `edge`: an edge. `node`: all edges out of a source.
+    `edge`: an edge. `node`: all edges out of a source. `neuron`: a coordinate of what a source
+    writes into the residual stream, on all edges out of it (the circuit track of MIB, Mueller et
+    al. 2025, arXiv 2504.13151).
     """
 
     edge = "edge"
     node = "node"
+    neuron = "neuron"
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,12 @@ class Attribution:
         return None
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
-        """The best edges, or nodes, by their scores."""
+        """The best edges, nodes or neurons by their scores."""
         effects = self.mean_effects(problem)
         if self.granularity is Granularity.node:
             return node_circuits(problem.graph, effects.neurons.sum(1), sizes, self.absolute)
+        if self.granularity is Granularity.neuron:
+            return neuron_circuits(problem.graph, effects.neurons, sizes, self.absolute)
         scores = EdgeScores(problem.graph, effects.edges, signed=True)
         return circuits_of_sizes(scores, sizes, self.selection, self.absolute)
 
@@ -136,13 +142,45 @@ def node_circuits(
 
     Edges into a node that is not kept are no part of its circuit; dropping them changes nothing.
     """
-    order = (scores.abs() if absolute else scores).argsort(descending=True, stable=True)
+    order = _best_first(scores, absolute)
     nested = [_of_nodes(graph, order[:count]) for count in range(len(order) + 1)]
     found = []
     for size in sizes:
         count = max(i for i, mask in enumerate(nested) if mask.n_edges <= size)
         found.append(FoundCircuit(nested[count], f"edges={size}, nodes={count}", size))
     return found
+
+
+def neuron_circuits(
+    graph: ComputationalGraph,
+    scores: Float[Tensor, "src d_model"],
+    sizes: Sequence[int],
+    absolute: bool,
+) -> list[FoundCircuit]:
+    """For each size, as many of the best neurons as have a weighted edge count within it.
+
+    Edges are those out of sources with a kept neuron, less those into nodes without; see
+    `FoundCircuit.n_edges` for their weights. More neurons never have a smaller count.
+    """
+    order = _best_first(scores.flatten(), absolute)
+
+    def circuit(count: int, size: int) -> FoundCircuit:
+        neurons = torch.zeros(scores.numel())
+        neurons[order[:count].cpu()] = 1.0
+        neurons = neurons.view(scores.shape)
+        mask = _of_nodes(graph, neurons.any(1))
+        return FoundCircuit(mask, f"edges={size}, neurons={count}", size, neurons)
+
+    found = []
+    for size in sizes:
+        counts = range(len(order) + 1)
+        above = bisect_right(counts, size, key=lambda count: circuit(count, size).n_edges)
+        found.append(circuit(above - 1, size))
+    return found
+
+
+def _best_first(scores: Float[Tensor, " n"], absolute: bool) -> Int[Tensor, " n"]:
+    return (scores.abs() if absolute else scores).argsort(descending=True, stable=True)
 
 
 def _of_nodes(graph: ComputationalGraph, nodes: Tensor) -> EdgeMask:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from benchmark.ablation import Resample
 from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective
+from benchmark.errors import UserError
 from benchmark.exact_effects import exact_edge_effects, exact_source_effects
 from benchmark.method import Problem
 from methods.circuits.attribution import Attribution, Granularity
@@ -20,6 +21,15 @@ class Exact(Attribution):
     """Settings of exact patching; see conf/method/exact.yaml."""
 
     cost: ClassVar[str] = "about half a forward for every edge"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        if self.granularity is Granularity.neuron:
+            raise UserError(
+                "method.granularity=neuron would take a pass for each neuron; give "
+                "granularity=edge or node, or another method"
+            )
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any metric will do; donors come from the same batch."""

@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.batch import Batch
+from benchmark.differences import written
 from benchmark.forward import source_values
 from benchmark.graph import Stage
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
-from benchmark.tapped import written
 from benchmark.transformer import Transformer
 from methods.circuits.attribution import Selection, circuits_of_sizes
 

@@ -1,0 +1,59 @@
+"""What sources write into the residual stream, and by how much it differs from their ablation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmark.graph import Stage
+from benchmark.transformer import Transformer
+from benchmark.values import SourceValues, at_positions
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Live minus ablation value of every source, as written into the residual stream.
+
+    Sources of the last layer are only ever read at the read positions.
+    """
+
+    everywhere: Float[Tensor, "early batch pos d_model"]
+    at_reads: Float[Tensor, "src batch 1 d_model"]
+
+    @classmethod
+    def of(
+        cls,
+        model: Transformer,
+        live: SourceValues,
+        ablated: SourceValues,
+        read_at: Int[Tensor, " batch"],
+    ) -> "Differences":
+        """The differences of one batch."""
+        last = model.shape.n_layers - 1
+        pairs = zip(live.tensors, ablated.tensors, strict=True)
+        difference = SourceValues(*(x - c for x, c in pairs), keep_first=ablated.keep_first)
+        everywhere = written(model, difference, range(last))
+        if ablated.keep_first:
+            everywhere[..., 0, :] = 0
+        reads = read_at.to(model.device)[:, None]
+        late = written(model, difference.map(lambda x: at_positions(x, reads)), [last])
+        early = at_positions(everywhere, reads)
+        return cls(everywhere, torch.cat([early, late[1:]]))
+
+    def of_stage(self, stage: Stage, focused: bool) -> Tensor:
+        """Those that a stage reads."""
+        return (self.at_reads if focused else self.everywhere)[: stage.n_sources]
+
+
+def written(
+    model: Transformer, values: SourceValues, layers: Sequence[int]
+) -> Float[Tensor, "src batch pos d_model"]:
+    """What the input and the sources of some layers write into the residual stream."""
+    parts = [values.input]
+    for layer in layers:
+        W_O, z = model.weights.layers[layer].attention.W_O, values.heads[layer]
+        heads = torch.bmm(z.flatten(1, 3).to(W_O.dtype), W_O).to(z.dtype)
+        parts += [heads.view(*z.shape[:-1], -1)[:, 0], values.mlps[layer]]
+    return torch.cat(parts)
