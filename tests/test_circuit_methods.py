@@ -25,10 +25,19 @@ def problem(model, ablation="counterfactual", metric=None, references=None, **ch
     )
 
 
+QUICK = {
+    "ugs": dict(steps=2, masks_per_step=2),
+    "hcgs": dict(steps=2, masks_per_step=2),
+    "subnetwork_probing": dict(steps=2),
+    "subnetwork_probing_edges": dict(steps=2),
+    "edge_pruning": dict(steps=2),
+    "hap": dict(steps=2),
+}
+
+
 @pytest.mark.parametrize("name", configured_names("method"))
 def test_every_method_keeps_the_contract(gpt2, name):
-    quick = dict(steps=2, masks_per_step=2) if name == "ugs" else {}
-    method = configured("method", name, **quick)
+    method = configured("method", name, **QUICK.get(name, {}))
     assert isinstance(method, CircuitMethod) and method.version >= 1
     asked = problem(gpt2, references={"known": EdgeMask.full(gpt2.graph)})
     assert method.unsupported(asked) is None

@@ -73,6 +73,6 @@ def check_each(name: str, values: list[float]) -> None:
 
 def in_groups(values: list[float], at_once: int | None) -> Iterator[tuple[int, list[float]]]:
     """The values in ascending order, as many at once as share a pass, with the first's number."""
-    ordered, size = sorted(values), at_once or len(values)
-    for first in range(0, len(ordered), size or 1):
-        yield first, ordered[first : first + size]
+    ordered = sorted(values)
+    size = at_once or len(ordered)
+    return ((first, ordered[first : first + size]) for first in range(0, len(ordered), size or 1))
