@@ -4,11 +4,12 @@ The last column is asked of the methods themselves, on a small model of the zoo.
 """
 
 from dataclasses import fields
-from enum import EnumMeta
+from enum import Enum
 
 from rich.table import Table
 
 from benchmark.config import configured, configured_names
+from benchmark.errors import UserError
 from benchmark.listing import first_comment
 from benchmark.mask import EdgeMask
 from benchmark.method import CircuitMethod, Problem
@@ -20,22 +21,30 @@ SMALL_MODEL, METRIC = "tiny_gpt2", "logit_difference"
 def methods() -> Table:
     """One row per option of conf/method."""
     model = load_model(SMALL_MODEL, check=False)
-    columns = "method", "what", "granularity", "passes per training prompt", "ablations"
+    columns = "method", "what", "granularity", "passes per training prompt, or in all", "ablations"
     table = Table(*columns, title="Methods", show_lines=True)
     for name in configured_names("method"):
         method: CircuitMethod = configured("method", name)
-        levels = _granularities(method)
-        table.add_row(
-            name, first_comment("method", name), levels, method.cost, _ablations(method, model)
-        )
+        what, levels = first_comment("method", name), _granularities(name)
+        table.add_row(name, what, levels, method.cost, _ablations(method, model))
     return table
 
 
-def _granularities(method: CircuitMethod) -> str:
-    """The levels that the method's settings offer."""
-    types = {field.name: field.type for field in fields(method)}  # type: ignore[arg-type]
+def _granularities(name: str) -> str:
+    """The levels that the method's settings offer, without those that it refuses."""
+    types = {field.name: field.type for field in fields(configured("method", name))}
     levels = types.get("granularity")
-    return ", ".join(level.value for level in levels) if isinstance(levels, EnumMeta) else "edge"
+    if not (isinstance(levels, type) and issubclass(levels, Enum)):
+        return "edge"
+    return ", ".join(str(level.value) for level in levels if _takes(name, str(level.value)))
+
+
+def _takes(name: str, level: str) -> bool:
+    try:
+        configured("method", name, granularity=level)
+    except UserError:
+        return False
+    return True
 
 
 def _ablations(method: CircuitMethod, model: LanguageModel) -> str:

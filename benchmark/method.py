@@ -154,7 +154,7 @@ class CircuitMethod(Protocol):
     """A way to find circuits; settings are fields, and defaults live in its yaml.
 
     `version` is raised when the same settings give other circuits. `cost` says what discovery costs
-    in passes per training prompt, for the list of methods; records hold what it really took.
+    in passes per training prompt, or in all, for the list of methods; records hold what it took.
     """
 
     version: ClassVar[int]

@@ -14,6 +14,7 @@ install_import_hook(["benchmark", "tasks", "methods"], "beartype.beartype")
 
 import pytest
 import torch
+from transformers import GPT2LMHeadModel
 
 from benchmark.model import LanguageModel, load_model
 from benchmark.random_models import CONFIGS, random_config, save_random_model
@@ -47,3 +48,17 @@ def model(request, models) -> LanguageModel:
 def gpt2(models) -> LanguageModel:
     """The random GPT-2 in float64."""
     return models["gpt2"]
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory) -> LanguageModel:
+    """A tiny GPT-2 in which head 1 of either layer and the first MLP write nothing."""
+    config = random_config("gpt2", n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=20)
+    path = save_random_model(tmp_path_factory.mktemp("planted"), config)
+    whole = GPT2LMHeadModel.from_pretrained(path)
+    with torch.no_grad():
+        for block in whole.transformer.h:
+            block.attn.c_proj.weight[8:] = 0
+        whole.transformer.h[0].mlp.c_proj.weight.zero_()
+    whole.save_pretrained(path)
+    return load_model(path)

@@ -1,13 +1,18 @@
 """Prompts, masks and values that many tests need."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmark.batch import Batch
+from benchmark.config import configured
 from benchmark.forward import source_values
 from benchmark.graph import ComputationalGraph
+from benchmark.method import Problem
+from benchmark.model import LanguageModel
 from benchmark.seeding import generator
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
@@ -34,6 +39,32 @@ def random_batch(
     answers, wrong = tokens[:, :2], tokens[:, 2:]
     ids = tuple(f"prompt {seed} {i}" for i in range(n_prompts))
     return Batch(clean, corrupted, lengths, lengths - 1, answers, wrong, ids)
+
+
+def training_problem(
+    model: LanguageModel,
+    ablation: str = "counterfactual",
+    work_folder: Path | None = None,
+    **changes: Any,
+) -> Problem:
+    return Problem(
+        model=model,
+        batches=[random_batch(d_vocab=20, n_prompts=12)],
+        metric=configured("metric", "logit_difference"),
+        ablation=configured("ablation", ablation, **changes),
+        references={},
+        seed=3,
+        training_steps=None,
+        work_folder=work_folder,
+    )
+
+
+def edges_of_silent_nodes(graph: ComputationalGraph) -> Tensor:
+    """The edges that do nothing in the `planted` model: of nodes that write nothing."""
+    silent = {"a0.h1", "a1.h1", "m0"}
+    out = torch.tensor([name in silent for name in graph.sources])
+    into = torch.tensor([name.split("<")[0] in silent for name in graph.destinations])
+    return (out[:, None] | into) & graph.exists
 
 
 def random_masks(

@@ -26,20 +26,33 @@ def problem(model, ablation="counterfactual", metric=None, references=None, **ch
     )
 
 
+QUICK = {
+    "ugs": dict(steps=2, masks_per_step=2),
+    "hcgs": dict(steps=2, masks_per_step=2),
+    "subnetwork_probing": dict(steps=2),
+    "subnetwork_probing_edges": dict(steps=2),
+    "edge_pruning": dict(steps=2),
+    "hap": dict(steps=2),
+}
+
+
 @pytest.mark.parametrize("name", configured_names("method"))
-def test_every_method_keeps_the_contract(gpt2, name, tmp_path):
-    needed = {"ugs": dict(steps=2, masks_per_step=2), "imported": dict(path=f"{tmp_path}/a.json")}
-    scores = EdgeScores(gpt2.graph, torch.randn(gpt2.graph.exists.shape), signed=True)
-    write_mib(tmp_path / "a.json", MibCircuit(scores), gpt2.shape.d_model)
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_every_method_keeps_the_contract(models, family, name, tmp_path):
+    model = models[family]
+    scores = EdgeScores(model.graph, torch.randn(model.graph.exists.shape), signed=True)
+    write_mib(tmp_path / "a.json", MibCircuit(scores), model.shape.d_model)
+    needed = QUICK | {"imported": dict(path=f"{tmp_path}/a.json")}
     method = configured("method", name, **needed.get(name, {}))
+    assert method.cost
     assert isinstance(method, CircuitMethod) and method.version >= 1
-    asked = problem(gpt2, references={"known": EdgeMask.full(gpt2.graph)})
+    asked = problem(model, references={"known": EdgeMask.full(model.graph)})
     assert method.unsupported(asked) is None
-    sizes = [10, gpt2.graph.n_edges]
+    sizes = [10, model.graph.n_edges]
     found = method.discover(asked, sizes)
     assert found
     for circuit in found:
-        assert circuit.mask.graph == gpt2.graph and circuit.setting
+        assert circuit.mask.graph == model.graph and circuit.setting
         assert circuit.requested in (None, *sizes)
         assert circuit.requested is None or circuit.mask.n_edges <= circuit.requested
         assert bool(((circuit.mask.keep == 0) | (circuit.mask.keep == 1)).all())

@@ -11,9 +11,7 @@ from benchmark.differences import written
 from benchmark.edge_effects import CleanPoint
 from benchmark.forward import clean_logits, source_values
 from benchmark.layers import run
-from benchmark.mask import EdgeMask
 from benchmark.streams import PlainStream
-from methods.circuits.reader_circuits import edges_between
 
 
 def test_a_gradient_path_comes_nearer_to_the_corrupted_logits(gpt2):
@@ -134,16 +132,6 @@ def test_head_importance_circuits_have_all_edges_between_what_is_kept(gpt2):
     assert circuit.mask.n_edges == gpt2.graph.n_edges
     assert "corrupted" in hisp.unsupported(problem(gpt2, "mean"))
     assert hisp.unsupported(problem(gpt2, "zero")) is None
-
-
-def test_edges_between_readers_of_a_small_graph(gpt2):
-    graph = gpt2.graph
-    readers = torch.zeros(graph.n_destinations)
-    for name in ("m0", "a1.h2<k>"):
-        readers[graph.destination_index[name]] = 1
-    circuit = EdgeMask(graph, edges_between(graph, readers))
-    expected = {"input->m0", "input->a1.h2<k>", "m0->a1.h2<k>", "input->logits", "m0->logits"}
-    assert set(circuit.edges()) == expected | {"a1.h2->logits"}
 
 
 def test_magnitudes_are_mean_norms(gpt2):

@@ -16,7 +16,8 @@ from benchmark.method import CircuitMethod, Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
 from benchmark.model import load_model
 from benchmark.random_models import random_config, save_random_model
-from methods.circuits.uniform_masks import UniformMasks, _edge_groups
+from methods.circuits.priced_masks import _edge_groups
+from methods.circuits.uniform_masks import UniformMasks
 
 GRAPH = ComputationalGraph(2, 2)
 

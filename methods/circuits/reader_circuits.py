@@ -22,9 +22,10 @@ def edges_between(
     """The mask of every edge from masks of readers, differentiable: m_uv = z_v s_u.
 
     s_u of an MLP is its reader's z, of a head 1 - (1 - z_q)(1 - z_k)(1 - z_v), of the input 1; z of
-    the logits counts as 1. At masks of 0 and 1 this is the authors' circuit under counterfactual
-    ablation, where a node that only reads ablated values writes its ablated value anyway; under
-    other ablations a node that is gone carries its ablation value.
+    the logits counts as 1. At masks of 0 and 1 under counterfactual ablation this is what Conmy et
+    al. do, who replace q, k, v and MLP outputs by those of the corrupted prompt; under other
+    ablations a node that is gone carries its ablation value, where theirs would compute something
+    from ablated inputs.
     """
     sources = [torch.ones_like(readers[..., :1])]
     for layer in range(graph.n_layers):

@@ -11,23 +11,19 @@ A mask row serves all prompts of a step (the authors draw one for every prompt a
 dangling edges of a row are found from that row alone.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
-from benchmark.ablation import Ablation, Counterfactual, Resample
-from benchmark.errors import UserError
-from benchmark.joint_training import train_masks
-from benchmark.mask import EdgeMask, Pruning
-from benchmark.method import FoundCircuit, Problem
-from benchmark.optimal import Optimal
+from benchmark.ablation import Counterfactual, Resample
+from benchmark.method import Problem
+from methods.circuits.price_grid import PricedEdges
 from methods.circuits.uniform_masks import UniformMasks
 
 
 @dataclass(frozen=True)
-class UGS:
+class UGS(PricedEdges):
     """Settings of uniform gradient sampling; see conf/method/ugs.yaml."""
 
     penalties: list[float]
@@ -43,35 +39,11 @@ class UGS:
     clip: float
     threshold: float | None
     version: ClassVar[int] = 1
+    cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
+    slower: ClassVar[dict[type, float]] = {Counterfactual: 5, Resample: 2}
 
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if not self.penalties or min(self.penalties) < 0:
-            raise UserError("method.penalties needs one or more numbers, all 0 or more")
-        if len(set(self.penalties)) < len(self.penalties):
-            raise UserError("method.penalties names one number twice")
-        for name in ("masks_per_step", "batch_size", "penalties_at_once", "steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"method.{name}={value} must be 1 or more")
-
-    def unsupported(self, problem: Problem) -> str | None:
-        """Donors come from a step's own prompts."""
-        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
-            return "resample ablation takes donors from the step's prompts; give batch_size=2"
-        return None
-
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
-        """One circuit per penalty, whatever the sizes asked for; the largest circuit first."""
-        penalties = sorted(self.penalties)
-        n_at_once = self.penalties_at_once or len(penalties)
-        found = []
-        for first in range(0, len(penalties), n_at_once):
-            found += self._train(problem, penalties[first : first + n_at_once], first)
-        return found
-
-    def _train(self, problem: Problem, penalties: list[float], first: int) -> list[FoundCircuit]:
-        masks = UniformMasks(
+    def _masks(self, problem: Problem, penalties: list[float]) -> UniformMasks:
+        return UniformMasks(
             problem.graph,
             torch.tensor(penalties, device=problem.model.device),
             learning_rates=[self._learning_rate(price, problem.ablation) for price in penalties],
@@ -82,44 +54,3 @@ class UGS:
             clip=self.clip,
             seed=problem.seed,
         )
-        train_masks(
-            problem.model,
-            masks,
-            problem.ablation,
-            problem.batches,
-            steps=self._steps(problem),
-            batch_size=self.batch_size,
-            seed=problem.seed,
-            constants_learning_rate=self.constants_learning_rate,
-            n_sets=len(penalties),
-            checkpoint=problem.checkpoint(f"masks {first}"),
-            label="ugs",
-        )
-        keep = (masks.logits > self._threshold(problem.ablation)) & problem.graph.exists.to(
-            masks.logits.device
-        )
-        circuits = (EdgeMask(problem.graph, kept).pruned(Pruning.dangling) for kept in keep.float())
-        pairs = zip(circuits, penalties, strict=True)
-        return [FoundCircuit(mask, f"lambda={price:g}") for mask, price in pairs]
-
-    def _steps(self, problem: Problem) -> int:
-        """The authors' rule, unless a number is set: more under optimal ablation."""
-        rule = 6000 if isinstance(problem.ablation, Optimal) else 3000
-        return self.steps or problem.training_steps or rule
-
-    def _learning_rate(self, penalty: float, ablation: Ablation) -> float:
-        """The authors' rule, unless one is set: slower for large prices and for live donors."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        rate = 0.15 if penalty <= 1e-4 else 0.10 if penalty <= 5e-4 else 0.05
-        slower = {Counterfactual: 5, Resample: 2}.get(type(ablation), 1)
-        return rate / slower
-
-    def _node_penalty(self, penalty: float) -> float:
-        return min(0.5 * penalty, 2e-4) if self.node_penalty is None else self.node_penalty
-
-    def _threshold(self, ablation: Ablation) -> float:
-        """The authors' rule, unless one is set, for logits: stricter under optimal ablation."""
-        if self.threshold is not None:
-            return self.threshold
-        return 0.5 if isinstance(ablation, Optimal) else 0.0

@@ -1,0 +1,106 @@
+"""Edge Pruning (Bhaskar, Wettig, Friedman & Chen 2024, arXiv 2406.16778).
+
+Every edge has a hard-concrete gate, and by setting every source too; gates are trained on the
+loss gap and held to a sparsity by Lagrange multipliers while the sparsity asked for grows. Several
+targets are trained side by side, each with its own gates, multipliers and, under optimal
+ablation, constants, all on the same prompts and random numbers; so a target gives the same circuit
+whatever the other targets are.
+
+The authors count the gates that are expected to be off for each block of readers apart; here they
+are counted over the whole graph.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from benchmark.errors import UserError
+from benchmark.mask import EdgeMask, Pruning
+from benchmark.method import FoundCircuit, Problem
+from methods.circuits.mask_training import TrainsMasks, check_each, in_groups
+from methods.circuits.sparsity_schedule import Ramp, SparsitySchedule
+from methods.circuits.targeted_masks import TargetedMasks
+
+
+@dataclass(frozen=True)
+class EdgePruning(TrainsMasks):
+    """Settings of Edge Pruning; see conf/method/edge_pruning.yaml."""
+
+    targets: list[float] | None
+    targets_at_once: int | None
+    batch_size: int
+    steps: int | None
+    learning_rate: float
+    multiplier_learning_rate: float
+    constants_learning_rate: float
+    weight_decay: float
+    warm_up_steps: int
+    ramp_steps: int
+    ramp: Ramp
+    initial_log_alpha: float
+    node_masks: bool
+    node_target: float | None
+    version: ClassVar[int] = 1
+    cost: ClassVar[str] = "in all steps x batch_size x targets, forward and backward"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.targets is not None:
+            check_each("targets", self.targets)
+        self._check_counts("targets_at_once", "batch_size", "steps")
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """One circuit per target, or per size asked for if no targets are set; largest first."""
+        targets, found = self._targets(problem, sizes), []
+        subgraph = self._subgraph(problem).to(problem.model.device)
+        for first, group in in_groups(targets, self.targets_at_once):
+            pairs = zip(self._trained(problem, subgraph, group, first), group, strict=True)
+            found += [FoundCircuit(mask, f"target={target:g}") for mask, target in pairs]
+        return found
+
+    def _subgraph(self, problem: Problem) -> Bool[Tensor, "src dst"]:
+        """The edges to prune: all. Others are never kept, and count as sparse from the start."""
+        return problem.graph.exists
+
+    def _targets(self, problem: Problem, sizes: Sequence[int]) -> list[float]:
+        """Shares of edges to remove.
+
+        Raises:
+            UserError: no ramp leads there.
+        """
+        n_edges = problem.graph.n_edges
+        targets = self.targets or [1 - size / n_edges for size in dict.fromkeys(sizes)]
+        if self.ramp is Ramp.logarithmic and max(targets, default=0.0) >= 1:
+            raise UserError(
+                "a logarithmic ramp needs targets below 1 (and sizes above 0); give "
+                "method.ramp=linear"
+            )
+        return targets
+
+    def _trained(
+        self, problem: Problem, subgraph: Bool[Tensor, "src dst"], targets: list[float], first: int
+    ) -> list[EdgeMask]:
+        """Each target's circuit, without edges that cannot reach the logits: they change nothing.
+
+        `first` is the number of the first target.
+        """
+        steps = self._steps(problem)
+        masks = TargetedMasks(
+            subgraph,
+            problem.graph.n_edges,
+            targets,
+            SparsitySchedule(steps, self.warm_up_steps, self.ramp_steps, self.ramp),
+            node_masks=self.node_masks,
+            node_target=self.node_target,
+            learning_rate=self.learning_rate,
+            multiplier_learning_rate=self.multiplier_learning_rate,
+            weight_decay=self.weight_decay,
+            initial_log_alpha=self.initial_log_alpha,
+            seed=problem.seed,
+        )
+        self._train(problem, masks, len(targets), first)
+        circuits = (EdgeMask(problem.graph, kept) for kept in masks.circuits())
+        return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]

@@ -1,0 +1,59 @@
+"""Subnetwork probing: hard-concrete masks of nodes or edges at a price (Cao, Sanh & Rush 2021).
+
+For nodes it is the version of Conmy et al. (2023, arXiv 2304.14997): a mask per q, k and v reader
+of every head and per MLP, and the circuit is all edges between surviving nodes. For edges it is
+that of auto-circuit and of InterpBench (Gupta et al. 2024, arXiv 2407.14494). The price is on the
+mean probability of a mask other than 0.
+
+A node or edge survives if its median draw is above one half. The authors draw once and look at
+that; without a draw the same training gives the same circuit.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from benchmark.errors import UserError
+from benchmark.mask import EdgeMask, Pruning
+from benchmark.method import Problem
+from methods.circuits.price_grid import PriceGrid
+from methods.circuits.probing_masks import Granularity, ProbingMasks
+
+
+@dataclass(frozen=True)
+class SubnetworkProbing(PriceGrid):
+    """Settings of subnetwork probing; see conf/method/subnetwork_probing.yaml."""
+
+    granularity: Granularity
+    penalties: list[float]
+    penalties_at_once: int | None
+    masks_per_step: int
+    batch_size: int
+    steps: int | None
+    learning_rate: float
+    constants_learning_rate: float
+    initial_mask: float
+    version: ClassVar[int] = 1
+    cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        if not 0 <= self.initial_mask <= 1:
+            raise UserError(f"method.initial_mask={self.initial_mask} must lie in [0, 1]")
+
+    def _trained(self, problem: Problem, penalties: list[float], first: int) -> list[EdgeMask]:
+        """What survives, without edges that cannot reach the logits, which change nothing."""
+        masks = ProbingMasks(
+            problem.graph,
+            torch.tensor(penalties, device=problem.model.device),
+            self.granularity,
+            learning_rate=self.learning_rate,
+            masks_per_step=self.masks_per_step,
+            initial_mask=self.initial_mask,
+            seed=problem.seed,
+        )
+        self._train(problem, masks, len(penalties), first)
+        circuits = (EdgeMask(problem.graph, kept) for kept in masks.survivors())
+        return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]

@@ -1,0 +1,111 @@
+"""Hard-concrete gradient sampling: its draws, its rules, and what it finds."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import largest, training_problem
+
+from benchmark.config import configured
+from benchmark.errors import UserError
+from benchmark.graph import ComputationalGraph
+from benchmark.mask import EdgeMask, Pruning
+from methods.circuits.concrete_masks import ConcreteMasks
+from methods.circuits.hard_concrete import probability_nonzero
+
+GRAPH = ComputationalGraph(2, 2)
+
+
+def masks(penalties=(0.0,), rows=4000, logit=0.3, low=-0.12, clip=1e9):
+    return ConcreteMasks(
+        GRAPH,
+        torch.tensor(penalties),
+        learning_rates=[0.1] * len(penalties),
+        node_penalties=[0.0] * len(penalties),
+        masks_per_step=rows,
+        initial_logit=logit,
+        low=low,
+        clip=clip,
+        seed=0,
+    )
+
+
+def test_draws_are_rows_without_dangling_edges():
+    sampled = masks(rows=300, logit=-1.0).sample(0).detach()
+    for row in sampled[:40]:
+        kept = EdgeMask(GRAPH, (row > 0).float())
+        assert torch.equal(kept.pruned(Pruning.dangling).keep, kept.keep)
+    assert bool((sampled[:, ~GRAPH.exists] == 0).all())
+    assert 0.05 < float((sampled[:, GRAPH.exists] > 0).float().mean()) < 0.95
+
+
+def test_the_stretch_changes_the_draws_but_not_the_price():
+    authors, standard = masks(penalties=(0.5,)), masks(penalties=(0.5,), low=-0.1)
+    assert bool(authors.sample(0).mean() < standard.sample(0).mean())
+    assert torch.equal(authors.penalty(), standard.penalty())
+
+
+def test_logits_and_temperatures_both_learn_from_the_price():
+    sampler = masks(penalties=(0.5, 2.0), rows=1)
+    sampler.penalty().backward()
+    logit, temperature = (torch.tensor(x, requires_grad=True) for x in (0.3, 2 / 3 + 1e-3))
+    probability_nonzero(logit, temperature).backward()
+    for parameter, price in zip(sampler._parameters, (0.5, 2.0), strict=True):
+        wanted = torch.stack([price * x.grad * GRAPH.exists for x in (logit, temperature)])
+        assert largest(parameter.grad, wanted) < 1e-6
+
+
+def test_clipping_takes_logits_and_temperatures_together():
+    both = torch.ones(2, *GRAPH.exists.shape) * GRAPH.exists * 5
+    sampler = masks(clip=1.0)
+    clipped = sampler._clipped(both)
+    for group in sampler._groups:
+        assert float(clipped[:, group].norm()) == pytest.approx(1.0)
+
+
+def test_the_authors_rules_for_rates(planted):
+    hcgs = configured("method", "hcgs")
+    live, resample = (configured("ablation", name) for name in ("counterfactual", "resample"))
+    assert hcgs._learning_rate(1e-4, live) == pytest.approx(0.05)
+    assert hcgs._learning_rate(1e-4, resample) == pytest.approx(0.1)
+    assert hcgs._learning_rate(1e-3, configured("ablation", "optimal")) == 0.05
+    assert hcgs._threshold(live) == 0.0
+    assert "donors" in replace(hcgs, batch_size=1).unsupported(
+        training_problem(planted, "resample")
+    )
+
+
+def test_a_grid_gives_what_its_penalties_give_alone(planted):
+    hcgs = configured("method", "hcgs", penalties=[0.003, 0.03], steps=12, masks_per_step=4)
+    together = hcgs.discover(training_problem(planted), [])
+    alone = [
+        replace(hcgs, penalties=[price]).discover(training_problem(planted), [])[0]
+        for price in (0.003, 0.03)
+    ]
+    for a, b in zip(together, alone, strict=True):
+        assert a.setting == b.setting
+        assert torch.equal(a.mask.keep, b.mask.keep)
+
+
+@pytest.mark.parametrize("name", ["optimal", "counterfactual"])
+def test_higher_prices_give_smaller_circuits(planted, name):
+    hcgs = configured(
+        "method", "hcgs", penalties=[0.001, 0.3], steps=60, masks_per_step=6, learning_rate=0.1
+    )
+    large, small = hcgs.discover(training_problem(planted, name), [])
+    assert planted.graph.n_edges >= large.mask.n_edges > small.mask.n_edges
+    assert (large.requested, large.setting) == (None, "lambda=0.001")
+
+
+def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch):
+    hcgs = configured("method", "hcgs", penalties=[0.01, 0.1], steps=12, masks_per_step=3)
+    whole = hcgs.discover(training_problem(planted), [])
+    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 4)
+    replace(hcgs, steps=8).discover(training_problem(planted, work_folder=tmp_path), [])
+    resumed = hcgs.discover(training_problem(planted, work_folder=tmp_path), [])
+    for a, b in zip(whole, resumed, strict=True):
+        assert torch.equal(a.mask.keep, b.mask.keep)
+    with pytest.raises(UserError, match="made for other penalties"):
+        replace(hcgs, penalties=[0.01, 0.2]).discover(
+            training_problem(planted, work_folder=tmp_path), []
+        )
