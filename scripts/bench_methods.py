@@ -3,9 +3,15 @@
     .venv/bin/python scripts/bench_methods.py [--json FILE] [--shapes small gpt2] [--device cpu]
 
 Each operation is timed next to a plain forward pass (no gradient) of the same prompts by Hugging
-Face, in turn, in one process; the figure is the median over rounds of the ratio of their times.
-A step of UGS takes 5 prompts and 12 masks of one penalty, and everything that a step does; the
-scores of EAP take 8 prompts, their corrupted pass included.
+Face, in turn, in one process; the figure is the median over rounds of the ratio of their times,
+with its quartiles. Steps of training are whole steps, with everything that a step does: 5 prompts
+and 12 masks of one penalty for UGS and HCGS, 8 prompts and one target for Edge Pruning, with the
+full model's and the corrupted passes. Scores take 8 prompts, their corrupted pass included. ACDC is
+the time of a whole search with one threshold, divided by its tests.
+
+What peers take, on the same machine and shapes, is in the last column where it is known: the
+EAP-IG library (EAP, EAP-IG with 5 points), the code of Edge Pruning (its step at two batch
+sizes), and one full pass with hooks per test for ACDC.
 """
 
 import argparse
@@ -13,8 +19,10 @@ import json
 import statistics
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from bench_engine import N_TOKENS, SIZES, random_batch, seconds
 from rich.console import Console
@@ -30,24 +38,41 @@ from benchmark.method import Problem
 from benchmark.model import LanguageModel, load_model
 from benchmark.random_models import random_config, save_random_model
 from benchmark.trained_values import GivenValues
+from methods.circuits.concrete_masks import ConcreteMasks
+from methods.circuits.priced_masks import PricedMasks
 from methods.circuits.uniform_masks import UniformMasks
 
-BARS = {"ugs step, optimal": 30.0, "ugs step, counterfactual": 30.0, "eap scores": 5.0}
-POOL, STEP_PROMPTS, MASKS, EAP_PROMPTS = 20, 5, 12, 8
+BARS = {
+    "ugs step, optimal": 30.0,
+    "ugs step, counterfactual": 30.0,
+    "hcgs step, counterfactual": 30.0,
+    "edge pruning step": 5.5,
+    "eap scores": 5.0,
+    "eap_ig scores": 16.0,
+    "acdc, one test": 0.8,
+}
+PEERS = {
+    "edge pruning step": "10.6-14.7",
+    "eap scores": "9-17",
+    "eap_ig scores": "33-69",
+    "acdc, one test": "3.2",
+}
+POOL, STEP_PROMPTS, MASKS, PROMPTS = 20, 5, 12, 8
 
 
-def ugs_step(model: LanguageModel, pool: Batch, ablation: str) -> Callable[[], None]:
-    """One step of training, of one penalty."""
-    masks = UniformMasks(
+def priced_step(
+    model: LanguageModel, pool: Batch, ablation: str, kind: type[PricedMasks], **more: float
+) -> Callable[[], None]:
+    """One step of training masks of one penalty."""
+    masks = kind(
         model.graph,
         torch.tensor([1e-3], device=model.device),
         learning_rates=[0.05],
         node_penalties=[2e-4],
         masks_per_step=MASKS,
-        initial_logit=1.0,
-        window=1.0,
         clip=5.0,
         seed=0,
+        **more,  # type: ignore[arg-type]
     )
     if ablation == "optimal":
         optimal = configured("ablation", "optimal")
@@ -57,9 +82,22 @@ def ugs_step(model: LanguageModel, pool: Batch, ablation: str) -> Callable[[], N
     return MaskedTraining(model, pool, masks, values, batch_size=STEP_PROMPTS, seed=0).advance
 
 
-def eap_scores(model: LanguageModel, batch: Batch) -> Callable[[], object]:
-    """The scores of all edges."""
-    problem = Problem(
+def edge_pruning_step(model: LanguageModel, batch: Batch) -> Callable[[], None]:
+    """One step of Edge Pruning, which forgets the full model's logits of the step before."""
+    method = configured("method", "edge_pruning")
+    exists = model.graph.exists.to(model.device)
+    masks = method.masks(exists, model.graph.n_edges, [0.9], steps=3000, seed=0)
+    values = GivenValues(Counterfactual(keep_first=True).fit(model, [batch]), "counterfactual")
+
+    def step() -> None:
+        MaskedTraining(model, batch, masks, values, batch_size=len(batch), seed=0).advance()
+
+    return step
+
+
+def problem(model: LanguageModel, batch: Batch) -> Problem:
+    """The prompts under counterfactual ablation."""
+    return Problem(
         model=model,
         batches=[batch],
         metric=configured("metric", "logit_difference"),
@@ -69,33 +107,64 @@ def eap_scores(model: LanguageModel, batch: Batch) -> Callable[[], object]:
         training_steps=None,
         work_folder=None,
     )
-    method = configured("method", "eap")
-    return lambda: method.scores(problem)
 
 
-def measure(model: LanguageModel, rounds: int) -> dict[str, float]:
-    """The ratio of each operation."""
-    pool = random_batch(model.shape.d_vocab, POOL, N_TOKENS, model.device)
-    eap_batch = pool.split(EAP_PROMPTS)[0]
-    operations = {
-        "ugs step, optimal": (ugs_step(model, pool, "optimal"), STEP_PROMPTS),
-        "ugs step, counterfactual": (ugs_step(model, pool, "counterfactual"), STEP_PROMPTS),
-        "eap scores": (eap_scores(model, eap_batch), EAP_PROMPTS),
+def operations(model: LanguageModel, pool: Batch) -> dict[str, tuple[Callable[[], object], int]]:
+    """What is timed, and how many prompts it takes."""
+    batch = pool.split(PROMPTS)[0]
+    asked = problem(model, batch)
+    ugs = dict(kind=UniformMasks, initial_logit=1.0, window=1.0)
+    hcgs = dict(kind=ConcreteMasks, initial_logit=0.0, low=-0.12)
+    steps = {
+        "ugs step, optimal": priced_step(model, pool, "optimal", **ugs),
+        "ugs step, counterfactual": priced_step(model, pool, "counterfactual", **ugs),
+        "hcgs step, counterfactual": priced_step(model, pool, "counterfactual", **hcgs),
     }
+    scores = {
+        f"{name} scores": partial(configured("method", name).scores, asked)
+        for name in ("eap", "eap_ig")
+    }
+    whole = {"edge pruning step": edge_pruning_step(model, batch), **scores}
+    return {
+        **{name: (work, STEP_PROMPTS) for name, work in steps.items()},
+        **{name: (work, PROMPTS) for name, work in whole.items()},
+    }
+
+
+def plain_pass(model: LanguageModel, tokens: torch.Tensor) -> Callable[[], None]:
+    """A forward pass of Hugging Face's model."""
+
+    @torch.no_grad()
+    def plain() -> None:
+        model.hugging_face(tokens, use_cache=False)
+
+    return plain
+
+
+def measure(model: LanguageModel, rounds: int) -> dict[str, list[float]]:
+    """The ratios of each operation."""
+    pool = random_batch(model.shape.d_vocab, POOL, N_TOKENS, model.device)
     ratios = {}
-    for name, (work, n_prompts) in operations.items():
-        tokens = pool.clean[:n_prompts]
-
-        @torch.no_grad()
-        def plain(tokens: torch.Tensor = tokens) -> None:
-            model.hugging_face(tokens, use_cache=False)
-
+    for name, (work, n_prompts) in operations(model, pool).items():
+        plain = plain_pass(model, pool.clean[:n_prompts])
         for _ in range(3):
             plain()
             work()
         pairs = [(seconds(work, model.device), seconds(plain, model.device)) for _ in range(rounds)]
-        ratios[name] = round(statistics.median(a / b for a, b in pairs), 2)
+        ratios[name] = [a / b for a, b in pairs]
     return ratios
+
+
+def measure_acdc(model: LanguageModel, threshold: float) -> list[float]:
+    """A whole search in plain passes for each of its tests."""
+    pool = random_batch(model.shape.d_vocab, PROMPTS, N_TOKENS, model.device)
+    plain = plain_pass(model, pool.clean)
+    plain()
+    before = [seconds(plain, model.device) for _ in range(5)]
+    search = configured("method", "acdc", thresholds=[threshold]).search(problem(model, pool))
+    spent = seconds(search.run, model.device)
+    after = [seconds(plain, model.device) for _ in range(5)]
+    return [spent / search.tested / statistics.median(before + after)]
 
 
 def main() -> None:
@@ -108,18 +177,25 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument(
+        "--acdc-threshold", type=float, default=None, help="also time ACDC: minutes, hours for gpt2"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    table, found = Table("operation", "shape", "ratio", "bar"), {}
+    table, found = Table("operation", "shape", "ratio", "quartiles", "bar", "peers"), {}
     for shape in options.shapes:
         with tempfile.TemporaryDirectory() as folder:
             directory = save_random_model(Path(folder), random_config("gpt2", **SIZES[shape]))
             model = load_model(directory, device=options.device)
-            found[shape] = measure(model, options.rounds)
-        for name, ratio in found[shape].items():
-            table.add_row(name, shape, str(ratio), str(BARS[name]))
-    Console().print(table)
+        found[shape] = measure(model, options.rounds)
+        if options.acdc_threshold is not None:
+            found[shape]["acdc, one test"] = measure_acdc(model, options.acdc_threshold)
+        for name, ratios in found[shape].items():
+            low, middle, high = (f"{np.quantile(ratios, q):.2f}" for q in (0.25, 0.5, 0.75))
+            spread, bar = f"{low}-{high}", str(BARS[name])
+            table.add_row(name, shape, middle, spread, bar, PEERS.get(name, ""))
+    Console(width=max(Console().width, 100)).print(table)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 

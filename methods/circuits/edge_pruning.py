@@ -88,9 +88,23 @@ class EdgePruning(TrainsMasks):
         `first` is the number of the first target.
         """
         steps = self._steps(problem)
-        masks = TargetedMasks(
+        masks = self.masks(subgraph, problem.graph.n_edges, targets, steps, problem.seed)
+        self._train(problem, masks, len(targets), first)
+        circuits = (EdgeMask(problem.graph, kept) for kept in masks.circuits())
+        return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]
+
+    def masks(
+        self,
+        subgraph: Bool[Tensor, "src dst"],
+        n_edges: int,
+        targets: list[float],
+        steps: int,
+        seed: int,
+    ) -> TargetedMasks:
+        """The masks of these targets before a training of so many steps."""
+        return TargetedMasks(
             subgraph,
-            problem.graph.n_edges,
+            n_edges,
             targets,
             SparsitySchedule(steps, self.warm_up_steps, self.ramp_steps, self.ramp),
             node_masks=self.node_masks,
@@ -99,8 +113,5 @@ class EdgePruning(TrainsMasks):
             multiplier_learning_rate=self.multiplier_learning_rate,
             weight_decay=self.weight_decay,
             initial_log_alpha=self.initial_log_alpha,
-            seed=problem.seed,
+            seed=seed,
         )
-        self._train(problem, masks, len(targets), first)
-        circuits = (EdgeMask(problem.graph, kept) for kept in masks.circuits())
-        return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]
