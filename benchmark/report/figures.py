@@ -22,6 +22,9 @@ from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table
 from benchmark.report.style import save
 
+# A picture of more edges shows nothing and takes long; circuits of neurons touch many.
+MOST_EDGES_DRAWN = 1000
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -132,6 +135,8 @@ class Figures:
             if record.names["method"] == "random":
                 continue
             names, edges = readable_circuit(Path(self.results_dir) / record.key)
+            if len(edges) > MOST_EDGES_DRAWN:
+                continue
             figure = draw_edges(edges, names, _title(label))
             place = (label[kind] for kind in ("task", "model", "ablation", "method"))
             stem = self._path("circuit", *place, f"seed{record.config['seed']}", record.key[:6])
