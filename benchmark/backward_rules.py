@@ -9,7 +9,7 @@ is the same model with other backward passes, so every gradient method takes it 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -63,6 +63,7 @@ class BackwardRules:
             norm=self._norm(block.norm),
             q_norm=self._norm_if_any(block.q_norm),
             k_norm=self._norm_if_any(block.k_norm),
+            post_norm_has_gradient=not self.freeze_norms,
             rule=self.attention,
         )
 
@@ -80,8 +81,6 @@ class BackwardRules:
 @dataclass(frozen=True)
 class FrozenNorm(Norm):
     """A norm whose gradient takes its scale for a constant; centring stays differentiable."""
-
-    scale_learns: ClassVar[bool] = False
 
     def __call__(self, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
         """Normalise `x` over its last axis."""

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmark.backward_rules import scaled_gradient, softmax_with_gradient_at
-from benchmark.kernels import is_short, short_attention
+from benchmark.kernels import is_short, one_per_query_head, short_attention
 from benchmark.weights import Attention, FeedForward, Norm
 
 Activations = Float[Tensor, "readers masks batch pos d"]
@@ -74,9 +74,7 @@ def attention(
     q, k = _qk_normed(q, block.q_norm), _qk_normed(k, block.k_norm)
     if positions.rotary is not None:
         q, k = _rotate(q, positions.rotary_of_queries()), _rotate(k, positions.rotary)
-    groups = len(q) // len(k)
-    if groups > 1:
-        k, v = (x.repeat_interleave(groups, dim=0) for x in (k, v))
+    k, v = (one_per_query_head(x, len(q)) for x in (k, v))
     z = _attend(block, q, k, v, positions).to(dtype)
     return z if block.post_norm_eps is None else _post_normed(block, z)
 
@@ -153,6 +151,6 @@ def _post_normed(block: Attention, z: Tensor) -> Tensor:
     """Divide every head's activation by the root mean square of the block's summed output."""
     assert block.W_O_before_norm is not None and block.post_norm_eps is not None
     out = write_heads(z, block.W_O_before_norm)
-    out = out if block.norm.scale_learns else out.detach()
+    out = out if block.post_norm_has_gradient else out.detach()
     scale = torch.rsqrt(out.pow(2).mean(-1, keepdim=True) + block.post_norm_eps)
     return z * scale

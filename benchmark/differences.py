@@ -51,9 +51,12 @@ def written(
     model: Transformer, values: SourceValues, layers: Sequence[int]
 ) -> Float[Tensor, "src batch pos d_model"]:
     """What the input and the sources of some layers write into the residual stream."""
-    parts = [values.input]
-    for layer in layers:
-        W_O, z = model.weights.layers[layer].attention.W_O, values.heads[layer]
-        heads = torch.bmm(z.flatten(1, 3).to(W_O.dtype), W_O).to(z.dtype)
-        parts += [heads.view(*z.shape[:-1], -1)[:, 0], values.mlps[layer]]
-    return torch.cat(parts)
+    shape = model.shape
+    n_rows = 1 + len(layers) * (shape.n_heads + 1)
+    into = values.input.new_empty(n_rows, *values.input.shape[1:])
+    into[:1] = values.input
+    for layer, rows in zip(layers, into[1:].split(shape.n_heads + 1), strict=True):
+        W_O, z = model.weights.layers[layer].attention.W_O, values.heads[layer].flatten(1, 3)
+        rows[:-1] = torch.bmm(z.to(W_O.dtype), W_O).view_as(rows[:-1])
+        rows[-1] = values.mlps[layer][0]
+    return into

@@ -153,7 +153,8 @@ def effects_at_activations(
         stream = TappedStream(leaf, sweep)
         positions = positions_of(model, clean.batch.clean)
         run_layers(model, stream, positions, before_layer=lambda _: starts.append(stream.x))
-    count_passes(stream.x, len(clean.batch))
+    # Gradients reach what each layer begins with, but nothing behind the last.
+    count_passes(starts[-1], len(clean.batch))
     arrived = []
     for layer, start in enumerate(starts):
         held = [_held(model, clean, layer, heads, shares) for heads in (True, False)]
@@ -191,19 +192,21 @@ def _held_pass(
     objective: Objective,
     own: bool,
 ) -> tuple[Effects, Float[Tensor, "1 1 batch pos d_model"]]:
-    """Mean effects over the points, and the mean gradient at the start of the layer."""
+    """Mean effects over the points, and unless `own` the mean gradient where the layer starts."""
     effects = EdgeEffects(model.graph, start, held.sources if own else None)
     effects.differences = clean.differences
-    x = start.detach().requires_grad_(not own)
-    held = replace(held, offset=held.offset.requires_grad_(own))
-    stream = TappedStream(x, effects, held=held, starts_at_input=False)
     tokens, read_at = clean.batch.clean, clean.batch.read_at
-    logits = run(model, stream, tokens, read_at, start_layer=held.layer)[0]
-    total = objective(logits, clean.batch, clean.logits).sum()
-    (gradient,) = torch.autograd.grad(total, held.offset if own else x)
+    arrived = torch.zeros_like(start)
+    for offset in held.offset.split(rows_that_fit(model, *tokens.shape)):
+        x = start.detach().requires_grad_(not own)
+        part = replace(held, offset=offset.detach().requires_grad_(own))
+        stream = TappedStream(x, effects, held=part, starts_at_input=False)
+        logits = run(model, stream, tokens, read_at, start_layer=held.layer)[0]
+        total = objective(logits, clean.batch, clean.logits).sum()
+        (gradient,) = torch.autograd.grad(total, part.offset if own else x)
+        arrived += 0 if own else gradient
     n_points = len(held.offset)
-    found = Effects(effects.edges, effects.neurons).scaled(1 / n_points)
-    return found, torch.zeros_like(start) if own else gradient / n_points
+    return Effects(effects.edges, effects.neurons).scaled(1 / n_points), arrived / n_points
 
 
 def _checked(model: Transformer, batch: Batch, ablated: SourceValues) -> tuple[Batch, SourceValues]:

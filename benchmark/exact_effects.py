@@ -37,9 +37,12 @@ def exact_edge_effects(
     for layer in layers:
         for stage in (layer.qkv_stage, layer.mlp_stage):
             effects[: stage.n_sources, stage.destinations] = layer.edges_into(stage)
-    stage = model.graph.logits_stage()
-    ablated = final - clean.differences.at_reads[None]
-    effects[:, stage.start] = _lost(clean, objective, _logits(model, ablated))
+    at_once = rows_that_fit(model, *clean.batch.clean.shape, with_gradient=False)
+    lost = [
+        _lost(clean, objective, _logits(model, final - differences))
+        for differences in clean.differences.at_reads.split(at_once)
+    ]
+    effects[:, model.graph.logits_stage().start] = torch.cat(lost)
     return effects
 
 

@@ -45,6 +45,13 @@ def head_gradients(
     return torch.bmm(flat, W.mT).view(*gradient.shape[:-1], -1)
 
 
+def one_per_query_head(
+    x: Float[Tensor, "heads masks batch pos d_head"], n_heads: int
+) -> Float[Tensor, "query_heads masks batch pos d_head"]:
+    """Queries, keys or values, those of grouped-query attention repeated for each query head."""
+    return x if len(x) == n_heads else x.repeat_interleave(n_heads // len(x), dim=0)
+
+
 class _Project(Function):
     """Batched products into and out of slices, so that no slice is copied in either direction."""
 

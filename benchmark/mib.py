@@ -1,8 +1,9 @@
 """Circuit files of the MIB circuit track, read and written (Mueller et al. 2025, 2504.13151).
 
 They are the files of EAP-IG, whose nodes, edges and orders are those of our graph. An importance
-file scores all edges; a binary file says which edges are in the circuit. A `.pt` file is read as
-tensors and plain values, so nothing in it is ever run.
+file scores all edges; a binary file says which edges are in the circuit, and, unlike EAP-IG's own,
+has no scores (the track's loader asks for none, EAP-IG's does). A `.pt` file is read as tensors and
+plain values, so nothing in it is ever run.
 """
 
 import json

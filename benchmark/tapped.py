@@ -18,7 +18,7 @@ from torch.autograd.function import Function, once_differentiable
 
 from benchmark.differences import Differences
 from benchmark.graph import ComputationalGraph, Stage
-from benchmark.kernels import head_gradients, project_heads
+from benchmark.kernels import head_gradients, one_per_query_head, project_heads
 from benchmark.streams import PlainStream
 from benchmark.values import SourceValues
 from benchmark.weights import Attention, Norm, Projection
@@ -196,7 +196,7 @@ class _TapHeads(Function):
         ctx.known, ctx.weights = (effects, stage, focused, norm), [W for W, _ in projections]
         n_heads = effects.graph.n_heads
         outs = project_heads(norm(x), *projections)
-        return tuple(out.repeat_interleave(n_heads // len(out), dim=0) for out in outs)
+        return tuple(one_per_query_head(out, n_heads) for out in outs)
 
     @staticmethod
     @once_differentiable

@@ -7,7 +7,6 @@ the layout allows, so that a model is in memory once.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +41,6 @@ class Norm:
     bias: Float[Tensor, " d"] | None
     eps: float
     centred: bool
-    scale_learns: ClassVar[bool] = True
 
     def __call__(self, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
         """Normalise `x` over its last axis."""
@@ -98,8 +96,8 @@ class Attention:
     `W_O` writes into the residual stream; in a family with
     post-norms (Gemma 2) it already carries the post-norm's gain, and `post_norm_eps` is set:
     the head's activation is then divided by the root mean square of the block's summed output.
-    `window` counts the positions a query sees, itself included. `rule` changes the backward pass
-    alone (backward_rules.py).
+    `window` counts the positions a query sees, itself included. `rule` and
+    `post_norm_has_gradient` change the backward pass alone (backward_rules.py).
     """
 
     norm: Norm
@@ -118,6 +116,7 @@ class Attention:
     k_norm: Norm | None = None
     post_norm_eps: float | None = None
     W_O_before_norm: Float[Tensor, "heads d_head d_model"] | None = None
+    post_norm_has_gradient: bool = True
     rule: AttentionRule | None = None
 
     @property

@@ -61,7 +61,11 @@ POOL, STEP_PROMPTS, MASKS, PROMPTS = 20, 5, 12, 8
 
 
 def priced_step(
-    model: LanguageModel, pool: Batch, ablation: str, kind: type[PricedMasks], **more: float
+    model: LanguageModel,
+    pool: Batch,
+    ablation: str,
+    kind: Callable[..., PricedMasks],
+    settings: dict[str, float],
 ) -> Callable[[], None]:
     """One step of training masks of one penalty."""
     masks = kind(
@@ -72,7 +76,7 @@ def priced_step(
         masks_per_step=MASKS,
         clip=5.0,
         seed=0,
-        **more,  # type: ignore[arg-type]
+        **settings,
     )
     if ablation == "optimal":
         optimal = configured("ablation", "optimal")
@@ -113,12 +117,13 @@ def operations(model: LanguageModel, pool: Batch) -> dict[str, tuple[Callable[[]
     """What is timed, and how many prompts it takes."""
     batch = pool.split(PROMPTS)[0]
     asked = problem(model, batch)
-    ugs = dict(kind=UniformMasks, initial_logit=1.0, window=1.0)
-    hcgs = dict(kind=ConcreteMasks, initial_logit=0.0, low=-0.12)
+    ugs, hcgs = dict(initial_logit=1.0, window=1.0), dict(initial_logit=0.0, low=-0.12)
     steps = {
-        "ugs step, optimal": priced_step(model, pool, "optimal", **ugs),
-        "ugs step, counterfactual": priced_step(model, pool, "counterfactual", **ugs),
-        "hcgs step, counterfactual": priced_step(model, pool, "counterfactual", **hcgs),
+        "ugs step, optimal": priced_step(model, pool, "optimal", UniformMasks, ugs),
+        "ugs step, counterfactual": priced_step(model, pool, "counterfactual", UniformMasks, ugs),
+        "hcgs step, counterfactual": priced_step(
+            model, pool, "counterfactual", ConcreteMasks, hcgs
+        ),
     }
     scores = {
         f"{name} scores": partial(configured("method", name).scores, asked)

@@ -7,6 +7,7 @@ from test_circuit_methods import problem
 
 from benchmark.ablation import Counterfactual
 from benchmark.config import configured
+from benchmark.errors import UserError
 from benchmark.forward import clean_logits, masked_logits
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask
@@ -160,13 +161,31 @@ def test_a_search_resumes_where_it_stopped(gpt2, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         acdc.search(asked).run(path)
     monkeypatch.undo()
-    again = acdc.search(asked)
-    resumed = again.run(path)
+    calls.clear()
+
+    def counted(self, phase):
+        calls.append(phase)
+        return searched(self, phase)
+
+    monkeypatch.setattr(Search, "_searched", counted)
+    resumed = acdc.search(asked).run(path)
+    assert len(calls) == len(phases(gpt2.graph, True, False)) - 2
     assert all(torch.equal(resumed[tau], whole[tau]) for tau in whole)
 
 
-def test_ties_at_position_zero_change_nothing(gpt2):
-    """Prompts of different lengths and a kept first position pass through all phases."""
+@pytest.mark.parametrize(
+    ("ablation", "changes"),
+    [("counterfactual", dict(thresholds=[0.5])), ("zero", {}), ("zero", dict(objective="metric"))],
+)
+def test_a_checkpoint_of_another_search_is_refused(gpt2, tmp_path, ablation, changes):
+    path = tmp_path / "acdc.checkpoint"
+    configured("method", "acdc", thresholds=[1e9]).search(problem(gpt2)).run(path)
+    other = configured("method", "acdc", **{"thresholds": [1e9], **changes})
+    with pytest.raises(UserError, match="made with other settings"):
+        other.search(problem(gpt2, ablation)).run(path)
+
+
+def test_prompts_of_several_lengths_with_a_kept_first_position(gpt2):
     batch = random_batch(first_token=3)
     asked = problem(gpt2)
     object.__setattr__(asked, "batches", [batch])

@@ -9,8 +9,10 @@ from benchmark.ablation import Counterfactual
 from benchmark.config import configured
 from benchmark.differences import written
 from benchmark.edge_effects import CleanPoint
+from benchmark.errors import UserError
 from benchmark.forward import clean_logits, source_values
 from benchmark.layers import run
+from benchmark.meter import metering
 from benchmark.streams import PlainStream
 
 
@@ -40,12 +42,53 @@ def test_a_path_between_equal_prompts_scores_nothing(gpt2):
         assert bool((scores == 0).all())
 
 
+def test_a_gradient_path_leaves_a_kept_position_where_it_is(gpt2):
+    batch = random_batch(same_length=True)
+    assert bool((batch.clean[:, 0] != batch.corrupted[:, 0]).any())
+    values = Counterfactual(keep_first=True).fit(gpt2, [batch])(batch)
+    clean = CleanPoint.of(gpt2, batch, values)
+    path = configured("method", "eap_gp")._path(gpt2, clean, 1)
+    assert largest(path[:, :, 0], clean.inputs_at([1.0])[:, :, 0].expand_as(path[:, :, 0])) == 0
+
+
 def test_gradient_paths_do_not_depend_on_the_batch(gpt2):
     one, whole = (
         configured("method", "eap_gp", batch_size=size).scores(problem(gpt2)).value
         for size in (1, 10)
     )
     assert largest(one, whole) < 1e-9
+
+
+# Passes per prompt on two layers: forward and backward.
+COSTS = {
+    "eap": (2, 1),
+    "eap_ig": (2 + 5, 5),
+    "clean_corrupted": (2 + 2, 2),
+    "relp": (2, 1),
+    "eap_gp": (2 + 1 + 2 * 5, 2 * 5),
+    # Clean, corrupted and the one pass back; 5 points at the input, and from each layer on twice.
+    "eap_ig_activations": (3 + 5 + 2 * 5 * 1.5, 1 + 5 + 2 * 5 * 1.5),
+    "eap_ig_activations_own": (3 + 5 + 2 * 5 * 1.5, 5 + 2 * 5 * 1.5),
+    "hisp": (2, 1),
+    "information_flow_routes": (1, 0),
+    "activation_magnitude": (1, 0),
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_what_attribution_costs(gpt2, name):
+    assert gpt2.graph.n_layers == 2
+    asked = problem(gpt2)
+    with metering() as cost:
+        configured("method", name).scores(asked)
+    n_prompts = len(asked.batches[0])
+    assert (cost.forward / n_prompts, cost.backward / n_prompts) == pytest.approx(COSTS[name])
+
+
+@pytest.mark.parametrize("name", ["eap", "hisp", "information_flow_routes", "activation_magnitude"])
+def test_a_batch_needs_prompts(name):
+    with pytest.raises(UserError, match="batch_size=0 must be 1 or more"):
+        configured("method", name, batch_size=0)
 
 
 def test_flow_shares_of_a_reader_add_up_to_one(model):
@@ -81,28 +124,30 @@ def test_flow_shares_of_one_prompt_by_hand(model):
         assert largest(scores[: stage.n_sources, stage.start], shares.float()) < 1e-5
 
 
-def test_head_importance_by_hooks(gpt2):
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("keep_first", [False, True])
+def test_head_importance_by_hooks(models, family, keep_first):
     """Against TransformerLens: activations and gradients of both prompts by its own hooks."""
-    batch, asked = random_batch(n_prompts=3, same_length=True), problem(gpt2)
+    model, batch = models[family], random_batch(n_prompts=3, same_length=True)
+    asked = problem(model)
     object.__setattr__(asked, "batches", [batch])
-    object.__setattr__(asked, "ablation", Counterfactual(keep_first=False))
+    object.__setattr__(asked, "ablation", Counterfactual(keep_first=keep_first))
     found = configured("method", "hisp", batch_size=2).scores(asked)
-    bridge, expected = gpt2.bridge, []
+    bridge, kept, shape = model.bridge, {"clean": {}, "corrupted": {}}, model.shape
     names = [f"attn.hook_{kind}" for kind in "qkv"] + ["hook_mlp_out"]
-    kept = {}
+    places = [(i, name) for i in range(shape.n_layers) for name in names]
 
-    def keeping(kind):
+    def keeping(kind, place):
         def hook(value, hook):
             if kind == "clean":
                 value.retain_grad()
-            kept[kind, hook.name] = value
+            kept[kind][place] = value
             return value
 
-        return hook
+        return f"blocks.{place[0]}.{place[1]}", hook
 
     def hooks(kind):
-        layers = range(gpt2.graph.n_layers)
-        return [(f"blocks.{i}.{name}", keeping(kind)) for i in layers for name in names]
+        return [keeping(kind, place) for place in places]
 
     with torch.enable_grad():
         start = ("hook_embed", lambda value, hook: value.detach().requires_grad_())
@@ -110,18 +155,24 @@ def test_head_importance_by_hooks(gpt2):
         asked.metric(logits, batch, logits.detach()).sum().backward()
     with torch.no_grad():
         bridge.run_with_hooks(batch.corrupted, fwd_hooks=hooks("corrupted"))
-    by_name = {name: value for (kind, name), value in kept.items() if kind == "clean"}
-    for layer in range(gpt2.graph.n_layers):
-        scores = []
-        for name, value in by_name.items():
-            if name.startswith(f"blocks.{layer}."):
-                effect = (value - kept["corrupted", name]).detach() * value.grad
-                effect = effect.view(3, effect.shape[1], -1, gpt2.shape.d_head)
-                heads = effect.sum((1, 3)) if "attn" in name else effect.sum((1, 2, 3))[:, None]
-                scores.append(heads.abs().mean(0))
-        scores = torch.cat(scores)
-        expected.append(scores / scores.norm())
-    assert largest(found[:-1], torch.cat(expected).float()) < 1e-5
+    scores = {place: [] for place in places}
+    for place, value in kept["clean"].items():
+        effect = (value - kept["corrupted"][place]).detach() * value.grad
+        effect = effect[:, int(keep_first) :].unflatten(0, (3, 1)).flatten(3)
+        if "attn" in place[1]:
+            heads = effect.unflatten(-1, (-1, shape.d_head)).sum((1, 2, 4))
+            scores[place] = heads.abs().mean(0).repeat_interleave(shape.n_heads // heads.shape[1])
+        else:
+            scores[place] = effect.sum((1, 2, 3)).abs().mean(0, keepdim=True)
+    for layer in range(shape.n_layers):
+        own = torch.cat([scores[layer, name] for name in names])
+        first, mlp = model.graph.qkv_stage(layer).start, model.graph.mlp_stage(layer).start
+        mine = found[first : mlp + 1]
+        if shape.n_key_value_heads < shape.n_heads:
+            # Here each query head has a key and a value of its own, there some share one.
+            queries = [*range(shape.n_heads), len(own) - 1]
+            own, mine = own[queries], mine[queries] / mine[queries].norm()
+        assert largest(mine, (own / own.norm()).float()) < 1e-5
 
 
 def test_head_importance_circuits_have_all_edges_between_what_is_kept(gpt2):

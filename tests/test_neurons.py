@@ -33,7 +33,7 @@ from benchmark.report.drawing import readable_circuit
 from benchmark.running import run_cell
 from benchmark.values import zero_values
 from benchmark.verify import verify_record
-from methods.circuits.attribution import neuron_circuits
+from methods.circuits.attribution import Attribution, neuron_circuits
 from methods.circuits.eap import EAP
 
 EXACT, STEP = 1e-12, 1e-6
@@ -206,7 +206,7 @@ def test_a_size_gives_the_longest_prefix_within_it(absolute, parallel):
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in configured_names("method") if hasattr(configured("method", n), "granularity")],
+    [n for n in configured_names("method") if isinstance(configured("method", n), Attribution)],
 )
 def test_every_attribution_has_neurons_but_exact_patching(gpt2, name):
     if name == "exact":

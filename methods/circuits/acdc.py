@@ -15,19 +15,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from benchmark.ablation import Resample
 from benchmark.errors import UserError
 from benchmark.mask import EdgeMask, Pruning
 from benchmark.method import FoundCircuit, Problem
 from benchmark.metric import KLDivergence
 from methods.circuits.acdc_order import phases
 from methods.circuits.acdc_search import Loss, Search
+from methods.circuits.attribution import check_batch_size, without_donors
 
 
 class Objective(Enum):
     """What may not grow.
 
-    `kl`: the loss gap. `metric`: the task's metric, or minus it if higher is better.
+    `kl`: the loss gap. `metric`: what attribution methods attribute, or minus it if higher is
+    better.
     """
 
     kl = "kl"
@@ -46,21 +47,21 @@ class ACDC:
     batch_size: int
     candidates_at_once: int
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "part of a forward for every test, of which an edge has at most one"
+    cost: ClassVar[str] = "part of a forward for every test of an edge"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not self.thresholds or len(set(self.thresholds)) < len(self.thresholds):
             raise UserError("method.thresholds needs one or more numbers, none of them twice")
-        for name in ("batch_size", "candidates_at_once"):
-            if getattr(self, name) < 1:
-                raise UserError(f"method.{name}={getattr(self, name)} must be 1 or more")
+        check_batch_size(self.batch_size)
+        if self.candidates_at_once < 1:
+            raise UserError(
+                f"method.candidates_at_once={self.candidates_at_once} must be 1 or more"
+            )
 
     def unsupported(self, problem: Problem) -> str | None:
         """Donors come from the same batch."""
-        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
-            return "resample ablation takes donors from the same batch; give batch_size=2 or more"
-        return None
+        return without_donors(problem, self.batch_size)
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per threshold, whatever the sizes asked for."""
@@ -81,6 +82,7 @@ class ACDC:
             loss,
             order,
             self.thresholds,
+            identity=[repr(self), repr(metric), *loss.identity],
             absolute=self.absolute,
             most_ahead=self.candidates_at_once,
             masks_at_once=loss.masks_at_once,

@@ -1,12 +1,13 @@
 """ACDC's decisions in fewer passes.
 
-Three things save work without changing a decision. While the edges into a layer are tested, all
-earlier layers are still whole, so a pass starts at that layer from one recorded run. Thresholds
-whose decisions have been the same so far are one *branch*; a test that some of them pass and some
-fail splits it. And candidates are tested ahead of their turn: a branch guesses that the next tests
-end as the last one did, runs them as rows of one pass, and checks the guesses in order; behind the
-first wrong one the rest is thrown away and tested anew. It guesses further ahead as long as it is
-right.
+Three things save work without changing a decision, unless a change differs from its threshold by
+less than the rounding of a pass, which depends on what shares it. While the edges into a layer are
+tested, all earlier layers are still whole, so a pass starts at that layer from one recorded run.
+Thresholds whose decisions have been the same so far are one *branch*; a test that some of them pass
+and some fail splits it. And candidates may be tested ahead of their turn: a branch guesses that the
+next tests end as the last one did, runs them as rows of one pass, and checks the guesses in order;
+behind the first wrong one the rest is thrown away and tested anew. It guesses further ahead as long
+as it is right.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.checkpoint import load_checkpoint, save_checkpoint
+from benchmark.errors import UserError
 from benchmark.forward import clean_logits, masked_logits, masked_prefix
 from benchmark.graph import ComputationalGraph
 from benchmark.method import Problem
@@ -40,7 +42,10 @@ class Loss:
         pairs = zip(self._batches, self._values, strict=True)
         self._prefixes = [masked_prefix(model, whole, *pair) for pair in pairs]
         longest = max(batch.n_positions for batch in self._batches)
-        self.masks_at_once = masks_that_fit(model, batch_size, longest)
+        most = max(map(len, self._batches))
+        self.masks_at_once = masks_that_fit(model, most, longest, with_gradient=False)
+        ids = [name for batch in self._batches for name in batch.ids]
+        self.identity = [repr(problem.ablation), str(problem.seed), *ids]
 
     @torch.no_grad()
     def __call__(
@@ -103,9 +108,10 @@ class Search:
         absolute: bool,
         most_ahead: int,
         masks_at_once: int,
+        identity: Sequence[str] = (),
     ) -> None:
         self._graph, self._loss, self._order, self._absolute = graph, loss, order, absolute
-        self._masks_at_once = masks_at_once
+        self._masks_at_once, self._identity = masks_at_once, list(identity)
         self._most_ahead = min(most_ahead, masks_at_once)
         full = graph.exists.float()
         start = float(loss(full[None], 0))
@@ -118,9 +124,17 @@ class Search:
 
         Args:
             checkpoint: a file to resume from and to save to after every phase.
+
+        Raises:
+            UserError: the checkpoint is of another search.
         """
         state = None if checkpoint is None else load_checkpoint(checkpoint, "cpu")
         if state is not None:
+            if state.get("identity") != self._identity:
+                raise UserError(
+                    f"{checkpoint} was made with other settings, prompts or ablation; give another "
+                    "path"
+                )
             self._restore(state)
         for phase in self._order[self._finished_phases :]:
             self._branches = self._searched(phase)
@@ -213,7 +227,7 @@ class Search:
     def _state(self) -> dict[str, Any]:
         branches = [[list(b.thresholds), b.keep, b.loss] for b in self._branches]
         counts = [self._finished_phases, self.tested, self.passes]
-        return {"branches": branches, "counts": counts}
+        return {"branches": branches, "counts": counts, "identity": self._identity}
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._branches = [Branch(tuple(t), keep, loss) for t, keep, loss in state["branches"]]

@@ -15,7 +15,7 @@ from benchmark.differences import written
 from benchmark.forward import source_values
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
-from methods.circuits.attribution import Selection, circuits_of_sizes
+from methods.circuits.attribution import Selection, check_batch_size, circuits_of_sizes
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class ActivationMagnitude:
     batch_size: int
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "1 forward"
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        check_batch_size(self.batch_size)
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any problem will do."""

@@ -6,7 +6,7 @@ metric (or lowers a loss).
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -61,8 +61,7 @@ class Attribution:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.batch_size < 1:
-            raise UserError(f"method.batch_size={self.batch_size} must be 1 or more")
+        check_batch_size(self.batch_size)
         if self.selection is Selection.greedy and self.granularity is not Granularity.edge:
             raise UserError("method.selection=greedy grows circuits by edges; give selection=top")
 
@@ -72,11 +71,7 @@ class Attribution:
 
     def unsupported(self, problem: Problem) -> str | None:
         """A share of right answers has no gradient; donors come from the same batch."""
-        if isinstance(problem.metric, Accuracy | ExactMatch):
-            return "a share of right answers has no gradient; give another metric"
-        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
-            return "resample ablation takes donors from the same batch; give batch_size=2 or more"
-        return None
+        return without_gradient(problem) or without_donors(problem, self.batch_size)
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """The best edges, nodes or neurons by their scores."""
@@ -100,13 +95,38 @@ class Attribution:
         def objective(logits: Tensor, batch: Batch, clean_logits: Tensor) -> Tensor:
             return sign * metric(logits, batch, clean_logits)
 
-        found = [self.effects(problem, batch, objective).map(_exactly) for batch in batches]
-        mean = sum(found[1:], found[0]).scaled(1 / sum(map(len, batches)))
-        return mean.map(lambda x: x.to(dtype))
+        total = self.effects(problem, batches[0], objective).map(_exactly)
+        for batch in batches[1:]:
+            total = total + self.effects(problem, batch, objective).map(_exactly)
+        return total.scaled(1 / sum(map(len, batches))).map(lambda x: x.to(dtype))
 
 
 def _exactly(x: Tensor) -> Tensor:
     return x.double().cpu()
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Check that there are prompts in a pass.
+
+    Raises:
+        UserError: there are none.
+    """
+    if batch_size < 1:
+        raise UserError(f"method.batch_size={batch_size} must be 1 or more")
+
+
+def without_gradient(problem: Problem) -> str | None:
+    """Why a metric cannot be attributed by gradients, unless it can."""
+    if isinstance(problem.metric, Accuracy | ExactMatch):
+        return "a share of right answers has no gradient; give another metric"
+    return None
+
+
+def without_donors(problem: Problem, batch_size: int) -> str | None:
+    """Why resample ablation needs more prompts in a batch, unless it is another, or has them."""
+    if isinstance(problem.ablation, Resample) and batch_size < 2:
+        return "resample ablation takes donors from the same batch; give batch_size=2 or more"
+    return None
 
 
 def needs_counterfactual(problem: Problem) -> str | None:
@@ -143,12 +163,12 @@ def node_circuits(
     Edges into a node that is not kept are no part of its circuit; dropping them changes nothing.
     """
     order = _best_first(scores, absolute)
-    nested = [_of_nodes(graph, order[:count]) for count in range(len(order) + 1)]
-    found = []
-    for size in sizes:
-        count = max(i for i, mask in enumerate(nested) if mask.n_edges <= size)
-        found.append(FoundCircuit(nested[count], f"edges={size}, nodes={count}", size))
-    return found
+
+    def circuit(count: int, size: int) -> FoundCircuit:
+        mask = _of_nodes(graph, order[:count])
+        return FoundCircuit(mask, f"edges={size}, nodes={count}", size)
+
+    return [largest_within(size, len(order), circuit) for size in sizes]
 
 
 def neuron_circuits(
@@ -160,7 +180,7 @@ def neuron_circuits(
     """For each size, as many of the best neurons as have a weighted edge count within it.
 
     Edges are those out of sources with a kept neuron, less those into nodes without; see
-    `FoundCircuit.n_edges` for their weights. More neurons never have a smaller count.
+    `FoundCircuit.n_edges` for their weights.
     """
     order = _best_first(scores.flatten(), absolute)
 
@@ -168,15 +188,26 @@ def neuron_circuits(
         neurons = torch.zeros(scores.numel())
         neurons[order[:count].cpu()] = 1.0
         neurons = neurons.view(scores.shape)
-        mask = _of_nodes(graph, neurons.any(1))
+        mask = _of_nodes(graph, neurons.any(1).nonzero()[:, 0])
         return FoundCircuit(mask, f"edges={size}, neurons={count}", size, neurons)
 
-    found = []
-    for size in sizes:
-        counts = range(len(order) + 1)
-        above = bisect_right(counts, size, key=lambda count: circuit(count, size).n_edges)
-        found.append(circuit(above - 1, size))
-    return found
+    return [largest_within(size, len(order), circuit) for size in sizes]
+
+
+def largest_within(
+    size: int, n_members: int, circuit: Callable[[int, int], FoundCircuit]
+) -> FoundCircuit:
+    """The circuit of the most members that has at most `size` edges.
+
+    Args:
+        size: edges.
+        n_members: members that there are.
+        circuit: makes the circuit of the best `count` members for a size; more members never have
+            fewer edges.
+    """
+    counts = range(n_members + 1)
+    above = bisect_right(counts, size, key=lambda count: circuit(count, size).n_edges)
+    return circuit(above - 1, size)
 
 
 def _best_first(scores: Float[Tensor, " n"], absolute: bool) -> Int[Tensor, " n"]:

@@ -22,7 +22,7 @@ class EAPIGActivations(Attribution):
 
     steps: int
     own_edges: bool
-    cost: ClassVar[str] = "about 3 + steps (layers + 1) forward and as many backward"
+    cost: ClassVar[str] = "3 + steps (layers + 2) forward and nearly as many backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

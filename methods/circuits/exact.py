@@ -7,20 +7,21 @@ The yardstick of attribution ("EActP" in the MIB circuit track, Mueller et al. 2
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.ablation import Resample
+import torch
+
 from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective
 from benchmark.errors import UserError
 from benchmark.exact_effects import exact_edge_effects, exact_source_effects
 from benchmark.method import Problem
-from methods.circuits.attribution import Attribution, Granularity
+from methods.circuits.attribution import Attribution, Granularity, without_donors
 
 
 @dataclass(frozen=True)
 class Exact(Attribution):
     """Settings of exact patching; see conf/method/exact.yaml."""
 
-    cost: ClassVar[str] = "about half a forward for every edge"
+    cost: ClassVar[str] = "less than half a forward for every edge"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -33,17 +34,12 @@ class Exact(Attribution):
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any metric will do; donors come from the same batch."""
-        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
-            return "resample ablation takes donors from the same batch; give batch_size=2 or more"
-        return None
+        return without_donors(problem, self.batch_size)
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
-        """Effects of what is asked for; zero for the rest."""
+        """Effects of what is asked for; not a number for the rest."""
         clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
-        edges = clean.logits.new_zeros(problem.graph.exists.shape)
-        neurons = clean.logits.new_zeros(problem.graph.n_sources, 1)
+        unknown = clean.logits.new_full(problem.graph.exists.shape, torch.nan)
         if self.granularity is Granularity.node:
-            neurons[:, 0] = exact_source_effects(problem.model, clean, objective)
-        else:
-            edges = exact_edge_effects(problem.model, clean, objective)
-        return Effects(edges, neurons)
+            return Effects(unknown, exact_source_effects(problem.model, clean, objective)[:, None])
+        return Effects(exact_edge_effects(problem.model, clean, objective), unknown[:, :1])

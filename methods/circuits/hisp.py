@@ -18,13 +18,13 @@ from torch import Tensor
 from benchmark.ablation import Counterfactual, Zero
 from benchmark.batch import Batch
 from benchmark.graph import Stage
+from benchmark.kernels import one_per_query_head
 from benchmark.layers import embedded, run
 from benchmark.method import FoundCircuit, Problem
-from benchmark.metric import Accuracy, ExactMatch
 from benchmark.streams import PlainStream
 from benchmark.transformer import Transformer
 from benchmark.weights import Norm, Projection
-from methods.circuits.attribution import flat_at_clean
+from methods.circuits.attribution import check_batch_size, flat_at_clean, without_gradient
 from methods.circuits.reader_circuits import circuits_of_readers
 
 
@@ -36,13 +36,15 @@ class HISP:
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "2 forward and 1 backward"
 
+    def __post_init__(self) -> None:
+        """Check the range."""
+        check_batch_size(self.batch_size)
+
     def unsupported(self, problem: Problem) -> str | None:
         """Components are compared with those of another prompt, or with zero."""
         if not isinstance(problem.ablation, Counterfactual | Zero):
             return "components are compared with those of the corrupted prompt, or with zero"
-        if isinstance(problem.metric, Accuracy | ExactMatch):
-            return "a share of right answers has no gradient; give another metric"
-        return flat_at_clean(problem)
+        return without_gradient(problem) or flat_at_clean(problem)
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """For each size, the best components with no more edges than that among them."""
@@ -71,7 +73,7 @@ class _Components(PlainStream):
     def project(self, stage: Stage, norm: Norm, *projections: Projection) -> tuple[Tensor, ...]:
         """Keys and values of grouped-query attention come out once per query head."""
         outs = super().project(stage, norm, *projections)
-        outs = tuple(out.repeat_interleave(self._n_heads // len(out), dim=0) for out in outs)
+        outs = tuple(one_per_query_head(out, self._n_heads) for out in outs)
         self.found += outs
         return outs
 
@@ -88,20 +90,19 @@ def _summed_scores(problem: Problem, batch: Batch) -> Float[Tensor, " components
     logits = run(model, clean, batch.clean, batch.read_at, focus_last_layer=False)[0, 0]
     value = problem.metric(logits, batch, logits.detach()).sum()
     gradients = torch.autograd.grad(value, clean.found)
+    first, scores = int(problem.ablation.keep_first), []
     with torch.no_grad():
-        ablated = _ablated_components(problem, batch)
-        first = int(problem.ablation.keep_first)
-        scores = []
+        ablated = _ablated_components(problem, batch, clean)
         for x, c, gradient in zip(clean.found, ablated, gradients, strict=True):
-            effect = ((x - c) * gradient)[..., first:, :].sum((-1, -2))
-            scores.append(effect.abs().sum((1, 2)))
+            change = (x - c).to(model.stream_dtype) * gradient.to(model.stream_dtype)
+            scores.append(change[..., first:, :].sum((-1, -2)).abs().sum((1, 2)))
     return torch.cat(scores)
 
 
-def _ablated_components(problem: Problem, batch: Batch) -> list[Tensor]:
+def _ablated_components(problem: Problem, batch: Batch, clean: _Components) -> list[Tensor]:
+    if isinstance(problem.ablation, Zero):
+        return [torch.zeros_like(x) for x in clean.found]
     corrupted = _Components(problem.model, batch.corrupted)
     tokens, read_at = batch.corrupted, batch.read_at
     run(problem.model, corrupted, tokens, read_at, focus_last_layer=False)
-    if isinstance(problem.ablation, Zero):
-        return [torch.zeros_like(x) for x in corrupted.found]
     return corrupted.found

@@ -21,7 +21,7 @@ from benchmark.graph import Stage
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
 from benchmark.transformer import Transformer
-from methods.circuits.attribution import Selection, circuits_of_sizes
+from methods.circuits.attribution import Selection, check_batch_size, circuits_of_sizes
 
 SMALLEST_SUM = 1e-12
 
@@ -34,6 +34,10 @@ class InformationFlowRoutes:
     batch_size: int
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "1 forward"
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        check_batch_size(self.batch_size)
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any problem will do."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, Pruning
 from benchmark.method import FoundCircuit
+from methods.circuits.attribution import largest_within
 
 
 def edges_between(
@@ -42,13 +43,13 @@ def circuits_of_readers(
 ) -> list[FoundCircuit]:
     """For each size, as many of the best readers as have no more edges than that among them."""
     order = scores[:-1].argsort(descending=True, stable=True)
-    nested = [_circuit(graph, order[:count]) for count in range(len(order) + 1)]
-    found = []
-    for size in sizes:
-        fitting = [mask for mask in nested if mask.n_edges <= size]
-        mask = max(fitting, key=lambda mask: mask.n_edges, default=EdgeMask.empty(graph))
-        found.append(FoundCircuit(mask, f"edges={size}", size))
-    return found
+
+    def circuit(count: int, size: int) -> FoundCircuit:
+        return FoundCircuit(_circuit(graph, order[:count]), f"edges={size}", size)
+
+    # Without any reader the input still writes to the logits; a smaller circuit has no edge at all.
+    least = FoundCircuit(EdgeMask.empty(graph), "edges=0", 0)
+    return [largest_within(size, len(order), circuit) if size else least for size in sizes]
 
 
 def _circuit(graph: ComputationalGraph, readers: Tensor) -> EdgeMask:
