@@ -20,6 +20,9 @@ from benchmark.method import Problem
 from methods.circuits.price_grid import PriceGrid
 from methods.circuits.probing_masks import Granularity, ProbingMasks
 
+# How far Adam can move a log-alpha in the authors' 3,000 steps at 0.001.
+DISTANCE = 3.0
+
 
 @dataclass(frozen=True)
 class SubnetworkProbing(PriceGrid):
@@ -31,7 +34,7 @@ class SubnetworkProbing(PriceGrid):
     masks_per_step: int
     batch_size: int
     steps: int | None
-    learning_rate: float
+    learning_rate: float | None
     constants_learning_rate: float
     initial_mask: float
     version: ClassVar[int] = 1
@@ -49,7 +52,7 @@ class SubnetworkProbing(PriceGrid):
             problem.graph,
             torch.tensor(penalties, device=problem.model.device),
             self.granularity,
-            learning_rate=self.learning_rate,
+            learning_rate=self.learning_rate or DISTANCE / self._steps(problem),
             masks_per_step=self.masks_per_step,
             initial_mask=self.initial_mask,
             seed=problem.seed,
