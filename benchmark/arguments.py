@@ -4,6 +4,7 @@ Hydra's own errors take several lines; a misspelt key, option or setting of an o
 in one, with near names. What this cannot know (a folder of the user's own) is left to Hydra.
 """
 
+import re
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from benchmark.errors import UserError, near
 
 # Flags of the command, and the settings that they stand for.
 FLAGS = {"--allow-missing": "allow_missing=true"}
+SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle)\(")
 EXPERIMENT = "experiment"
 # Hydra's own flags that are followed by a word.
 FLAGS_WITH_A_VALUE = (
@@ -52,7 +54,10 @@ def check_arguments(settings: str, arguments: list[str]) -> list[str]:
         # An experiment may choose other options than those typed.
         if "." in key and key.split(".")[0] in groups and not own_folder and not experiment:
             _check_nested(key, chosen[key.split(".")[0]])
-    return arguments
+    varied = {group for group, options in chosen.items() if len(options) > 1}
+    if experiment and not own_folder:
+        varied = set(groups)
+    return [_for_each_cell(argument, varied) for argument in arguments]
 
 
 def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
@@ -63,6 +68,23 @@ def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
             raise UserError(f"{argument!r} is not a setting; write key=value, as n_test=100")
     pairs = [argument.partition("=") for argument in arguments if "=" in argument]
     return [(key, value) for key, _, value in pairs if key.split(".")[0].isidentifier()]
+
+
+def _for_each_cell(argument: str, varied: set[str]) -> str:
+    """The argument, as a choice of one value if it is a setting of a group that the grid varies.
+
+    Hydra applies plain settings to the default option of a group too, which may not have them;
+    choices it applies to each cell alone.
+    """
+    key, _, value = argument.partition("=")
+    nested = "." in key and key.split(".")[0] in varied
+    if not nested or not value or _several(value) or SWEEP.match(value):
+        return argument
+    return f"{key}=choice({value})"
+
+
+def _several(value: str) -> bool:
+    return "," in value and not set("[{(\"'") & set(value)
 
 
 def _check_key(settings: str, key: str, known: DictConfig, groups: dict[str, str | None]) -> None:
@@ -84,7 +106,7 @@ def _check_key(settings: str, key: str, known: DictConfig, groups: dict[str, str
 
 def _refuse_several(pairs: list[tuple[str, str]]) -> None:
     for key, value in pairs:
-        if "," in value and not set("[{(\"'") & set(value):
+        if _several(value):
             raise UserError(f"{key}={value} names several values; add -m to run them all")
 
 

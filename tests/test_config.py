@@ -90,3 +90,14 @@ def test_numbers_convert():
 def test_settings_that_only_a_running_job_knows_can_be_typed():
     typed = ["experiment_name=mine", "names.task=other", "results_dir=there"]
     assert check_arguments("config", typed) == typed
+
+
+def test_settings_of_a_group_that_varies_reach_each_cell():
+    typed = ["-m", "method=ugs,hcgs", "method.masks_per_step=4", "method.penalties=[0.1,0.2]"]
+    found = check_arguments("config", [*typed, "method.steps=2,3", "task.order=abba"])
+    settings = ["method.masks_per_step=choice(4)", "method.penalties=choice([0.1,0.2])"]
+    assert found[2:] == [*settings, "method.steps=2,3", "task.order=abba"]
+    assert check_arguments("config", ["method=ugs", "method.steps=2"]) == [
+        "method=ugs",
+        "method.steps=2",
+    ]
