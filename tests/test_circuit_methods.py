@@ -7,6 +7,7 @@ from helpers import largest, random_batch
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.forward import clean_logits, masked_logits
+from benchmark.listing_methods import methods
 from benchmark.mask import EdgeMask, EdgeScores, Pruning
 from benchmark.method import CircuitMethod, Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
@@ -153,3 +154,16 @@ def test_references_are_shown_as_they_are(gpt2):
     assert torch.equal(found.mask.keep, half.keep)
     assert (found.setting, found.requested) == ("circuit=half", None)
     assert "no circuit" in reference.unsupported(problem(gpt2))
+
+
+def test_the_list_says_what_each_method_can_do():
+    table = methods()
+    columns = [list(column.cells) for column in table.columns]
+    rows = {row[0]: row for row in zip(*columns, strict=True)}
+    assert set(rows) == set(configured_names("method"))
+    assert all(all(row) for row in rows.values())
+    assert rows["exact"][2] == "edge, node" and rows["acdc"][2] == "edge"
+    assert rows["eap_gp"][2] == "edge, node, neuron"
+    assert rows["eap_ig"][4] == "counterfactual" and rows["ugs"][4] == "all"
+    assert rows["hisp"][4] == "counterfactual, zero"
+    assert "method.path" in rows["imported"][4]
