@@ -55,6 +55,7 @@ def check_arguments(settings: str, arguments: list[str]) -> list[str]:
         if "." in key and key.split(".")[0] in groups and not own_folder and not experiment:
             _check_nested(key, chosen[key.split(".")[0]])
     varied = {group for group, options in chosen.items() if len(options) > 1}
+    varied |= {key for key, value in pairs if key in groups and SWEEP.match(value)}
     if experiment and not own_folder:
         varied = set(groups)
     return [_for_each_cell(argument, varied) for argument in arguments]

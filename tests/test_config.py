@@ -97,6 +97,8 @@ def test_settings_of_a_group_that_varies_reach_each_cell():
     found = check_arguments("config", [*typed, "method.steps=2,3", "task.order=abba"])
     settings = ["method.masks_per_step=choice(4)", "method.penalties=choice([0.1,0.2])"]
     assert found[2:] == [*settings, "method.steps=2,3", "task.order=abba"]
+    chosen = check_arguments("config", ["-m", "method=choice(ugs,hcgs)", "method.clip=3"])
+    assert chosen[-1] == "method.clip=choice(3)"
     assert check_arguments("config", ["method=ugs", "method.steps=2"]) == [
         "method=ugs",
         "method.steps=2",

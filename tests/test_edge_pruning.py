@@ -77,7 +77,9 @@ def test_multipliers_ascend_and_gates_descend():
     drawn = sampler.sample(200)
     sampler.penalty().backward()
     excess = float(
-        1 - drawn.sum() / GRAPH.n_edges - schedule(300).target(200, 0.0, torch.tensor([0.6]))
+        1
+        - drawn.detach().sum() / GRAPH.n_edges
+        - schedule(300).target(200, 0.0, torch.tensor([0.6]))
     )
     assert excess < 0
     assert edges.multipliers.grad[0].tolist() == pytest.approx([excess, excess**2], rel=1e-4)
@@ -115,12 +117,12 @@ def test_a_subgraph_is_all_that_is_kept_and_its_sparsity_is_the_start():
     sampler = masks((0.9,), subgraph, node_masks=False)
     assert torch.equal(sampler.sample(0)[0].detach() > 0, subgraph)
     # At step 0 the subgraph is as sparse as asked for.
-    assert float(sampler.penalty()) == 0
+    assert float(sampler.penalty().detach()) == 0
     assert torch.equal(sampler.circuits()[0] > 0, subgraph)
     sampler._gates[0].multipliers.data.fill_(1.0)
     excess = float(1 - subgraph.sum() / GRAPH.n_edges) - 0.9
     sampler.sample(290)
-    assert float(sampler.penalty()) == pytest.approx(excess + excess**2, abs=1e-5)
+    assert float(sampler.penalty().detach()) == pytest.approx(excess + excess**2, abs=1e-5)
 
 
 @pytest.fixture
@@ -241,3 +243,14 @@ def test_a_logarithmic_ramp_leads_nowhere_near_1(planted):
     with pytest.raises(UserError, match="targets below 1"):
         method.discover(training_problem(planted), [])
     assert math.isfinite(float(schedule(ramp=Ramp.logarithmic).target(9, 0.5, torch.tensor([0.2]))))
+
+
+def test_hap_asks_for_no_more_edges_than_attribution_leaves(gpt2):
+    asked = training_problem(gpt2)
+    hap = configured("method", "hap", share=0.2, steps=2)
+    targets = hap._targets(asked, [10, 20, 60, gpt2.graph.n_edges])
+    n_edges = gpt2.graph.n_edges
+    assert targets == pytest.approx([1 - 10 / n_edges, 1 - 20 / n_edges, 0.8], abs=1e-6)
+    logarithmic = configured("method", "edge_pruning", ramp="logarithmic", node_target=1.0)
+    with pytest.raises(UserError, match="logarithmic ramp needs targets below 1"):
+        logarithmic._targets(asked, [10])

@@ -12,6 +12,7 @@ from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, Pruning
 from methods.circuits.concrete_masks import ConcreteMasks
 from methods.circuits.hard_concrete import probability_nonzero
+from methods.circuits.probing_masks import Granularity, ProbingMasks
 
 GRAPH = ComputationalGraph(2, 2)
 
@@ -109,3 +110,46 @@ def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch):
         replace(hcgs, penalties=[0.01, 0.2]).discover(
             training_problem(planted, work_folder=tmp_path), []
         )
+
+
+@pytest.mark.parametrize("kind", ["hcgs", "subnetwork_probing"])
+def test_a_price_is_weighed_against_the_mean_of_the_rows(kind):
+    """A loss that adds up the rows moves the parameters by the mean of the rows' gradients."""
+
+    def gradient(rows):
+        if kind == "hcgs":
+            sampler = masks(rows=rows)
+            learned = sampler._parameters[0]
+        else:
+            settings = dict(learning_rate=0.1, masks_per_step=rows, initial_mask=0.6, seed=0)
+            sampler = ProbingMasks(GRAPH, torch.zeros(1), Granularity.edge, **settings)
+            learned = sampler._log_alpha
+        total = torch.zeros(())
+        for step in range(400 // rows):
+            drawn = sampler.sample(step)
+            assert len(drawn) == rows
+            total = total + drawn.sum() / (400 // rows)
+        total.backward()
+        return float(learned.grad.sum())
+
+    assert gradient(1) == pytest.approx(gradient(40), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("hcgs", dict(learning_rate=-1.0)),
+        ("hcgs", dict(penalties=[float("nan")])),
+        ("hcgs", dict(clip=0.0)),
+        ("ugs", dict(window=0.0)),
+        ("ugs", dict(node_penalty=-1.0)),
+        ("subnetwork_probing", dict(constants_learning_rate=-1.0)),
+        ("edge_pruning", dict(weight_decay=-1.0)),
+        ("edge_pruning", dict(ramp_steps=-1)),
+        ("edge_pruning", dict(initial_log_alpha=float("nan"))),
+        ("edge_pruning", dict(node_target=0.5, node_masks=False)),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(name, changes):
+    with pytest.raises(UserError, match=f"method.{next(iter(changes))}"):
+        configured("method", name, **changes)

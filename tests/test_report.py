@@ -14,10 +14,11 @@ from benchmark.report.faithfulness import faithfulness_against_size
 from benchmark.report.figures import Figures
 from benchmark.report.frame import Results, all_labels
 from benchmark.report.leaderboard import DASH, leaderboard
+from benchmark.report.plots import gap_against_size
 from benchmark.report.published import published_curves
 from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table, where_known
-from benchmark.report.style import LOOKS, look
+from benchmark.report.style import LOOKS, look, save
 from benchmark.sizes import averaged_draws
 
 SCORE = Score("cmd", 0.1)
@@ -312,3 +313,15 @@ def test_every_method_has_a_look_of_its_own():
     assert look("eap node").colour == look("eap").colour
     assert look("eap node") != look("eap") == LOOKS["eap"]
     assert look("something else") == look("something else")
+
+
+@pytest.mark.parametrize("edges", [[0, 110], [110], [0]])
+def test_a_panel_without_a_circuit_between_empty_and_whole_is_drawn_all_the_same(tmp_path, edges):
+    rows = pd.DataFrame({"method": "eap", "edges": edges, "n_edges": 110})
+    rows = rows.assign(loss_gap=0.5, loss_gap_low=0.4, loss_gap_high=0.6)
+    paths = save(gap_against_size(rows, "nothing to see"), rows, tmp_path / "gap")
+    assert all(path.stat().st_size > 0 for path in paths)
+
+
+def test_a_share_of_edges_is_headed_as_given():
+    assert Score("loss_gap", 0.034).title.endswith("at 3.4 % of edges")

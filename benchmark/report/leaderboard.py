@@ -16,7 +16,7 @@ from benchmark.errors import UserError
 from benchmark.report.beside import WARNING, published_rows, published_tables
 from benchmark.report.comparable import refuse_what_cannot_be_compared
 from benchmark.report.frame import load
-from benchmark.report.scores import NEEDS, SCORES, Score, score_table, where_known
+from benchmark.report.scores import AT_SHARE, NEEDS, SCORES, Score, score_table, where_known
 from benchmark.report.tables import DASH, terminal, write_table
 
 
@@ -66,7 +66,8 @@ class Leaderboard:
         return [*shown, *self._written("published", rows.set_index("method"))]
 
     def _written(self, what: str, table: pd.DataFrame) -> list[str]:
-        parts = [what, self.score, self.experiment_name, self.evaluation]
+        share = f"{self.at_share:g}" if self.score in AT_SHARE else None
+        parts = [what, self.score, share, self.experiment_name, self.evaluation]
         stem = Path(self.directory) / "_".join(filter(None, parts))
         return [f"written: {path}" for path in write_table(table, stem)]
 

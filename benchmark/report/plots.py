@@ -83,7 +83,11 @@ def score_map(table: pd.DataFrame, score: str, title: str, lower_is_better: bool
 
 def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
     # The empty and the whole graph are no circuits, and neither has a place on log axes.
-    rows = rows[(rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])]
+    rows = rows[(rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])].dropna(subset="loss_gap")
+    drawn: dict[str, Any] = dict(ls=own.dash, color=own.colour, lw=1.8)
+    axes.plot([], [], marker=own.mark, ms=4, label=label, **drawn)
+    if rows.empty:
+        return
     gap = _gap(rows)
     whiskers = [
         (gap - rows["loss_gap_low"].clip(lower=SMALLEST_GAP)).clip(lower=0),
@@ -92,9 +96,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
     shown: dict[str, Any] = dict(color=own.colour, lw=0.7, alpha=0.55)
     axes.errorbar(rows["edges"], gap, yerr=whiskers, fmt=own.mark, ms=4, **shown)
     line = _smallest_so_far(rows)
-    drawn: dict[str, Any] = dict(ls=own.dash, color=own.colour, lw=1.8)
     axes.plot(line["edges"], _gap(line), **drawn)
-    axes.plot([], [], marker=own.mark, ms=4, label=label, **drawn)
 
 
 def _smallest_so_far(rows: pd.DataFrame) -> pd.DataFrame:

@@ -69,7 +69,7 @@ class Score:
     def title(self) -> str:
         """As tables head it."""
         title = SCORES[self.name][0]
-        return f"{title} at {self.at_share:.0%} of edges" if self.name in AT_SHARE else title
+        return f"{title} at {100 * self.at_share:g} % of edges" if self.name in AT_SHARE else title
 
     @property
     def lower_is_better(self) -> bool:

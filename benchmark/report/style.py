@@ -134,6 +134,10 @@ def legend(figure: Figure, axes: Axes, title: str | None = None) -> None:
 def log_axis(axes: Axes, which: str) -> None:
     """A log axis in plain numbers, with marks at 1, 2 and 5 of each power of ten if they fit."""
     axis = axes.xaxis if which == "x" else axes.yaxis
+    least, most = axis.get_data_interval()
+    if least > most:
+        # Nothing to show; without limits a log axis cannot be drawn.
+        (axes.set_xlim if which == "x" else axes.set_ylim)(1, 10)
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     low, high = axis.get_view_interval()
     wide = high / low > WIDEST_WITH_STEPS

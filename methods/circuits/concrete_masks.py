@@ -61,7 +61,7 @@ class ConcreteMasks(PricedMasks):
         noise = (uniform + LEAST).log() - (1 - uniform).log()
         logits, temperatures = (part[:, None] for part in self._both())
         drawn = gates(noise, logits, temperatures, self._low) * self._exists
-        return self._fed(drawn.flatten(0, 1))
+        return self._fed(self._averaged(drawn.flatten(0, 1), self._masks_per_step))
 
     def _both(self) -> Float[Tensor, "2 penalties src dst"]:
         """Logits and temperatures of all penalties."""

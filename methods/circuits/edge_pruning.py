@@ -4,12 +4,13 @@ Every edge has a hard-concrete gate, and by setting every source too; gates are 
 loss gap and held to a sparsity by Lagrange multipliers while the sparsity asked for grows. Several
 targets are trained side by side, each with its own gates, multipliers and, under optimal
 ablation, constants, all on the same prompts and random numbers; so a target gives the same circuit
-whatever the other targets are.
+whatever the other targets are, up to the rounding of passes that they share.
 
 The authors count the gates that are expected to be off for each block of readers apart; here they
 are counted over the whole graph.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,6 +21,7 @@ from torch import Tensor
 from benchmark.errors import UserError
 from benchmark.mask import EdgeMask, Pruning
 from benchmark.method import FoundCircuit, Problem
+from benchmark.pass_memory import masks_that_fit
 from methods.circuits.mask_training import TrainsMasks, check_each, in_groups
 from methods.circuits.sparsity_schedule import Ramp, SparsitySchedule
 from methods.circuits.targeted_masks import TargetedMasks
@@ -51,15 +53,27 @@ class EdgePruning(TrainsMasks):
         if self.targets is not None:
             check_each("targets", self.targets)
         self._check_counts("targets_at_once", "batch_size", "steps")
+        rates = "learning_rate", "multiplier_learning_rate", "constants_learning_rate"
+        self._check_above_zero(*rates)
+        self._check_not_below_zero("weight_decay", "warm_up_steps", "ramp_steps", "node_target")
+        if not math.isfinite(self.initial_log_alpha):
+            raise UserError(f"method.initial_log_alpha={self.initial_log_alpha} must be a number")
+        if self.node_target is not None and not self.node_masks:
+            raise UserError("method.node_target needs gates of sources; give node_masks=true")
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per target, or per size asked for if no targets are set; largest first."""
         targets, found = self._targets(problem, sizes), []
         subgraph = self._subgraph(problem).to(problem.model.device)
-        for first, group in in_groups(targets, self.targets_at_once):
+        for first, group in in_groups(targets, self.targets_at_once or self._fitting(problem)):
             pairs = zip(self._trained(problem, subgraph, group, first), group, strict=True)
             found += [FoundCircuit(mask, f"target={target:g}") for mask, target in pairs]
         return found
+
+    def _fitting(self, problem: Problem) -> int:
+        """Targets whose passes fit into memory together."""
+        longest = max(batch.n_positions for batch in problem.batches)
+        return masks_that_fit(problem.model, self.batch_size, longest)
 
     def _subgraph(self, problem: Problem) -> Bool[Tensor, "src dst"]:
         """The edges to prune: all. Others are never kept, and count as sparse from the start."""
@@ -73,7 +87,7 @@ class EdgePruning(TrainsMasks):
         """
         n_edges = problem.graph.n_edges
         targets = self.targets or [1 - size / n_edges for size in dict.fromkeys(sizes)]
-        if self.ramp is Ramp.logarithmic and max(targets, default=0.0) >= 1:
+        if self.ramp is Ramp.logarithmic and max([*targets, self.node_target or 0.0]) >= 1:
             raise UserError(
                 "a logarithmic ramp needs targets below 1 (and sizes above 0); give "
                 "method.ramp=linear"

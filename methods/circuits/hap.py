@@ -5,6 +5,7 @@ survive, and Edge Pruning works on these. Sparsity is that of the full graph, an
 from what attribution left.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -38,10 +39,19 @@ class HAP(EdgePruning):
         """What either half cannot work on."""
         return super().unsupported(problem) or self._attribution().unsupported(problem)
 
+    def _targets(self, problem: Problem, sizes: Sequence[int]) -> list[float]:
+        """Shares of edges to remove, at least those that attribution removes."""
+        least = 1 - self._n_survivors(problem) / problem.graph.n_edges
+        raised = (max(target, least) for target in super()._targets(problem, sizes))
+        return list(dict.fromkeys(raised))
+
     def _subgraph(self, problem: Problem) -> Bool[Tensor, "src dst"]:
         """The best share of edges, by the absolute values of their scores."""
         scores = self._attribution().scores(problem).absolute()
-        return scores.top(max(1, round(self.share * problem.graph.n_edges))).keep > 0
+        return scores.top(self._n_survivors(problem)).keep > 0
+
+    def _n_survivors(self, problem: Problem) -> int:
+        return max(1, round(self.share * problem.graph.n_edges))
 
     def _attribution(self) -> EAP:
         return configured("method", "eap", batch_size=self.scores_batch_size)

@@ -51,5 +51,14 @@ class LearnedMasks:
                 parameter.copy_(saved)
         self._optimizer.load_state_dict(state["optimizer"])
 
+    def _averaged(self, drawn: Tensor, n_rows: int) -> Tensor:
+        """Draws whose gradient is divided by the rows of each price.
+
+        Training adds up the loss gaps of all rows; a price is weighed against their mean.
+        """
+        if drawn.requires_grad:
+            drawn.register_hook(lambda gradient: gradient / n_rows)
+        return drawn
+
     def _trained(self) -> list[Tensor]:
         return [x for group in self._optimizer.param_groups for x in group["params"]]

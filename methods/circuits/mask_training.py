@@ -1,5 +1,6 @@
 """What methods that train masks share: their prompts, their steps, and the loop that trains."""
 
+import math
 from collections.abc import Iterator
 
 from benchmark.ablation import Resample
@@ -35,6 +36,28 @@ class TrainsMasks:
             if value is not None and value < 1:
                 raise UserError(f"method.{name}={value} must be 1 or more")
 
+    def _check_above_zero(self, *names: str) -> None:
+        """Check that these settings, where they are set, are numbers above 0.
+
+        Raises:
+            UserError: one is not.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UserError(f"method.{name}={value} must be above 0")
+
+    def _check_not_below_zero(self, *names: str) -> None:
+        """Check that these settings, where they are set, are numbers of 0 or more.
+
+        Raises:
+            UserError: one is not.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < math.inf:
+                raise UserError(f"method.{name}={value} must be 0 or more")
+
     def _steps(self, problem: Problem) -> int:
         """Optimiser steps."""
         return self.steps or problem.training_steps or STEPS
@@ -65,7 +88,7 @@ def check_each(name: str, values: list[float]) -> None:
     Raises:
         UserError: there are none, or one is negative or there twice.
     """
-    if not values or min(values) < 0:
+    if not values or not all(0 <= value < math.inf for value in values):
         raise UserError(f"method.{name} needs one or more numbers, all 0 or more")
     if len(set(values)) < len(values):
         raise UserError(f"method.{name} names one number twice")

@@ -1,7 +1,8 @@
 """What methods that pay a price for a circuit's size share: a grid of prices, side by side.
 
 Every price has its own masks and, under optimal ablation, its own constants, and all see the same
-prompts and random numbers; so a price gives the same circuit whatever the rest of the grid is.
+prompts and random numbers; so a price gives the same circuit whatever the rest of the grid is,
+up to the rounding of passes that they share.
 """
 
 from abc import ABC, abstractmethod
@@ -22,11 +23,13 @@ class PriceGrid(TrainsMasks, ABC):
     penalties: list[float]
     penalties_at_once: int | None
     masks_per_step: int
+    learning_rate: float | None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_each("penalties", self.penalties)
         self._check_counts("masks_per_step", "batch_size", "penalties_at_once", "steps")
+        self._check_above_zero("learning_rate", "constants_learning_rate")
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per penalty, whatever the sizes asked for; the largest circuit first."""
@@ -45,10 +48,16 @@ class PriceGrid(TrainsMasks, ABC):
 class PricedEdges(PriceGrid):
     """The rules of Li & Janson (2024, arXiv 2409.09951, appendix F) for edges with a logit each."""
 
-    learning_rate: float | None
     node_penalty: float | None
+    clip: float
     threshold: float | None
     slower: ClassVar[dict[type, float]]
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        self._check_above_zero("clip")
+        self._check_not_below_zero("node_penalty")
 
     @abstractmethod
     def _masks(self, problem: Problem, penalties: list[float]) -> PricedMasks:

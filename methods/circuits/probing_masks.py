@@ -62,7 +62,8 @@ class ProbingMasks(LearnedMasks):
         random = generator(self._seed, "probing masks", step)
         shape = self._masks_per_step, *self._share.shape
         noise = torch.rand(shape, generator=random).logit(MARGIN).to(self._exists.device)
-        return self._of_edges(gates(noise, self._log_alpha[:, None]).flatten(0, 1))
+        drawn = gates(noise, self._log_alpha[:, None]).flatten(0, 1)
+        return self._of_edges(self._averaged(drawn, self._masks_per_step))
 
     def penalty(self) -> Float[Tensor, ""]:
         """The price of the mean probability of a mask other than 0, summed over the penalties."""

@@ -42,6 +42,11 @@ class UGS(PricedEdges):
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
     slower: ClassVar[dict[type, float]] = {Counterfactual: 5, Resample: 2}
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        self._check_above_zero("window")
+
     def _masks(self, problem: Problem, penalties: list[float]) -> UniformMasks:
         return UniformMasks(
             problem.graph,
