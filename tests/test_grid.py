@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers import run_in_fork
 
 from benchmark.record import CURVE, RECORD, Record, Status
 
@@ -246,7 +247,7 @@ def test_a_mirror_that_fails_costs_no_record(tmp_path):
     ],
 )
 def test_mistakes_are_one_line(tmp_path, arguments, message):
-    result = run("run", *arguments, cwd=tmp_path)
+    result = run_in_fork("run", *arguments, cwd=tmp_path)
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if line]
     assert len(lines) == 1 and lines[0].startswith(f"ablation-bench: {message}"), result.stderr
@@ -350,12 +351,14 @@ def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     assert list(curve["edges"]) == [22] and curve["accuracy"].iloc[0] > 0.9
     z = run("leaderboard", "score=z", cwd=tmp_path)
     assert z.returncode == 0, z.stderr
-    board = pd.read_csv(tmp_path / "results" / "reports" / "leaderboard_z.csv", index_col="method")
+    board = pd.read_csv(
+        tmp_path / "results" / "reports" / "leaderboard_z_0.1.csv", index_col="method"
+    )
     assert float(board.loc["eap", "ioi"]) < -3
     assert float(board.loc["random", "ioi"]) == 0
     both = run("leaderboard", "score=auroc", "published=true", cwd=tmp_path)
     assert both.returncode == 0, both.stderr
-    board = pd.read_csv(tmp_path / "results" / "reports" / "leaderboard_auroc.csv", index_col=0)
+    board = pd.read_csv(reports / "leaderboard_auroc.csv", index_col=0)
     assert float(board.loc["eap", "edges"]) > float(board.loc["random", "edges"])
     assert "not comparable with those above" in both.stdout
     figures = run("figures", "published=true", "circuits=false", cwd=tmp_path)
