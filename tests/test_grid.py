@@ -351,9 +351,8 @@ def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     assert list(curve["edges"]) == [22] and curve["accuracy"].iloc[0] > 0.9
     z = run("leaderboard", "score=z", cwd=tmp_path)
     assert z.returncode == 0, z.stderr
-    board = pd.read_csv(
-        tmp_path / "results" / "reports" / "leaderboard_z_0.1.csv", index_col="method"
-    )
+    reports = tmp_path / "results" / "reports"
+    board = pd.read_csv(reports / "leaderboard_z_0.1.csv", index_col="method")
     assert float(board.loc["eap", "ioi"]) < -3
     assert float(board.loc["random", "ioi"]) == 0
     both = run("leaderboard", "score=auroc", "published=true", cwd=tmp_path)
