@@ -44,7 +44,11 @@ class Differences:
 
     def of_stage(self, stage: Stage, focused: bool) -> Tensor:
         """Those that a stage reads."""
-        return (self.at_reads if focused else self.everywhere)[: stage.n_sources]
+        return self.at(focused)[: stage.n_sources]
+
+    def at(self, focused: bool) -> Tensor:
+        """Those at the read positions alone, or those of earlier layers at all positions."""
+        return self.at_reads if focused else self.everywhere
 
 
 def written(

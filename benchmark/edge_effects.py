@@ -173,13 +173,11 @@ def _held(
     model: Transformer, clean: CleanPoint, layer: int, heads: bool, shares: Sequence[float]
 ) -> Held:
     """A sublayer at points between its ablated and its clean value."""
-    graph, differences = model.graph, clean.differences
+    graph = model.graph
     stop = graph.mlp_source(layer) + (not heads)
     first = graph.head_source(layer) if heads else stop - 1
-    if layer == model.shape.n_layers - 1:
-        difference = differences.at_reads[first:stop]
-    else:
-        difference = differences.everywhere[first:stop]
+    last = layer == model.shape.n_layers - 1
+    difference = clean.differences.at(focused=last)[first:stop]
     below = torch.tensor(shares, device=model.device, dtype=difference.dtype) - 1
     return Held(layer, slice(first, stop), below[:, None, None, None] * difference.sum(0))
 

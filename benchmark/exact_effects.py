@@ -60,18 +60,12 @@ def _layers(
 ) -> tuple[list["_Layer"], Rows]:
     """Every layer at the clean point, and the final residual stream at the read positions."""
     before: list[Tensor] = []
-    stream = _Watched(embedded(model, clean.batch.clean)[None, None])
+    stream = PlainStream(embedded(model, clean.batch.clean)[None, None])
     positions, reads = positions_of(model, clean.batch.clean), clean.batch.read_at[:, None]
     run_layers(model, stream, positions, 0, reads, lambda _: before.append(stream.x))
     count_passes(stream.x, len(clean.batch))
     layers = [_Layer(model, clean, objective, i, x) for i, x in enumerate(before)]
     return layers, stream.x
-
-
-class _Watched(PlainStream):
-    @property
-    def x(self) -> Rows:
-        return self._x
 
 
 class _Layer:
@@ -177,8 +171,7 @@ class _Layer:
 
     @property
     def _differences(self) -> Tensor:
-        differences = self._clean.differences
-        return differences.at_reads if self._last else differences.everywhere
+        return self._clean.differences.at(self._last)
 
     @cached_property
     def _qkv(self) -> tuple[Tensor, Tensor, Tensor]:

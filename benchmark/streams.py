@@ -66,6 +66,11 @@ class PlainStream:
         """The residual stream; all readers share it."""
         return self._x
 
+    @property
+    def x(self) -> Float[Tensor, "1 rows batch pos d_model"]:
+        """The residual stream as it is now."""
+        return self._x
+
     def project(self, stage: Stage, norm: Norm, *projections: Projection) -> tuple[Tensor, ...]:
         """Norm and projections, once for all readers."""
         return project_heads(norm(self.read(stage)), *projections)

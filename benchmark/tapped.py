@@ -69,7 +69,7 @@ class EdgeEffects:
             return
         assert self.differences is not None
         differences = self.differences
-        own = (differences.at_reads if focused else differences.everywhere)[first:stop]
+        own = differences.at(focused)[first:stop]
         self.neurons[first:stop] += torch.einsum("sbpd,bpd->sd", own, gradient.sum((0, 1)))
 
 
@@ -101,11 +101,6 @@ class TappedStream(PlainStream):
         self._effects, self._held = effects, held
         if starts_at_input:
             self._written(0, 1)
-
-    @property
-    def x(self) -> Float[Tensor, "1 rows batch pos d_model"]:
-        """The residual stream as it is now."""
-        return self._x
 
     def read(self, stage: Stage) -> Float[Tensor, "1 rows batch pos d_model"]:
         """The residual stream, tapped for a stage with one reader."""

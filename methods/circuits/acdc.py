@@ -21,7 +21,8 @@ from benchmark.method import FoundCircuit, Problem
 from benchmark.metric import KLDivergence
 from methods.circuits.acdc_order import phases
 from methods.circuits.acdc_search import Loss, Search
-from methods.circuits.attribution import check_batch_size, without_donors
+from methods.circuits.attribution import without_donors
+from methods.circuits.ranges import check_counts
 
 
 class Objective(Enum):
@@ -53,11 +54,7 @@ class ACDC:
         """Check the ranges."""
         if not self.thresholds or len(set(self.thresholds)) < len(self.thresholds):
             raise UserError("method.thresholds needs one or more numbers, none of them twice")
-        check_batch_size(self.batch_size)
-        if self.candidates_at_once < 1:
-            raise UserError(
-                f"method.candidates_at_once={self.candidates_at_once} must be 1 or more"
-            )
+        check_counts(self, "batch_size", "candidates_at_once")
 
     def unsupported(self, problem: Problem) -> str | None:
         """Donors come from the same batch."""

@@ -15,7 +15,8 @@ from benchmark.differences import written
 from benchmark.forward import source_values
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
-from methods.circuits.attribution import Selection, check_batch_size, circuits_of_sizes
+from methods.circuits.attribution import Selection, circuits_of_sizes
+from methods.circuits.ranges import check_counts
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ActivationMagnitude:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        check_batch_size(self.batch_size)
+        check_counts(self, "batch_size")
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any problem will do."""
@@ -46,8 +47,7 @@ class ActivationMagnitude:
         batches = problem.in_batches(self.batch_size)
         for batch in (b.to(model.device) for b in batches):
             parts = written(model, source_values(model, batch.clean), range(graph.n_layers))
-            real = torch.arange(parts.shape[2], device=model.device) < batch.lengths[:, None]
-            means = (parts.norm(dim=-1) * real).sum(-1) / batch.lengths
+            means = (parts.norm(dim=-1) * batch.real).sum(-1) / batch.lengths
             total += means.sum(-1).float().cpu()
         value = (total / sum(map(len, batches)))[:, None] * graph.exists
         return EdgeScores(graph, value, signed=True)

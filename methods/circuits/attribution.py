@@ -23,6 +23,7 @@ from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, EdgeScores, Pruning
 from benchmark.method import FoundCircuit, Problem
 from benchmark.metric import Accuracy, ExactMatch, KLDivergence
+from methods.circuits.ranges import check_counts
 
 
 class Selection(Enum):
@@ -61,7 +62,7 @@ class Attribution:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_batch_size(self.batch_size)
+        check_counts(self, "batch_size")
         if self.selection is Selection.greedy and self.granularity is not Granularity.edge:
             raise UserError("method.selection=greedy grows circuits by edges; give selection=top")
 
@@ -103,16 +104,6 @@ class Attribution:
 
 def _exactly(x: Tensor) -> Tensor:
     return x.double().cpu()
-
-
-def check_batch_size(batch_size: int) -> None:
-    """Check that there are prompts in a pass.
-
-    Raises:
-        UserError: there are none.
-    """
-    if batch_size < 1:
-        raise UserError(f"method.batch_size={batch_size} must be 1 or more")
 
 
 def without_gradient(problem: Problem) -> str | None:

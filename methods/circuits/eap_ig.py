@@ -11,11 +11,11 @@ from typing import ClassVar
 
 from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
-from benchmark.errors import UserError
 from benchmark.method import Problem
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
 from methods.circuits.attribution import Attribution, needs_counterfactual
+from methods.circuits.ranges import check_counts
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class EAPIG(Attribution):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        if self.steps < 1:
-            raise UserError(f"method.steps={self.steps} must be 1 or more")
+        check_counts(self, "steps")
 
     def unsupported(self, problem: Problem) -> str | None:
         """The path runs between two prompts."""

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_activations
-from benchmark.errors import UserError
 from benchmark.method import Problem
 from methods.circuits.attribution import Attribution
+from methods.circuits.ranges import check_counts
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ class EAPIGActivations(Attribution):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        if self.steps < 1:
-            raise UserError(f"method.steps={self.steps} must be 1 or more")
+        check_counts(self, "steps")
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """Mean first-order effects over the points of all paths."""

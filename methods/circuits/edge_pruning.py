@@ -22,7 +22,8 @@ from benchmark.errors import UserError
 from benchmark.mask import EdgeMask, Pruning
 from benchmark.method import FoundCircuit, Problem
 from benchmark.pass_memory import masks_that_fit
-from methods.circuits.mask_training import TrainsMasks, check_each, in_groups
+from methods.circuits.mask_training import TrainsMasks, in_groups
+from methods.circuits.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
 from methods.circuits.sparsity_schedule import Ramp, SparsitySchedule
 from methods.circuits.targeted_masks import TargetedMasks
 
@@ -52,10 +53,10 @@ class EdgePruning(TrainsMasks):
         """Check the ranges."""
         if self.targets is not None:
             check_each("targets", self.targets)
-        self._check_counts("targets_at_once", "batch_size", "steps")
+        check_counts(self, "targets_at_once", "batch_size", "steps")
         rates = "learning_rate", "multiplier_learning_rate", "constants_learning_rate"
-        self._check_above_zero(*rates)
-        self._check_not_below_zero("weight_decay", "warm_up_steps", "ramp_steps", "node_target")
+        check_above_zero(self, *rates)
+        check_not_below_zero(self, "weight_decay", "warm_up_steps", "ramp_steps", "node_target")
         if not math.isfinite(self.initial_log_alpha):
             raise UserError(f"method.initial_log_alpha={self.initial_log_alpha} must be a number")
         if self.node_target is not None and not self.node_masks:

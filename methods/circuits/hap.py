@@ -17,6 +17,7 @@ from benchmark.errors import UserError
 from benchmark.method import Problem
 from methods.circuits.eap import EAP
 from methods.circuits.edge_pruning import EdgePruning
+from methods.circuits.ranges import check_counts
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class HAP(EdgePruning):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        self._check_counts("scores_batch_size")
+        check_counts(self, "scores_batch_size")
         if not 0 < self.share <= 1:
             raise UserError(f"method.share={self.share} must be above 0 and at most 1")
 

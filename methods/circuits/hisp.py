@@ -24,7 +24,8 @@ from benchmark.method import FoundCircuit, Problem
 from benchmark.streams import PlainStream
 from benchmark.transformer import Transformer
 from benchmark.weights import Norm, Projection
-from methods.circuits.attribution import check_batch_size, flat_at_clean, without_gradient
+from methods.circuits.attribution import flat_at_clean, without_gradient
+from methods.circuits.ranges import check_counts
 from methods.circuits.reader_circuits import circuits_of_readers
 
 
@@ -38,7 +39,7 @@ class HISP:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        check_batch_size(self.batch_size)
+        check_counts(self, "batch_size")
 
     def unsupported(self, problem: Problem) -> str | None:
         """Components are compared with those of another prompt, or with zero."""

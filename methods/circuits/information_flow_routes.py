@@ -21,7 +21,8 @@ from benchmark.graph import Stage
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
 from benchmark.transformer import Transformer
-from methods.circuits.attribution import Selection, check_batch_size, circuits_of_sizes
+from methods.circuits.attribution import Selection, circuits_of_sizes
+from methods.circuits.ranges import check_counts
 
 SMALLEST_SUM = 1e-12
 
@@ -37,7 +38,7 @@ class InformationFlowRoutes:
 
     def __post_init__(self) -> None:
         """Check the range."""
-        check_batch_size(self.batch_size)
+        check_counts(self, "batch_size")
 
     def unsupported(self, problem: Problem) -> str | None:
         """Any problem will do."""
@@ -84,5 +85,4 @@ def _mean_shares(
     whole = x.abs().sum(-1)
     near = torch.stack([whole - (x - part).abs().sum(-1) for part in parts]).clamp(min=0)
     shares = near / near.sum(0).clamp(min=SMALLEST_SUM)
-    real = torch.arange(x.shape[1], device=x.device) < batch.lengths[:, None]
-    return (shares * real / batch.lengths[:, None]).sum((1, 2))
+    return (shares * batch.real / batch.lengths[:, None]).sum((1, 2))

@@ -1,10 +1,8 @@
 """What methods that train masks share: their prompts, their steps, and the loop that trains."""
 
-import math
 from collections.abc import Iterator
 
 from benchmark.ablation import Resample
-from benchmark.errors import UserError
 from benchmark.joint_training import train_masks
 from benchmark.mask_sampler import MaskSampler
 from benchmark.method import Problem
@@ -24,39 +22,6 @@ class TrainsMasks:
         if isinstance(problem.ablation, Resample) and self.batch_size < 2:
             return "resample ablation takes donors from the step's prompts; give batch_size=2"
         return None
-
-    def _check_counts(self, *names: str) -> None:
-        """Check that these settings, where they are set, are 1 or more.
-
-        Raises:
-            UserError: one is not.
-        """
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"method.{name}={value} must be 1 or more")
-
-    def _check_above_zero(self, *names: str) -> None:
-        """Check that these settings, where they are set, are numbers above 0.
-
-        Raises:
-            UserError: one is not.
-        """
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UserError(f"method.{name}={value} must be above 0")
-
-    def _check_not_below_zero(self, *names: str) -> None:
-        """Check that these settings, where they are set, are numbers of 0 or more.
-
-        Raises:
-            UserError: one is not.
-        """
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < math.inf:
-                raise UserError(f"method.{name}={value} must be 0 or more")
 
     def _steps(self, problem: Problem) -> int:
         """Optimiser steps."""
@@ -80,18 +45,6 @@ class TrainsMasks:
             checkpoint=problem.checkpoint(f"masks {first}"),
             label=type(self).__name__,
         )
-
-
-def check_each(name: str, values: list[float]) -> None:
-    """Check the prices or targets of a method.
-
-    Raises:
-        UserError: there are none, or one is negative or there twice.
-    """
-    if not values or not all(0 <= value < math.inf for value in values):
-        raise UserError(f"method.{name} needs one or more numbers, all 0 or more")
-    if len(set(values)) < len(values):
-        raise UserError(f"method.{name} names one number twice")
 
 
 def in_groups(values: list[float], at_once: int | None) -> Iterator[tuple[int, list[float]]]:

@@ -13,8 +13,9 @@ from benchmark.ablation import Ablation
 from benchmark.mask import EdgeMask, Pruning
 from benchmark.method import FoundCircuit, Problem
 from benchmark.optimal import Optimal
-from methods.circuits.mask_training import STEPS, TrainsMasks, check_each, in_groups
+from methods.circuits.mask_training import STEPS, TrainsMasks, in_groups
 from methods.circuits.priced_masks import PricedMasks
+from methods.circuits.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
 
 
 class PriceGrid(TrainsMasks, ABC):
@@ -28,8 +29,8 @@ class PriceGrid(TrainsMasks, ABC):
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_each("penalties", self.penalties)
-        self._check_counts("masks_per_step", "batch_size", "penalties_at_once", "steps")
-        self._check_above_zero("learning_rate", "constants_learning_rate")
+        check_counts(self, "masks_per_step", "batch_size", "penalties_at_once", "steps")
+        check_above_zero(self, "learning_rate", "constants_learning_rate")
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per penalty, whatever the sizes asked for; the largest circuit first."""
@@ -56,8 +57,8 @@ class PricedEdges(PriceGrid):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        self._check_above_zero("clip")
-        self._check_not_below_zero("node_penalty")
+        check_above_zero(self, "clip")
+        check_not_below_zero(self, "node_penalty")
 
     @abstractmethod
     def _masks(self, problem: Problem, penalties: list[float]) -> PricedMasks:

@@ -19,6 +19,7 @@ import torch
 from benchmark.ablation import Counterfactual, Resample
 from benchmark.method import Problem
 from methods.circuits.price_grid import PricedEdges
+from methods.circuits.ranges import check_above_zero
 from methods.circuits.uniform_masks import UniformMasks
 
 
@@ -45,7 +46,7 @@ class UGS(PricedEdges):
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
-        self._check_above_zero("window")
+        check_above_zero(self, "window")
 
     def _masks(self, problem: Problem, penalties: list[float]) -> UniformMasks:
         return UniformMasks(
