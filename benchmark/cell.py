@@ -22,9 +22,10 @@ from benchmark.metric import Metric
 from benchmark.model_choice import ModelChoice
 from benchmark.optimal import Optimal
 from benchmark.prompt_data import digest
-from benchmark.record import SCHEMA
+from benchmark.record import CIRCUITS, SCHEMA
 from benchmark.references import published_digest
 from benchmark.store import Folder, digest_of_file
+from benchmark.study import Study
 from benchmark.task import Task
 from benchmark.tracking_modes import check_mode
 from benchmark.zoo import zoo_directory
@@ -93,9 +94,15 @@ class Cell:
         return _built(self.task, "task")
 
     @cached_property
-    def built_method(self) -> CircuitMethod:
+    def built_method(self) -> CircuitMethod | Study:
         """The method."""
         return _built(self.method, "method")
+
+    @property
+    def kind(self) -> str:
+        """What the record is about: circuits, or what a study says."""
+        method = self.built_method
+        return method.kind if isinstance(method, Study) else CIRCUITS
 
     @cached_property
     def built_ablation(self) -> Ablation:
@@ -200,8 +207,10 @@ class Cell:
         parts: list[Callable[[], Any]] = [lambda: self.key, lambda: self.built_metric]
         for part in parts:
             part()
-        if not isinstance(self.built_method, CircuitMethod):
-            raise UserError(f"method={self.names['method']} does not find circuits")
+        if not isinstance(self.built_method, CircuitMethod | Study):
+            raise UserError(
+                f"method={self.names['method']} neither finds circuits nor does a study"
+            )
         return self
 
 

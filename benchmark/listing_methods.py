@@ -14,6 +14,7 @@ from benchmark.listing import first_comment
 from benchmark.mask import EdgeMask
 from benchmark.method import CircuitMethod, Problem
 from benchmark.model import LanguageModel, load_model
+from benchmark.study import Study
 
 SMALL_MODEL, METRIC = "tiny_gpt2", "logit_difference"
 
@@ -21,12 +22,13 @@ SMALL_MODEL, METRIC = "tiny_gpt2", "logit_difference"
 def methods() -> Table:
     """One row per option of conf/method."""
     model = load_model(SMALL_MODEL, check=False)
-    columns = "method", "what", "granularity", "passes per training prompt, or in all", "ablations"
+    columns = "method", "what", "finds", "passes per training prompt, or in all", "ablations"
     table = Table(*columns, title="Methods", show_lines=True)
     for name in configured_names("method"):
-        method: CircuitMethod = configured("method", name)
-        what, levels = first_comment("method", name), _granularities(name)
-        table.add_row(name, what, levels, method.cost, _ablations(method, model))
+        method: CircuitMethod | Study = configured("method", name)
+        what = first_comment("method", name)
+        finds = method.kind if isinstance(method, Study) else f"circuits of {_granularities(name)}"
+        table.add_row(name, what, finds, method.cost, _ablations(method, model))
     return table
 
 
@@ -35,8 +37,8 @@ def _granularities(name: str) -> str:
     types = {field.name: field.type for field in fields(configured("method", name))}
     levels = types.get("granularity")
     if not (isinstance(levels, type) and issubclass(levels, Enum)):
-        return "edge"
-    return ", ".join(str(level.value) for level in levels if _takes(name, str(level.value)))
+        return "edges"
+    return ", ".join(f"{level.value}s" for level in levels if _takes(name, str(level.value)))
 
 
 def _takes(name: str, level: str) -> bool:
@@ -47,7 +49,7 @@ def _takes(name: str, level: str) -> bool:
     return True
 
 
-def _ablations(method: CircuitMethod, model: LanguageModel) -> str:
+def _ablations(method: CircuitMethod | Study, model: LanguageModel) -> str:
     """The ablations that the method supports, or why it supports none."""
     reasons = {}
     for name in configured_names("ablation"):

@@ -36,6 +36,7 @@ class Problem:
         training_steps: optimiser steps of methods that train and have no number of their own;
             None leaves it to the method.
         work_folder: a folder for checkpoints, or None to keep none.
+        shared_folder: a folder for what is costly and the same for many records, or None.
     """
 
     model: LanguageModel
@@ -46,6 +47,7 @@ class Problem:
     seed: int
     training_steps: int | None
     work_folder: Path | None
+    shared_folder: Path | None = None
 
     @property
     def graph(self) -> ComputationalGraph:

@@ -1,7 +1,7 @@
 """The record of one cell of a grid: what was run, on what, what came out, and at what cost.
 
-A record is a JSON file whose fields are those of `Record`; the curve lies beside it as a Parquet
-file and the circuits as safetensors. Reading records needs no torch.
+A record is a JSON file whose fields are those of `Record`; the curve, or a study's table, lies
+beside it as a Parquet file, circuits or scores as safetensors. Reading records needs no torch.
 """
 
 import json
@@ -14,14 +14,17 @@ from benchmark.errors import UserError
 from benchmark.files import replacing
 
 # To be raised whenever a field changes its meaning.
-SCHEMA = 1
-RECORD, CURVE, MASKS, CONFIG, LOG = (
+SCHEMA = 2
+RECORD, CURVE, MASKS, TENSORS, CONFIG, LOG = (
     "record.json",
     "curve.parquet",
     "masks.safetensors",
+    "scores.safetensors",
     "config.yaml",
     "log.txt",
 )
+# What a record is about; see `Study` for all but circuits.
+CIRCUITS = "circuits"
 
 
 class Status(Enum):
@@ -34,11 +37,12 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Record:
-    """Everything about a cell but its curve and circuits.
+    """Everything about a cell but its curve and circuits, or its table and scores.
 
     Attributes:
         schema: version of this form.
         key: name of the record's folder: a digest of all that decides its numbers.
+        kind: what it is about: circuits, or what a study says.
         status: how it ended.
         reason: why it was skipped or failed, in a line.
         names: task, method, ablation and model, as in tables.
@@ -52,6 +56,7 @@ class Record:
         ends: per evaluation ablation, the metrics of the empty circuit and of the whole model.
         areas: per evaluation ablation, one number for the curve each.
         recovery: agreement with a reference circuit, where one is known.
+        summary: of a study, its few numbers that sum it up.
         cost: passes, seconds and bytes of discovery and of evaluation.
         versions: of this package, the task, the method, and the libraries.
         machine: where it ran.
@@ -65,6 +70,7 @@ class Record:
     names: dict[str, str]
     config: dict[str, Any]
     created: str
+    kind: str = CIRCUITS
     reason: str | None = None
     model: dict[str, Any] = field(default_factory=dict)
     n_edges: int = 0
@@ -74,6 +80,7 @@ class Record:
     ends: dict[str, Any] = field(default_factory=dict)
     areas: dict[str, dict[str, float]] = field(default_factory=dict)
     recovery: dict[str, float] = field(default_factory=dict)
+    summary: dict[str, float] = field(default_factory=dict)
     cost: dict[str, dict[str, float]] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)

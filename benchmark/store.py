@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from benchmark.errors import UserError, near
 from benchmark.record import RECORD, Record
 
-ASIDE, LOCKS, EXPERIMENTS = "aside", ".locks", ".experiments"
+ASIDE, LOCKS, EXPERIMENTS, SHARED = "aside", ".locks", ".experiments", ".shared"
 log = logging.getLogger("benchmark")
 
 
@@ -36,6 +36,11 @@ class Folder:
     def work(self) -> Path:
         """Where checkpoints live until the record is whole."""
         return self.path / "checkpoints"
+
+    @property
+    def shared(self) -> Path:
+        """Where records keep what is costly and the same for many of them."""
+        return self.results_dir / SHARED
 
     def record(self) -> Record | None:
         """The whole record, or None if there is none or it is damaged."""

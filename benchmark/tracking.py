@@ -16,7 +16,8 @@ from PIL.Image import open as open_image
 
 from benchmark.cell import Cell
 from benchmark.files import replacing
-from benchmark.record import CURVE, Record
+from benchmark.record import CIRCUITS, CURVE, Record
+from benchmark.report.frame import Results, results_of
 
 log = logging.getLogger("benchmark")
 ERROR_FILE = "tracking_error.txt"
@@ -70,17 +71,26 @@ def _send(record: Record, cell: Cell) -> None:
 def _pictures(record: Record, cell: Cell) -> dict[str, Any]:
     import wandb
 
+    figures = _of_circuits if record.kind == CIRCUITS else _of_study
+    found = figures(results_of([(cell.folder, record)]), cell)
+    return {name: wandb.Image(_pixels(figure)) for name, figure in found.items()}
+
+
+def _of_circuits(results: Results, cell: Cell) -> dict[str, Figure]:
     from benchmark.report.drawing import draw_circuit
-    from benchmark.report.frame import all_labels, cell_frame
     from benchmark.report.plots import gap_against_size
 
-    folder = cell.folder.path
-    frame = cell_frame(cell.folder, record, all_labels([record])[record.key])
-    figures = {
-        "loss gap against size": gap_against_size(frame, cell.title),
-        "circuit": draw_circuit(folder, cell.title),
+    return {
+        "loss gap against size": gap_against_size(results.curves, cell.title),
+        "circuit": draw_circuit(cell.folder.path, cell.title),
     }
-    return {name: wandb.Image(_pixels(figure)) for name, figure in figures.items()}
+
+
+def _of_study(results: Results, cell: Cell) -> dict[str, Figure]:
+    from benchmark.report.studies import study_figures
+
+    made = study_figures(results, published=False)
+    return {" ".join(one.words): one.figure for one in made}
 
 
 def _pixels(figure: Figure) -> Image:
@@ -96,4 +106,10 @@ def _summary(record: Record) -> dict[str, float]:
         for name, value in found.items()
     }
     cost = {f"cost/{name}": value for name, value in record.cost["discovery"].items()}
-    return {**areas, **record.recovery, **cost, "accuracy": record.accuracy or 0.0}
+    return {
+        **areas,
+        **record.recovery,
+        **record.summary,
+        **cost,
+        "accuracy": record.accuracy or 0.0,
+    }

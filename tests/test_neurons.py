@@ -305,7 +305,7 @@ def test_a_record_of_neurons(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     # Circuits of neurons survive a kill in evaluation.
-    monkeypatch.setattr("benchmark.running._evaluated", killed)
+    monkeypatch.setattr("benchmark.circuit_results._evaluated", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     monkeypatch.undo()

@@ -213,7 +213,7 @@ def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monk
         evaluated.append(arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.running._evaluated", killed)
+    monkeypatch.setattr("benchmark.circuit_results._evaluated", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     monkeypatch.undo()
@@ -240,7 +240,7 @@ def test_a_kill_leaves_no_record_and_keeps_checkpoints(tmp_path, monkeypatch):
     def killed(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.running.save_matrix", killed)
+    monkeypatch.setattr("benchmark.circuit_results.save_matrix", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     assert settings.folder.record() is None

@@ -7,9 +7,10 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 
 from benchmark.errors import UserError
+from benchmark.record import CIRCUITS
 from benchmark.report.drawing import draw_edges, readable_circuit
 from benchmark.report.faithfulness import faithfulness_against_size
-from benchmark.report.frame import Results, load
+from benchmark.report.frame import Results, load_kinds
 from benchmark.report.leaderboard import column_names, row_names
 from benchmark.report.plots import (
     ablations_compared,
@@ -20,6 +21,7 @@ from benchmark.report.plots import (
 from benchmark.report.published import published_curves, published_faithfulness
 from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table
+from benchmark.report.studies import study_figures
 from benchmark.report.style import save
 
 # A picture of more edges shows nothing and takes long; circuits of neurons touch many.
@@ -44,20 +46,28 @@ class Figures:
         Raises:
             UserError: there is no finished record.
         """
-        results = load(Path(self.results_dir), self.experiment_name)
+        paths: list[Path] = []
         try:
-            paths = [
-                *self._curves(results),
-                *self._faithfulness(results),
-                *self._rocs(results),
-                *self._ablations(results),
-                *self._scores(results),
-            ]
-            if self.circuits:
-                paths += self._circuits(results)
+            for kind, results in load_kinds(Path(self.results_dir), self.experiment_name).items():
+                paths += self._all(results) if kind == CIRCUITS else self._study(results)
         except OSError as error:
             raise UserError(f"directory={self.directory} cannot be written: {error}") from error
         return Group(*(str(path) for path in paths if path.suffix == ".png"))
+
+    def _study(self, results: Results) -> list[Path]:
+        made = study_figures(results, published=self.published)
+        return [path for one in made for path in save(one.figure, one.data, self._path(*one.words))]
+
+    def _all(self, results: Results) -> list[Path]:
+        """Every picture of circuits."""
+        return [
+            *self._curves(results),
+            *self._faithfulness(results),
+            *self._rocs(results),
+            *self._ablations(results),
+            *self._scores(results),
+            *(self._circuits(results) if self.circuits else []),
+        ]
 
     def _curves(self, results: Results) -> list[Path]:
         paths, reported = [], published_curves()

@@ -1,4 +1,4 @@
-"""Records as one table: a row per circuit and evaluation ablation, with its cell's names.
+"""Records of a kind as one table: of circuits, a row for each and evaluation ablation, with names.
 
 A label is an option's name in the grid; where one name stands for several settings, what differs
 is added, so that no two kinds of run share a label.
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UserError
-from benchmark.record import CURVE, Record, Status
+from benchmark.record import CIRCUITS, CURVE, Record, Status
 from benchmark.store import Folder, folders, members
 
 KINDS = ("task", "model", "ablation", "method")
@@ -23,12 +23,13 @@ FREE = ("_target_", "device", "check")
 
 @dataclass(frozen=True)
 class Results:
-    """Whole records and their curves.
+    """Whole records of one kind, and their curves.
 
     Attributes:
         records: by key.
         labels: by key, the label of each of `KINDS`.
-        curves: all curves, with the columns task, method, ablation, model, seed, evaluation, key.
+        curves: all curves, or tables of studies, with the columns task, method, ablation, model,
+            seed, key and n_edges; the ablation that a curve was measured under is `evaluation`.
         damaged: keys of folders whose record is not whole.
     """
 
@@ -44,7 +45,22 @@ class Results:
 
 
 def load(results_dir: Path, experiment: str | None = None) -> Results:
-    """All whole records of a folder, or those of one experiment.
+    """All whole records of circuits of a folder, or those of one experiment.
+
+    Raises:
+        UserError: there is no folder, or no finished record of circuits in it.
+    """
+    found = load_kinds(results_dir, experiment)
+    if CIRCUITS not in found:
+        raise UserError(
+            f"{_where(results_dir, experiment)} has no finished record of circuits; it has "
+            f"records of {', '.join(found)}"
+        )
+    return found[CIRCUITS]
+
+
+def load_kinds(results_dir: Path, experiment: str | None = None) -> dict[str, Results]:
+    """All whole records of a folder, or those of one experiment, by their kind.
 
     Raises:
         UserError: there is no folder, or no finished record in it.
@@ -55,7 +71,24 @@ def load(results_dir: Path, experiment: str | None = None) -> Results:
         for folder in folders(results_dir)
         if chosen is None or folder.key in chosen
     ]
+    damaged = tuple(folder.key for folder, record in found if record is None)
     whole = [(folder, record) for folder, record in found if record is not None]
+    finished = sorted({record.kind for _, record in whole if record.status is Status.done})
+    if not finished:
+        where = _where(results_dir, experiment)
+        raise UserError(f"{where} has no finished record; run something first")
+    return {
+        kind: results_of([pair for pair in whole if pair[1].kind == kind], damaged)
+        for kind in finished
+    }
+
+
+def _where(results_dir: Path, experiment: str | None) -> str:
+    return f"results_dir={results_dir}" + (f" experiment_name={experiment}" if experiment else "")
+
+
+def results_of(whole: list[tuple[Folder, Record]], damaged: tuple[str, ...] = ()) -> Results:
+    """Whole records of one kind, of which one or more are finished, with what they left."""
     records = {record.key: record for _, record in whole}
     labels = all_labels(list(records.values()))
     curves = [
@@ -63,17 +96,11 @@ def load(results_dir: Path, experiment: str | None = None) -> Results:
         for folder, record in whole
         if record.status is Status.done
     ]
-    if not curves:
-        where = f"results_dir={results_dir}" + (
-            f" experiment_name={experiment}" if experiment else ""
-        )
-        raise UserError(f"{where} has no finished record; run something first")
-    damaged = tuple(folder.key for folder, record in found if record is None)
     return Results(records, labels, pd.concat(curves, ignore_index=True), damaged)
 
 
 def cell_frame(folder: Folder, record: Record, labels: dict[str, str]) -> pd.DataFrame:
-    """The curve of one record, with its labels."""
+    """The curve, or table, of one record, with its labels."""
     curve = pd.read_parquet(folder.path / CURVE).rename(columns={"ablation": "evaluation"})
     added = {**labels, "seed": record.config["seed"], "key": record.key, "n_edges": record.n_edges}
     return curve.assign(**added)

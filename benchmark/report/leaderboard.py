@@ -13,10 +13,12 @@ from rich.console import Group, RenderableType
 from scipy.stats import t
 
 from benchmark.errors import UserError
+from benchmark.record import CIRCUITS
 from benchmark.report.beside import WARNING, published_rows, published_tables
 from benchmark.report.comparable import refuse_what_cannot_be_compared
-from benchmark.report.frame import load
+from benchmark.report.frame import Results, load_kinds
 from benchmark.report.scores import AT_SHARE, NEEDS, SCORES, Score, score_table, where_known
+from benchmark.report.studies import study_tables
 from benchmark.report.tables import DASH, terminal, write_table
 
 
@@ -34,13 +36,26 @@ class Leaderboard:
     directory: str
 
     def run(self) -> RenderableType:
-        """Make the table and write it as Markdown, CSV and LaTeX.
+        """Make the tables and write them as Markdown, CSV and LaTeX.
+
+        Circuits are compared by the score; every kind of study has tables of its own.
 
         Raises:
             UserError: there is nothing to compare, or what there is cannot be compared.
         """
         score = Score(self.score, self.at_share)
-        results = load(Path(self.results_dir), self.experiment_name)
+        shown: list[RenderableType] = []
+        for kind, results in load_kinds(Path(self.results_dir), self.experiment_name).items():
+            shown += self._circuits(results, score) if kind == CIRCUITS else self._study(results)
+        return Group(*shown)
+
+    def _study(self, results: Results) -> list[RenderableType]:
+        shown: list[RenderableType] = []
+        for made in study_tables(results, published=self.published):
+            shown += [terminal(made.table, made.title), *self._written(made.name, made.table)]
+        return shown
+
+    def _circuits(self, results: Results, score: Score) -> list[RenderableType]:
         scores = score_table(results, score)
         if self.evaluation is not None:
             scores = scores[scores["evaluation"] == self.evaluation]
@@ -51,10 +66,10 @@ class Leaderboard:
         if scores["value"].isna().all():
             raise UserError(f"score={self.score} is known for no record: {NEEDS[self.score]}")
         table = leaderboard(where_known(scores, score), score)
-        shown = [terminal(table, score.title), *self._written("leaderboard", table)]
+        shown = [terminal(table, score.title), *self._scored("leaderboard", table)]
         if self.published:
             shown += self._beside(score, {record.names["task"] for record in results.done})
-        return Group(*shown)
+        return shown
 
     def _beside(self, score: Score, tasks: set[str]) -> list[RenderableType]:
         rows = published_rows(score, tasks)
@@ -63,13 +78,15 @@ class Leaderboard:
         shown: list[RenderableType] = ["", WARNING]
         for title, table in published_tables(rows):
             shown += ["", title, terminal(table)]
-        return [*shown, *self._written("published", rows.set_index("method"))]
+        return [*shown, *self._scored("published", rows.set_index("method"))]
 
-    def _written(self, what: str, table: pd.DataFrame) -> list[str]:
+    def _scored(self, what: str, table: pd.DataFrame) -> list[str]:
         share = f"{self.at_share:g}" if self.score in AT_SHARE else None
-        parts = [what, self.score, share, self.experiment_name, self.evaluation]
-        stem = Path(self.directory) / "_".join(filter(None, parts))
-        return [f"written: {path}" for path in write_table(table, stem)]
+        return self._written(what, table, self.score, share, self.evaluation)
+
+    def _written(self, what: str, table: pd.DataFrame, *parts: str | None) -> list[str]:
+        stem = "_".join(filter(None, [what, *parts, self.experiment_name]))
+        return [f"written: {path}" for path in write_table(table, Path(self.directory) / stem)]
 
 
 def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:

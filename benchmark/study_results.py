@@ -1,0 +1,34 @@
+"""What a cell that does a study leaves: its table, its scores, and the facts of its record."""
+
+from dataclasses import asdict
+from typing import Any
+
+from safetensors.torch import save_file
+
+from benchmark.cell import Cell
+from benchmark.cell_prompts import Prompts
+from benchmark.evaluate import passes
+from benchmark.files import replacing
+from benchmark.method import Problem
+from benchmark.record import CURVE, TENSORS
+from benchmark.store import Folder
+from benchmark.study import Study
+
+
+def study_and_write(
+    cell: Cell, problem: Problem, prompts: Prompts, folder: Folder
+) -> dict[str, Any]:
+    """Do the study and write its files; return the fields of the record."""
+    study = cell.built_method
+    assert isinstance(study, Study)
+    found = study.study(problem, passes(prompts.test))
+    with replacing(folder.path / CURVE) as temporary:
+        found.table.to_parquet(temporary, index=False)
+    tensors = {name: x.detach().cpu().contiguous() for name, x in found.tensors.items()}
+    with replacing(folder.path / TENSORS) as temporary:
+        save_file(tensors, temporary)
+    return {
+        "summary": found.summary,
+        "cost": {"discovery": asdict(found.cost), "evaluation": asdict(found.judging)},
+        "warnings": found.warnings,
+    }
