@@ -63,9 +63,9 @@ class Cell:
     def __post_init__(self) -> None:
         """Check what can be checked before anything is loaded."""
         check_mode(self.tracking)
-        for name in ("n_train", "n_test"):
-            if getattr(self, name) < 2:
-                raise UserError(f"{name}={getattr(self, name)} must be 2 or more")
+        for name, least in (("n_train", 1), ("n_test", 2)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name}={getattr(self, name)} must be {least} or more")
         for name in ("threads", "training_steps"):
             value = getattr(self, name)
             if value is not None and value < 1:

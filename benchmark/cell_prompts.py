@@ -25,14 +25,14 @@ class Prompts:
         """Draw the prompts; a task that has fewer than asked for gives all it has.
 
         Raises:
-            UserError: the model cannot read them, or a split has fewer than two.
+            UserError: the model cannot read them, or a split has too few.
         """
         batches, digests, warnings = {}, {}, []
         wanted = {Split.train: cell.n_train, Split.test: cell.n_test}
         seed = derived_seed(cell.seed, "prompts")
         for split, n_prompts in wanted.items():
             rows = cell.built_task.dataset(model.tokenizer, split, n_prompts, seed, or_fewer=True)
-            if len(rows) < 2:
+            if len(rows) < min(2, n_prompts):
                 raise UserError(f"{cell.names['task']} has {len(rows)} {split.value} prompts")
             if len(rows) < n_prompts:
                 warnings.append(

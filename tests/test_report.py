@@ -290,9 +290,8 @@ def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, 
     settings = ("results", None, "cmd", 0.1, False, False)
 
     def stems(curves, place):
-        monkeypatch.setattr(
-            "benchmark.report.figures.load", lambda *_: replace(found, curves=curves)
-        )
+        loaded = {"circuits": replace(found, curves=curves)}
+        monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
         Figures(*settings, str(tmp_path / place)).run()
         return {path.stem.split("_")[0] for path in (tmp_path / place).iterdir()}
 
