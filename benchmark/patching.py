@@ -62,6 +62,16 @@ class PatchPoint:
         kept = donors.with_first_of(sites) if keep_first else donors
         return cls(batch, sites, kept, tuple(starts), logits)
 
+    def of_pair(self, index: int) -> "PatchPoint":
+        """One pair of the batch by itself."""
+        own = slice(index, index + 1)
+        only = torch.tensor([index], device=self.batch.clean.device)
+        sites, donors = (
+            values.map(lambda x: x[..., own, :, :]) for values in (self.sites, self.donors)
+        )
+        starts = tuple(x[..., own, :, :] for x in self.starts)
+        return PatchPoint(self.batch.select(only), sites, donors, starts, self.logits[own])
+
 
 @torch.no_grad()
 def recorded(

@@ -49,6 +49,12 @@ class SiteValues:
 
     layers: tuple[dict[Site, Tensor], ...]
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> "SiteValues":
+        """The values after the same change to each of them."""
+        return SiteValues(
+            tuple({site: change(x) for site, x in layer.items()} for layer in self.layers)
+        )
+
     def with_first_of(self, other: "SiteValues") -> "SiteValues":
         """The values, but at position 0 those of another pass."""
 

@@ -1,0 +1,1 @@
+"""Methods that say how much each component matters, one file each."""
