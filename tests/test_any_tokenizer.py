@@ -133,3 +133,9 @@ def test_a_tokenizer_without_a_first_token_is_refused():
     with pytest.raises(UserError, match=r"set task\.prepend_bos=false"):
         PromptEncoder(bare, prepend_bos=True)
     assert PromptEncoder(bare, prepend_bos=False).start == []
+
+
+@pytest.mark.parametrize("option", ["indefinite_article", "ioi_six_names"])
+def test_prompts_that_compare_positions_have_one_length(option, byte_pairs):
+    rows = configured("task", option).dataset(byte_pairs, Split.train, 100)
+    assert len({len(tokens) for tokens in rows["clean_tokens"]}) == 1
