@@ -33,7 +33,7 @@ def test_six_names_make_120_pairs_of_30_clean_prompts_in_each_place():
 def test_only_the_second_mention_of_the_subject_changes():
     for pair in drawn("ioi_six_names"):
         clean, corrupted = pair.clean.split(), pair.corrupted.split()
-        changed = [place for place, word in enumerate(clean) if word != corrupted[place]]
+        changed = [position for position, word in enumerate(clean) if word != corrupted[position]]
         assert changed == [8]
         assert clean[8] == clean[1]
         assert corrupted[8] not in clean
