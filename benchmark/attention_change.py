@@ -45,13 +45,11 @@ class AttentionChange:
             attention_scores(*pair, block.scale, block.softcap)
             for pair in ((q, k), (q + dq, k), (q, k + dk))
         )
-        weights = softmax_of(clean, visible)
+        self._keys = None if keys_together else PatchedKeys(clean, of_keys, visible)
+        weights = softmax_of(clean, visible) if self._keys is None else self._keys.weights
         self._values, self._of_queries = v, softmax_of(of_queries, visible) - weights
-        self._of_keys = (
-            softmax_of(of_keys, visible) - weights
-            if keys_together
-            else PatchedKeys(clean, of_keys, visible)
-        )
+        if self._keys is None:
+            self._of_all_keys = softmax_of(of_keys, visible) - weights
 
     def effects(
         self, gradient: Float[Tensor, "heads 1 batch queries d_head"]
@@ -59,9 +57,9 @@ class AttentionChange:
         """Effects of queries and keys, from the gradient at the heads' outputs."""
         of_weights = gradient[:, 0] @ self._values.mT
         queries = (self._of_queries * of_weights).sum(-1)
-        if isinstance(self._of_keys, PatchedKeys):
-            keys = self._of_keys.effects(of_weights)
+        if self._keys is not None:
+            keys = self._keys.effects(of_weights)
         else:
-            keys = (self._of_keys * of_weights).sum((-1, -2))[..., None]
+            keys = (self._of_all_keys * of_weights).sum((-1, -2))[..., None]
         keys = keys.unflatten(0, (-1, self._per_group)).sum(1)
         return {Site.q: queries.transpose(0, 1), Site.k: keys.transpose(0, 1)}

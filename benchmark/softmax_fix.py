@@ -7,10 +7,9 @@ taken to first order (Kramar et al. 2024, arXiv 2403.00745, section 3.1.1).
 A patched key changes one logit of each query's row, by delta. The weights of the other keys keep
 their proportions, so the row's effect is (a' - a)(g - g_others): the change of the key's own weight
 a times the gradient g at it, less the others' mean gradient. With x = log(a / (1 - a)) the new
-weight is sigmoid(x + delta), and
+weight is sigmoid(x + delta), and the change has the sign of delta and the size
 
-    a' - a = sigmoid(x + delta) sigmoid(-x) (1 - exp(-delta))    for delta > 0, and
-             sigmoid(x) sigmoid(-x - delta) (exp(delta) - 1)     otherwise,
+    sigmoid(max(x, x + delta)) sigmoid(-min(x, x + delta)) (1 - exp(-|delta|)),
 
 which loses no digits wherever the weights are saturated. All keys take O(T^2) for a head.
 """
@@ -20,6 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 Rows = Float[Tensor, "heads batch queries keys"]
+# Below all logits, and finite.
+LEAST = -1e30
 
 
 def attention_scores(
@@ -39,7 +40,11 @@ def softmax_of(scores: Rows, visible: Bool[Tensor, "*batch queries keys"]) -> Ro
 
 
 class PatchedKeys:
-    """How far each row of attention moves when one key is patched, for all keys at once."""
+    """How far each row of attention moves when one key is patched, for all keys at once.
+
+    Attributes:
+        weights: the clean attention weights.
+    """
 
     def __init__(
         self, scores: Rows, patched: Rows, visible: Bool[Tensor, "*batch queries keys"]
@@ -51,27 +56,28 @@ class PatchedKeys:
             patched: clean queries against patched keys.
             visible: who sees whom.
         """
-        self._weights = softmax_of(scores, visible)
-        self._likeliest = self._weights.argmax(-1, keepdim=True)
         masked = scores.masked_fill(~visible, -torch.inf)
+        log_weights = masked.log_softmax(-1)
+        self.weights = log_weights.exp()
+        self._likeliest = self.weights.argmax(-1, keepdim=True)
+        # Only the likeliest key may have so large a weight that 1 minus it loses digits.
         without = masked.scatter(-1, self._likeliest, -torch.inf)
+        log_others = without.logsumexp(-1, keepdim=True)
         # A query that sees one key alone has no others; what they would weigh never counts.
-        alone = torch.isinf(without).all(-1, keepdim=True)
-        self._others = without.masked_fill(alone, 0.0).softmax(-1)
-        rest = torch.log1p(-self._weights.clamp(max=0.75)).scatter(
-            -1, self._likeliest, (without.logsumexp(-1) - masked.logsumexp(-1))[..., None]
-        )
-        x = (masked - masked.logsumexp(-1, keepdim=True)) - rest
-        delta = (patched - scores).masked_fill(~visible, 0.0)
-        raised = torch.sigmoid(x + delta) * torch.sigmoid(-x) * -torch.expm1(-delta.clamp(min=0))
-        lowered = torch.sigmoid(x) * torch.sigmoid(-x - delta) * torch.expm1(delta.clamp(max=0))
-        self._change = torch.where(delta > 0, raised, lowered)
+        self._others = (without - log_others.clamp(min=LEAST)).exp()
+        log_total = (masked - log_weights).gather(-1, self._likeliest)
+        rest = (1 - self.weights).scatter(-1, self._likeliest, 1.0)
+        log_rest = rest.log().scatter(-1, self._likeliest, log_others - log_total)
+        x, delta = log_weights - log_rest, (patched - scores).masked_fill(~visible, 0.0)
+        y = x + delta
+        size = torch.maximum(x, y).sigmoid() * (-torch.minimum(x, y)).sigmoid()
+        change = size * torch.expm1(-delta.abs()) * -delta.sign()
+        self._per_gradient = change / rest
 
     def effects(self, gradient: Rows) -> Float[Tensor, "heads batch keys"]:
         """The first-order effect behind the softmax of each key, over all queries that see it."""
-        rest = 1 - self._weights
-        mean = (self._weights * gradient).sum(-1, keepdim=True)
-        others = (mean - self._weights * gradient) / rest.clamp(min=0.25)
-        of_likeliest = (self._others * gradient).sum(-1, keepdim=True)
-        others = others.scatter(-1, self._likeliest, of_likeliest)
-        return (self._change * (gradient - others)).sum(-2)
+        others = (self._others * gradient).sum(-1, keepdim=True)
+        above_mean = gradient - (self.weights * gradient).sum(-1, keepdim=True)
+        of_likeliest = gradient.gather(-1, self._likeliest) - others
+        against = above_mean.scatter(-1, self._likeliest, of_likeliest)
+        return (self._per_gradient * against).sum(-2)
