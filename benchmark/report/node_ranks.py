@@ -1,0 +1,124 @@
+"""Where estimates go wrong: true ranks beside estimated ones, and effects that cancel over pairs.
+
+They follow figures 4, 5 and 10 of Kramar et al. 2024 (arXiv 2403.00745).
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmark.report.frame import Results
+from benchmark.report.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    axes_of,
+    legend,
+    log_axis,
+)  # fmt: skip
+
+# A node whose estimated rank is this many times its true one is a false negative.
+LATE = 10
+# Nodes beyond this rank by both rankings are not drawn.
+LAST_RANK = 5000
+# Name, colour and mark of each site, by its number.
+SITES = (
+    ("query", BLUE, "o"),
+    ("key", ORANGE, "^"),
+    ("value", GREEN, "s"),
+    ("output", PURPLE, "D"),
+    ("neuron", GREY, "o"),
+)
+NODE = ("layer", "site", "unit", "position")
+
+
+def known_ranks(results: Results, key: str) -> pd.DataFrame:
+    """The nodes of a record that contribute, with their true and estimated ranks from 1.
+
+    Nodes that rank low both ways are left out; the columns layer, site, unit and position say
+    which node it is.
+    """
+    names = ("contribution", "estimate", *NODE)
+    nodes = pd.DataFrame({name: results.scores(key, name) for name in names})
+    for ranked, name in (("true_rank", "contribution"), ("estimated_rank", "estimate")):
+        nodes[ranked] = nodes[name].rank(ascending=False, method="first", na_option="bottom")
+    shown = nodes[["true_rank", "estimated_rank"]].min(axis=1) <= LAST_RANK
+    found = nodes[shown & (nodes["contribution"] > 0)]
+    return found.assign(site=[SITES[int(site)][0] for site in found["site"]])
+
+
+def ranks_compared(ranks: dict[str, pd.DataFrame], title: str) -> Figure:
+    """A panel for each method; below the diagonal, nodes that matter more than estimated.
+
+    Args:
+        ranks: for each method, true_rank, estimated_rank and site of its nodes.
+        title: of the picture.
+    """
+    figure, panels = axes_of(title, len(ranks))
+    last = max(one[["true_rank", "estimated_rank"]].to_numpy().max() for one in ranks.values())
+    for axes, (method, nodes) in zip(panels, ranks.items(), strict=True):
+        late = nodes["estimated_rank"] >= LATE * nodes["true_rank"]
+        axes.plot([1, last], [1, last], color="black", lw=0.8, zorder=1)
+        axes.plot([LATE, last], [1, last / LATE], color="black", lw=0.6, ls="--", zorder=1)
+        for name, shade, mark in SITES:
+            of_site = nodes["site"] == name
+            _points(axes, nodes[of_site & ~late], shade, mark, alpha=0.25, ms=3)
+            _points(axes, nodes[of_site & late], shade, mark, mec=BLACK, mew=0.5, ms=5.5)
+            if of_site.any():
+                axes.plot([], [], mark, color=shade, ms=5, label=name)
+        axes.plot([], [], "o", color="white", mec=BLACK, ms=5.5, label=f"{LATE} times too late")
+        _finish(axes, method, int(late.sum()))
+    legend(figure, panels[0])
+    return figure
+
+
+def cancellation(effects: NDArray[np.generic], title: str) -> tuple[Figure, pd.DataFrame]:
+    """How much of each node's effect cancels over pairs, all nodes and the tenth that matter most.
+
+    The ratio is 1 - |sum of effects| / sum of |effects|: 0 if all have one sign, 1 if they cancel.
+
+    Args:
+        effects: what patching each node does to the metric, pairs x nodes.
+        title: of the picture.
+    """
+    sizes = np.abs(effects).sum(0)
+    moved = sizes > 0
+    nodes = pd.DataFrame({"node": np.flatnonzero(moved), "contribution": sizes[moved]})
+    nodes["ratio"] = 1 - np.abs(effects.sum(0))[moved] / sizes[moved]
+    top = nodes["contribution"] >= nodes["contribution"].quantile(0.9)
+    figure, (axes,) = axes_of(title)
+    bins = np.linspace(0, 1, 21)
+    for rows, name, shade, filled in (
+        (nodes, "all nodes", GREY, "stepfilled"),
+        (nodes[top], "the tenth that matter most", BLUE, "step"),
+    ):
+        share = np.full(len(rows), 100 / len(rows))
+        axes.hist(
+            rows["ratio"], bins, weights=share, histtype=filled, color=shade, lw=1.6,
+            alpha=0.5 if filled == "stepfilled" else 1.0, label=name,
+        )  # fmt: skip
+    axes.set_xlabel("share of the effects' size that cancels over pairs")
+    axes.set_ylabel("nodes (%)")
+    axes.set_xlim(0, 1)
+    legend(figure, axes)
+    return figure, nodes
+
+
+def _points(axes: Axes, nodes: pd.DataFrame, shade: str, mark: str, **look: float | str) -> None:
+    axes.plot(
+        nodes["estimated_rank"], nodes["true_rank"], mark, color=shade, rasterized=True,
+        **{"mew": 0.0, **look},
+    )  # fmt: skip
+
+
+def _finish(axes: Axes, method: str, n_late: int) -> None:
+    axes.set_title(f"{method}: {n_late} too late", fontsize=9)
+    axes.set_xlabel("rank by the estimate")
+    axes.set_ylabel("true rank")
+    log_axis(axes, "x")
+    log_axis(axes, "y")

@@ -1,0 +1,86 @@
+"""The pictures of verified recall: costs against the number of nodes, and relative costs.
+
+They follow figures 1, 2 and 7 to 9 of Kramar et al. 2024 (arXiv 2403.00745).
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.report.style import axes_of, legend, log_axis, look
+
+PANELS = {"100": "all K", "90": "90 % of K"}
+COST = "forward passes until {} are verified"
+
+
+def verified_recall(curves: pd.DataFrame, title: str) -> Figure:
+    """A line per method in two panels, the geometric mean; bands are its standard deviation.
+
+    Args:
+        curves: method, setting, key, repeat, k, cost_100, cost_90 and oracle.
+        title: of the picture.
+    """
+    figure, panels = axes_of(title, len(PANELS))
+    for axes, (name, words) in zip(panels, PANELS.items(), strict=True):
+        for (method, setting), rows in curves.groupby(["method", "setting"], sort=True):
+            _line(axes, rows, f"cost_{name}", str(method), str(setting))
+        oracle = curves.drop_duplicates("k").sort_values("k")
+        axes.plot(oracle["k"], oracle["oracle"], ":", color="black", lw=1.2, label="oracle")
+        axes.set_xlabel("most important nodes (K)")
+        axes.set_ylabel(COST.format(words))
+        log_axis(axes, "x")
+        log_axis(axes, "y")
+    panels[1].sharey(panels[0])
+    legend(figure, panels[0])
+    return figure
+
+
+def relative_costs(costs: pd.DataFrame) -> Figure:
+    """Bars that rise from the oracle's cost, a group for each problem.
+
+    Args:
+        costs: place, method, relative_cost and relative_cost_90, with their spreads.
+    """
+    figure, panels = axes_of("cost of verified recall", len(PANELS))
+    places, methods = list(costs["place"].unique()), sorted(costs["method"].unique())
+    names = {"relative_cost": PANELS["100"], "relative_cost_90": PANELS["90"]}
+    for axes, (name, words) in zip(panels, names.items(), strict=True):
+        for index, method in enumerate(methods):
+            rows = costs[costs["method"] == method]
+            shift = 0.8 * ((index + 0.5) / len(methods) - 0.5)
+            across = [places.index(place) + shift for place in rows["place"]]
+            _bars(axes, np.array(across), rows, name, 0.8 / len(methods))
+        axes.set_xticks(range(len(places)), places, rotation=20, ha="right")
+        axes.grid(False, axis="x")
+        axes.set_ylabel(f"multiples of the oracle's cost, {words}")
+        log_axis(axes, "y")
+        axes.set_ylim(bottom=1)
+    panels[1].sharey(panels[0])
+    legend(figure, panels[0])
+    return figure
+
+
+def _line(axes: Axes, rows: pd.DataFrame, name: str, method: str, setting: str) -> None:
+    logs = np.log(rows[name]).groupby(rows["k"])
+    # Sizes that every run has: the last one may differ.
+    whole = logs.count() == logs.count().max()
+    mean, deviation = logs.mean()[whole], logs.std(ddof=0)[whole]
+    own = look(method)
+    axes.plot(
+        mean.index, np.exp(mean), ls=own.dash, color=own.colour, marker=own.mark, ms=4,
+        markevery=0.12, lw=1.5, label=setting,
+    )  # fmt: skip
+    if deviation.any():
+        ends = np.exp(mean - deviation), np.exp(mean + deviation)
+        axes.fill_between(mean.index, *ends, color=own.colour, alpha=0.15, lw=0)
+
+
+def _bars(axes: Axes, across: np.ndarray, rows: pd.DataFrame, name: str, width: float) -> None:
+    value, spread = rows[name], rows[f"{name}_spread"]
+    method = str(rows["method"].iloc[0])
+    axes.bar(
+        across, value - 1, width, bottom=1, color=look(method).colour, alpha=0.85, label=method
+    )
+    whiskers = [value - value / spread, value * spread - value]
+    axes.errorbar(across, value, yerr=whiskers, fmt="none", color="black", lw=0.9, capsize=2)
