@@ -35,7 +35,7 @@ def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **g
         model={"files": given.get("files", "weights")},
         data={"train": f"prompts {seed}"},
         summary=summary or {},
-        cost={"discovery": {"forward": given.get("passes", 2.0), "backward": 1.0}},
+        cost={"discovery": {"forward": float(given.get("passes", 2)), "backward": 1.0}},
     )
     (folder / key).mkdir(parents=True)
     table.to_parquet(folder / key / CURVE, index=False)
@@ -63,7 +63,7 @@ def write_recall(folder, method, *, noise, missed=0.0, n_nodes=60, repeats=1, **
         factor = (noise * torch.randn(n_nodes, generator=draw, dtype=torch.float64)).exp()
         lost = torch.rand(n_nodes, generator=draw) < missed
         guesses.append(contribution * factor * torch.where(lost, 1e-3, 1.0))
-    cost = given.get("passes", 2.0) + 1.0
+    cost = given.get("passes", 2) + 1
     spent = torch.stack([spent_by_ranking(one, cost, n_pairs, seed) for one in guesses])
     site = torch.arange(n_nodes) % 4
     node = torch.arange(n_nodes)

@@ -25,6 +25,8 @@ BOUNDS = {
     "bound_90": ("90 %", SKY, "-."),
 }
 MISSED = "largest_missed"
+# Effects this many times smaller than the last bound are not drawn.
+FAR_BELOW = 300
 
 
 def tables(results: Results, *, published: bool) -> list[StudyTable]:
@@ -43,7 +45,7 @@ def figures(results: Results, *, published: bool) -> list[StudyFigure]:
     for one in problems(results).to_dict("records"):
         rows = results.curves[results.curves["key"] == one["key"]]
         nodes = _nodes(results, one["key"])
-        title = f"{one['title']}, {one['setting']}, seed {one['seed']}"
+        title = f"{one['title']}\n{one['setting']}, seed {one['seed']}"
         words = ("missed", *one["words"], one["setting"], f"seed{one['seed']}")
         made.append(StudyFigure(words, bounds_beside_effects(rows, nodes, title), rows))
     return made
@@ -58,14 +60,16 @@ def bounds_beside_effects(rows: pd.DataFrame, nodes: pd.DataFrame | None, title:
         title: of the picture.
     """
     figure, panels = axes_of(title, 1 if nodes is None else 2)
+    finite = rows.replace([np.inf, -np.inf], np.nan)
     if nodes is not None:
-        _effects(panels[0], nodes)
-        panels[-1].sharey(panels[0])
-    _bounds(panels[-1], rows)
+        far_below = nodes["contribution"] < finite[[*BOUNDS]].min(axis=None) / FAR_BELOW
+        _effects(panels[0], nodes[~far_below])
+    _bounds(panels[-1], finite)
     for axes in panels:
         log_axis(axes, "x")
         log_axis(axes, "y")
         legend(figure, axes)
+    panels[-1].sharey(panels[0])
     return figure
 
 
@@ -111,17 +115,16 @@ def _effects(axes: Axes, nodes: pd.DataFrame) -> None:
     ):
         rows = nodes[nodes["verified"] == verified]
         axes.plot(
-            rows["rank"], rows["contribution"], mark, color=shade, ms=3.5, alpha=0.7, label=name,
-            rasterized=True,
+            rows["rank"], rows["contribution"], mark, color=shade, ms=4, mew=0, alpha=0.8,
+            label=name, rasterized=True,
         )  # fmt: skip
     axes.set_xlabel("rank of the node")
     axes.set_ylabel("true effect")
 
 
 def _bounds(axes: Axes, rows: pd.DataFrame) -> None:
-    finite = rows.replace([np.inf, -np.inf], np.nan)
     for column, (name, shade, dash) in BOUNDS.items():
-        of_draws = finite.groupby("draws")[column]
+        of_draws = rows.groupby("draws")[column]
         mean = of_draws.mean()
         axes.plot(mean.index, mean, ls=dash, color=shade, marker="o", ms=3, label=f"bound, {name}")
         axes.fill_between(mean.index, of_draws.min(), of_draws.max(), color=shade, alpha=0.12, lw=0)

@@ -64,19 +64,21 @@ def _each(asked: pd.DataFrame) -> list[dict[str, str]]:
 
 
 def _joined(asked: dict[str, str], names: list[str], by: str) -> str:
-    plain = (*LABELS, "nodes")
-    return by.join(
-        asked[name] if name in plain else f"{name}={asked[name]}" for name in names if asked[name]
-    )
+    return by.join(_in_words(name, asked[name]) for name in names if asked[name])
+
+
+def _in_words(name: str, value: str) -> str:
+    if name == "n_train":
+        return "1 pair" if value == "1" else f"{value} pairs"
+    return value if name in (*LABELS, "nodes", "direction") else f"{name}={value}"
 
 
 def _title(asked: dict[str, str], varying: list[str]) -> str:
     nodes = NODES.get(asked["nodes"], asked["nodes"])
     where = POSITIONS.get(asked["positions"], asked["positions"])
-    pairs = f"{asked['n_train']} pair{'' if asked['n_train'] == '1' else 's'}"
     rest = [name for name in varying if name in ("ablation", "abs_inside", "attribution_metric")]
-    parts = [f"{nodes} {where}".strip(), asked["direction"], pairs, _joined(asked, rest, ", ")]
-    return f"{asked['task']}, {asked['model']}: {', '.join(filter(None, parts))}"
+    words = _joined(asked, ["direction", "n_train", *rest], ", ")
+    return f"{asked['task']}, {asked['model']}: {nodes} {where}, {words}"
 
 
 def _words(asked: dict[str, str], varying: list[str]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from benchmark.report.style import (
 # A node whose estimated rank is this many times its true one is a false negative.
 LATE = 10
 # Nodes beyond this rank by both rankings are not drawn.
-LAST_RANK = 5000
+LAST_RANK = 20_000
 # Name, colour and mark of each site, by its number.
 SITES = (
     ("query", BLUE, "o"),
@@ -62,18 +62,19 @@ def ranks_compared(ranks: dict[str, pd.DataFrame], title: str) -> Figure:
     figure, panels = axes_of(title, len(ranks))
     last = max(one[["true_rank", "estimated_rank"]].to_numpy().max() for one in ranks.values())
     for axes, (method, nodes) in zip(panels, ranks.items(), strict=True):
+        axes.plot([1, last], [1, last], color=BLACK, lw=0.8)
+        axes.plot([LATE, last], [1, last / LATE], color=BLACK, lw=0.8, ls="--")
         late = nodes["estimated_rank"] >= LATE * nodes["true_rank"]
-        axes.plot([1, last], [1, last], color="black", lw=0.8, zorder=1)
-        axes.plot([LATE, last], [1, last / LATE], color="black", lw=0.6, ls="--", zorder=1)
-        for name, shade, mark in SITES:
-            of_site = nodes["site"] == name
-            _points(axes, nodes[of_site & ~late], shade, mark, alpha=0.25, ms=3)
-            _points(axes, nodes[of_site & late], shade, mark, mec=BLACK, mew=0.5, ms=5.5)
-            if of_site.any():
-                axes.plot([], [], mark, color=shade, ms=5, label=name)
-        axes.plot([], [], "o", color="white", mec=BLACK, ms=5.5, label=f"{LATE} times too late")
-        _finish(axes, method, int(late.sum()))
-    legend(figure, panels[0])
+        _cloud(axes, nodes[~late])
+        _false_negatives(axes, nodes[late])
+        axes.set_title(f"{method}: {late.sum()} too late", fontsize=9)
+        axes.set_xlabel("rank by the estimate")
+        log_axis(axes, "x")
+        log_axis(axes, "y")
+    for axes in panels[1:]:
+        axes.sharey(panels[0])
+    panels[0].set_ylabel("true rank")
+    _name_sites(figure, panels[0], set().union(*(one["site"] for one in ranks.values())))
     return figure
 
 
@@ -109,16 +110,25 @@ def cancellation(effects: NDArray[np.generic], title: str) -> tuple[Figure, pd.D
     return figure, nodes
 
 
-def _points(axes: Axes, nodes: pd.DataFrame, shade: str, mark: str, **look: float | str) -> None:
-    axes.plot(
-        nodes["estimated_rank"], nodes["true_rank"], mark, color=shade, rasterized=True,
-        **{"mew": 0.0, **look},
+def _cloud(axes: Axes, nodes: pd.DataFrame) -> None:
+    """One collection in the order of ranks, so that no site lies on top of the others."""
+    shades = {name: shade for name, shade, _ in SITES}
+    ordered = nodes.sort_values("true_rank")
+    axes.scatter(
+        ordered["estimated_rank"], ordered["true_rank"], s=7, c=ordered["site"].map(shades),
+        alpha=0.35, lw=0, rasterized=True,
     )  # fmt: skip
 
 
-def _finish(axes: Axes, method: str, n_late: int) -> None:
-    axes.set_title(f"{method}: {n_late} too late", fontsize=9)
-    axes.set_xlabel("rank by the estimate")
-    axes.set_ylabel("true rank")
-    log_axis(axes, "x")
-    log_axis(axes, "y")
+def _false_negatives(axes: Axes, nodes: pd.DataFrame) -> None:
+    for name, shade, mark in SITES:
+        rows = nodes[nodes["site"] == name]
+        axes.plot(rows["estimated_rank"], rows["true_rank"], mark, color=shade, mec=BLACK, ms=5.5)
+
+
+def _name_sites(figure: Figure, axes: Axes, present: set[str]) -> None:
+    for name, shade, mark in SITES:
+        if name in present:
+            axes.plot([], [], mark, color=shade, ms=5, label=name)
+    axes.plot([], [], "o", color="white", mec=BLACK, ms=5.5, label=f"{LATE} times too late")
+    legend(figure, axes, title="site")

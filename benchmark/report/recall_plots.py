@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.style import axes_of, legend, log_axis, look
+from benchmark.report.style import LOOKS, axes_of, legend, log_axis, look
 
 PANELS = {"100": "all K", "90": "90 % of K"}
+PLACES_IN_A_PANEL = 4
 COST = "forward passes until {} are verified"
 
 
@@ -18,13 +19,13 @@ def verified_recall(curves: pd.DataFrame, title: str) -> Figure:
     """A line per method in two panels, the geometric mean; bands are its standard deviation.
 
     Args:
-        curves: method, setting, key, repeat, k, cost_100, cost_90 and oracle.
+        curves: method, setting (one for each method), k, cost_100, cost_90 and oracle.
         title: of the picture.
     """
     figure, panels = axes_of(title, len(PANELS))
     for axes, (name, words) in zip(panels, PANELS.items(), strict=True):
-        for (method, setting), rows in curves.groupby(["method", "setting"], sort=True):
-            _line(axes, rows, f"cost_{name}", str(method), str(setting))
+        for method in _in_order(curves["method"]):
+            _line(axes, curves[curves["method"] == method], f"cost_{name}")
         oracle = curves.drop_duplicates("k").sort_values("k")
         axes.plot(oracle["k"], oracle["oracle"], ":", color="black", lw=1.2, label="oracle")
         axes.set_xlabel("most important nodes (K)")
@@ -43,7 +44,9 @@ def relative_costs(costs: pd.DataFrame) -> Figure:
         costs: place, method, relative_cost and relative_cost_90, with their spreads.
     """
     figure, panels = axes_of("cost of verified recall", len(PANELS))
-    places, methods = list(costs["place"].unique()), sorted(costs["method"].unique())
+    places, methods = list(costs["place"].unique()), _in_order(costs["method"])
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width * max(1, len(places) / PLACES_IN_A_PANEL), height)
     names = {"relative_cost": PANELS["100"], "relative_cost_90": PANELS["90"]}
     for axes, (name, words) in zip(panels, names.items(), strict=True):
         for index, method in enumerate(methods):
@@ -51,7 +54,7 @@ def relative_costs(costs: pd.DataFrame) -> Figure:
             shift = 0.8 * ((index + 0.5) / len(methods) - 0.5)
             across = [places.index(place) + shift for place in rows["place"]]
             _bars(axes, np.array(across), rows, name, 0.8 / len(methods))
-        axes.set_xticks(range(len(places)), places, rotation=20, ha="right")
+        axes.set_xticks(range(len(places)), [place.replace(" / ", "\n") for place in places])
         axes.grid(False, axis="x")
         axes.set_ylabel(f"multiples of the oracle's cost, {words}")
         log_axis(axes, "y")
@@ -61,11 +64,18 @@ def relative_costs(costs: pd.DataFrame) -> Figure:
     return figure
 
 
-def _line(axes: Axes, rows: pd.DataFrame, name: str, method: str, setting: str) -> None:
+def _in_order(methods: pd.Series) -> list[str]:
+    """The methods, those of a family side by side."""
+    present = set(methods)
+    return [*(name for name in LOOKS if name in present), *sorted(present - set(LOOKS))]
+
+
+def _line(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     logs = np.log(rows[name]).groupby(rows["k"])
     # Sizes that every run has: the last one may differ.
     whole = logs.count() == logs.count().max()
     mean, deviation = logs.mean()[whole], logs.std(ddof=0)[whole]
+    method, setting = rows[["method", "setting"]].iloc[0]
     own = look(method)
     axes.plot(
         mean.index, np.exp(mean), ls=own.dash, color=own.colour, marker=own.mark, ms=4,

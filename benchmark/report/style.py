@@ -80,7 +80,7 @@ LOOKS = {
     "blocks": Look(WINE, "<"),
     "hierarchical": Look(MAGENTA, ">", "--"),
     "iterative": Look(GREY, "P", LONG),
-    "activation_patching": Look(BLACK, "X"),
+    "activation_patching": Look(BLACK, "X", LONG),
 }
 ABLATION_COLOURS = {
     "optimal": BLUE,
