@@ -14,7 +14,7 @@ from benchmark.report.frame import load_kinds
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.missed_effects import bounds_beside_effects
 from benchmark.report.node_problems import problems
-from benchmark.report.node_ranks import cancellation, known_ranks, ranks_compared
+from benchmark.report.node_ranks import cancellation, cancelled, known_ranks, ranks_compared
 from benchmark.report.recall import settings_compared
 from benchmark.report.studies import study_figures, study_tables
 from benchmark.report.style import look
@@ -155,10 +155,12 @@ def test_a_node_ranked_ten_times_too_late_is_marked():
 
 def test_cancellation_by_hand():
     effects = np.array([[1.0, 2.0, 0.0, -3.0], [1.0, -1.0, 0.0, 3.0]])
-    figure, nodes = cancellation(effects, "title")
-    assert nodes["node"].tolist() == [0, 1, 3]
-    assert nodes["ratio"].tolist() == pytest.approx([0, 2 / 3, 1])
-    assert len(figure.axes[0].patches) == 2
+    size, share = cancelled(effects)
+    assert size.tolist() == [2, 3, 6]
+    assert share.tolist() == pytest.approx([0, 2 / 3, 1])
+    _, bars = cancellation(effects, "title")
+    assert bars["all nodes"].iloc[[0, 13, 19]].tolist() == pytest.approx([100 / 3] * 3)
+    assert bars["the tenth that matter most"].iloc[-1] == 100
 
 
 def test_cancellation_needs_more_than_one_pair(compared):

@@ -20,12 +20,14 @@ from benchmark.report.style import (
     axes_of,
     legend,
     log_axis,
-)  # fmt: skip
+)
 
 # A node whose estimated rank is this many times its true one is a false negative.
 LATE = 10
 # Nodes beyond this rank by both rankings are not drawn.
 LAST_RANK = 20_000
+# Of the histogram.
+N_BARS = 20
 # Name, colour and mark of each site, by its number.
 SITES = (
     ("query", BLUE, "o"),
@@ -81,33 +83,37 @@ def ranks_compared(ranks: dict[str, pd.DataFrame], title: str) -> Figure:
 def cancellation(effects: NDArray[np.generic], title: str) -> tuple[Figure, pd.DataFrame]:
     """How much of each node's effect cancels over pairs, all nodes and the tenth that matter most.
 
-    The ratio is 1 - |sum of effects| / sum of |effects|: 0 if all have one sign, 1 if they cancel.
-
     Args:
         effects: what patching each node does to the metric, pairs x nodes.
         title: of the picture.
     """
-    sizes = np.abs(effects).sum(0)
-    moved = sizes > 0
-    nodes = pd.DataFrame({"node": np.flatnonzero(moved), "contribution": sizes[moved]})
-    nodes["ratio"] = 1 - np.abs(effects.sum(0))[moved] / sizes[moved]
-    top = nodes["contribution"] >= nodes["contribution"].quantile(0.9)
+    size, ratio = cancelled(effects)
+    edges = np.linspace(0, 1, N_BARS + 1)
     figure, (axes,) = axes_of(title)
-    bins = np.linspace(0, 1, 21)
-    for rows, name, shade, filled in (
-        (nodes, "all nodes", GREY, "stepfilled"),
-        (nodes[top], "the tenth that matter most", BLUE, "step"),
+    bars = {"from": edges[:-1], "to": edges[1:]}
+    for name, counted, shade, filled in (
+        ("all nodes", np.ones(len(size), dtype=bool), GREY, True),
+        ("the tenth that matter most", size >= np.quantile(size, 0.9), BLUE, False),
     ):
-        share = np.full(len(rows), 100 / len(rows))
-        axes.hist(
-            rows["ratio"], bins, weights=share, histtype=filled, color=shade, lw=1.6,
-            alpha=0.5 if filled == "stepfilled" else 1.0, label=name,
-        )  # fmt: skip
+        bars[name] = 100 * np.histogram(ratio[counted], edges)[0] / counted.sum()
+        alpha = 0.5 if filled else 1.0
+        axes.stairs(bars[name], edges, fill=filled, color=shade, lw=1.6, alpha=alpha, label=name)
     axes.set_xlabel("share of the effects' size that cancels over pairs")
     axes.set_ylabel("nodes (%)")
     axes.set_xlim(0, 1)
     legend(figure, axes)
-    return figure, nodes
+    return figure, pd.DataFrame(bars)
+
+
+def cancelled(effects: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each node that has any effect, its size and the share of it that cancels over pairs.
+
+    The size is the sum of |effect|; the share 1 - |sum of effects| / size is 0 if all effects have
+    one sign, and 1 if they cancel.
+    """
+    size, left = np.abs(effects).sum(0), np.abs(effects.sum(0))
+    moved = size > 0
+    return size[moved], 1 - left[moved] / size[moved]
 
 
 def _cloud(axes: Axes, nodes: pd.DataFrame) -> None:

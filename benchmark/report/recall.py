@@ -15,9 +15,10 @@ from benchmark.report.recall_plots import relative_costs, verified_recall
 from benchmark.report.study_report import StudyFigure, StudyTable
 from benchmark.report.tables import DASH
 
+UNIT = "in multiples of the oracle's (in brackets, a geometric standard deviation either way)"
 TITLES = {
-    "relative_cost": "cost of verified recall, in multiples of the oracle's [one deviation]",
-    "relative_cost_90": "cost of recalling 90 %, in multiples of the oracle's [one deviation]",
+    "relative_cost": f"cost of verified recall, {UNIT}",
+    "relative_cost_90": f"cost of verifying 90 %, {UNIT}",
 }
 # Methods whose ranking is a gradient's, in the order of their corrections.
 GRADIENTS = ("atp", "atp_qk_fix", "atp_grad_drop", "atp_star")
@@ -63,9 +64,8 @@ def settings_compared(results: Results) -> pd.DataFrame:
     numbers = [_numbers(results, results.records[key]) for key in known["key"]]
     rows = pd.concat([known, pd.DataFrame(numbers)], axis=1)
     found = rows.groupby(PLACE, sort=False).apply(_over_seeds, include_groups=False).reset_index()
-    least = found.groupby(["place", "method"])["relative_cost"].transform("min")
-    ties = found.assign(least=found["relative_cost"] == least)
-    return found.assign(best=ties["least"] & ~ties.duplicated(["place", "method", "least"]))
+    best = found.groupby(["place", "method"])["relative_cost"].idxmin()
+    return found.assign(best=found.index.isin(best))
 
 
 def _numbers(results: Results, record: Record) -> dict[str, float]:
