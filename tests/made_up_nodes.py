@@ -68,7 +68,7 @@ def write_recall(folder, method, *, noise, missed=0.0, n_nodes=60, repeats=1, **
     site = torch.arange(n_nodes) % 4
     node = torch.arange(n_nodes)
     tensors = dict(contribution=contribution, estimate=guesses[0], spent=spent, site=site)
-    tensors |= dict(layer=node // 16, unit=node % 16, position=node % 7, effects=effects)
+    tensors |= dict(layer=node // 16, unit=node % 16, position=node % 7, truth=effects)
     summary = recall_summary(contribution, spent, n_pairs)
     table = recall_table(contribution, spent, n_pairs)
     return made_up_record(folder, "recall", method, table, tensors, summary, **given)

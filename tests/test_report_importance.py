@@ -8,7 +8,7 @@ import pytest
 from made_up_nodes import made_up_effects, write_missed_effects, write_recall
 
 from benchmark.errors import UserError
-from benchmark.record import RECORD
+from benchmark.record import CURVE, RECORD
 from benchmark.report.figures import Figures
 from benchmark.report.frame import load_kinds
 from benchmark.report.leaderboard import Leaderboard
@@ -51,7 +51,7 @@ def compared(tmp_path_factory):
 
 
 def test_problems_are_told_apart_by_what_is_asked_and_settings_are_not(compared):
-    known = problems(compared)
+    known = problems(compared, compared.done)
     assert set(known["place"]) == {"attention / 1 pair", "neurons / 3 pairs"}
     settings = {"atp_star", "atp", "subsampling draws=16", "subsampling draws=64", "blocks"}
     assert set(known["setting"]) == settings
@@ -168,6 +168,27 @@ def test_cancellation_needs_more_than_one_pair(compared):
     assert set(kinds) == {"recall", "ranks", "cancellation"}
     assert kinds["cancellation"][-1] == "3 pairs"
     assert sum(words[0] == "cancellation" for words in figures_of(compared)) == 1
+
+
+def test_estimates_that_were_not_judged_have_no_place(tmp_path):
+    record = write_recall(tmp_path, "atp", noise=1, settings=dict(judge=False))
+    empty = pd.DataFrame(columns=["repeat", "k", "cost_100", "cost_90", "oracle"], dtype=float)
+    empty.to_parquet(tmp_path / record.key / CURVE)
+    rewrite(tmp_path, record, summary={})
+    assert tables_of(loaded(tmp_path)) == figures_of(loaded(tmp_path)) == {}
+    write_recall(tmp_path, "atp", noise=1, settings=dict(judge=True), seed=1)
+    write_recall(tmp_path, "atp_star", noise=1, seed=1)
+    found = tables_of(loaded(tmp_path))["recall_settings"]
+    assert set(found.index) == {"atp", "atp_star"}
+    assert len(figures_of(loaded(tmp_path))) == 3
+
+
+def test_another_price_of_passes_is_another_problem(tmp_path):
+    for price in (1.0, 2.0):
+        write_recall(tmp_path, "atp", noise=1, settings=dict(backward_price=price))
+    table = tables_of(loaded(tmp_path))["recall"]
+    assert list(table.columns) == ["backward_price=1.0", "backward_price=2.0"]
+    assert list(table.index) == ["atp"]
 
 
 def rewrite(folder, record, **changes):

@@ -31,7 +31,7 @@ FAR_BELOW = 300
 
 def tables(results: Results, *, published: bool) -> list[StudyTable]:
     """The bounds after all draws, the largest effect that is missed, and which bounds hold."""
-    known = problems(results)
+    known = problems(results, results.done)
     rows = [_row(results, one) for one in known.to_dict("records")]
     table = pd.DataFrame(rows).set_index("method")
     constant = [name for name in ("problem", "seed") if table[name].nunique() == 1]
@@ -42,7 +42,7 @@ def tables(results: Results, *, published: bool) -> list[StudyTable]:
 def figures(results: Results, *, published: bool) -> list[StudyFigure]:
     """One picture for each record."""
     made = []
-    for one in problems(results).to_dict("records"):
+    for one in problems(results, results.done).to_dict("records"):
         rows = results.curves[results.curves["key"] == one["key"]]
         nodes = _nodes(results, one["key"])
         title = f"{one['title']}\n{one['setting']}, seed {one['seed']}"

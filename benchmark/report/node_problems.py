@@ -5,6 +5,7 @@ ablation, the nodes, and the pairs of prompts. All else that a label says is a s
 own, of which the best may be chosen.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,16 +14,19 @@ from benchmark.errors import UserError
 from benchmark.record import Record
 from benchmark.report.frame import Results
 
-# Settings of a method that say what is asked, not how it is answered.
-OF_NODES = ("nodes", "positions", "direction", "abs_inside")
+# Settings of a method that say what is asked, and what a pass costs, not how it is answered.
+OF_NODES = ("nodes", "positions", "direction", "abs_inside", "backward_price")
+# Settings that change no estimate.
+FREE = ("judge", "repeats", "batch_size")
 OF_CELL = ("attribution_metric", "n_train")
 LABELS = ("task", "model", "ablation")
+IN_EVERY_TITLE = ("task", "model", "nodes", "positions", "direction", "n_train")
 NODES = {"attention": "attention nodes", "neurons": "neurons", "all": "all nodes"}
 POSITIONS = {"each": "at each position", "all": "over all positions"}
 
 
-def problems(results: Results) -> pd.DataFrame:
-    """A row for each finished record.
+def problems(results: Results, records: Sequence[Record]) -> pd.DataFrame:
+    """A row for each of these finished records, one or more.
 
     The columns are key, seed, method (its name), setting (its name with settings of its own), place
     (what tells the problem from the others, or its task), title, and words (for names of files).
@@ -30,9 +34,9 @@ def problems(results: Results) -> pd.DataFrame:
     Raises:
         UserError: two records are of one cell, or methods saw different prompts.
     """
-    asked = pd.DataFrame([_asked(results, record) for record in results.done])
+    asked = pd.DataFrame([_asked(results, record) for record in records])
     varying = [name for name in asked if asked[name].nunique() > 1]
-    rows = [_row(results, record) for record in results.done]
+    rows = [_row(results, record) for record in records]
     frame = pd.DataFrame(rows).assign(
         place=[_joined(one, varying or ["task"], " / ") for one in _each(asked)],
         title=[_title(one, varying) for one in _each(asked)],
@@ -54,7 +58,7 @@ def _asked(results: Results, record: Record) -> dict[str, str]:
 
 def _row(results: Results, record: Record) -> dict[str, Any]:
     words = results.labels[record.key]["method"].split(" ")
-    own = [word for word in words if word.split("=")[0] not in (*OF_NODES, *OF_CELL)]
+    own = [word for word in words if word.split("=")[0] not in (*OF_NODES, *OF_CELL, *FREE)]
     name, setting = record.names["method"], " ".join(own)
     return dict(key=record.key, seed=record.config["seed"], method=name, setting=setting)
 
@@ -76,7 +80,7 @@ def _in_words(name: str, value: str) -> str:
 def _title(asked: dict[str, str], varying: list[str]) -> str:
     nodes = NODES.get(asked["nodes"], asked["nodes"])
     where = POSITIONS.get(asked["positions"], asked["positions"])
-    rest = [name for name in varying if name in ("ablation", "abs_inside", "attribution_metric")]
+    rest = [name for name in varying if name not in IN_EVERY_TITLE]
     words = _joined(asked, ["direction", "n_train", *rest], ", ")
     return f"{asked['task']}, {asked['model']}: {nodes} {where}, {words}"
 

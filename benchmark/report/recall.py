@@ -26,7 +26,12 @@ PLACE = ["place", "method", "setting"]
 
 
 def tables(results: Results, *, published: bool) -> list[StudyTable]:
-    """Relative costs of all nodes and of 90 % of them, methods by problems; and every setting."""
+    """Relative costs of all nodes and of 90 % of them, methods by problems; and every setting.
+
+    Records of estimates that were not judged have no place here.
+    """
+    if not _judged(results):
+        return []
     costs = settings_compared(results)
     best = costs[costs["best"]]
     return [
@@ -40,9 +45,11 @@ def tables(results: Results, *, published: bool) -> list[StudyTable]:
 
 def figures(results: Results, *, published: bool) -> list[StudyFigure]:
     """Costs against the number of nodes, relative costs, ranks, and how much effects cancel."""
+    if not _judged(results):
+        return []
     costs = settings_compared(results)
     best = costs[costs["best"]]
-    chosen = problems(results).merge(best[PLACE], on=PLACE)
+    chosen = problems(results, _judged(results)).merge(best[PLACE], on=PLACE)
     made = [StudyFigure(("recall", "relative"), relative_costs(best), best)]
     for _, rows in chosen.groupby("place", sort=False):
         title, words = rows[["title", "words"]].iloc[0]
@@ -60,12 +67,16 @@ def settings_compared(results: Results) -> pd.DataFrame:
     and repetitions, runs (how many those are), passes (forward and backward, of the estimate, the
     mean over seeds), and best (whether it is the method's best setting on the problem).
     """
-    known = problems(results)
+    known = problems(results, _judged(results))
     numbers = [_numbers(results, results.records[key]) for key in known["key"]]
     rows = pd.concat([known, pd.DataFrame(numbers)], axis=1)
     found = rows.groupby(PLACE, sort=False).apply(_over_seeds, include_groups=False).reset_index()
     best = found.groupby(["place", "method"])["relative_cost"].idxmin()
     return found.assign(best=found.index.isin(best))
+
+
+def _judged(results: Results) -> list[Record]:
+    return [record for record in results.done if "relative_cost" in record.summary]
 
 
 def _numbers(results: Results, record: Record) -> dict[str, float]:
@@ -130,7 +141,7 @@ def _of_nodes(
     if ranks:
         data = pd.concat([one.assign(method=name) for name, one in ranks.items()])
         made.append(StudyFigure(("ranks", *words), ranks_compared(ranks, title), data))
-    effects = (results.scores(key, "effects") for key in keys.values())
+    effects = (results.scores(key, "truth") for key in keys.values())
     measured = next((one for one in effects if one is not None and len(one) > 1), None)
     if measured is not None:
         made.append(StudyFigure(("cancellation", *words), *cancellation(measured, title)))

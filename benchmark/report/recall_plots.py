@@ -12,6 +12,8 @@ from benchmark.report.style import LOOKS, axes_of, legend, log_axis, look
 
 PANELS = {"100": "all K", "90": "90 % of K"}
 PLACES_IN_A_PANEL = 4
+# In units of the distance between problems.
+WIDEST_BAR = 0.15
 COST = "forward passes until {} are verified"
 
 
@@ -45,15 +47,17 @@ def relative_costs(costs: pd.DataFrame) -> Figure:
     """
     figure, panels = axes_of("cost of verified recall", len(PANELS))
     places, methods = list(costs["place"].unique()), _in_order(costs["method"])
+    bar = min(0.8 / len(methods), WIDEST_BAR)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width * max(1, len(places) / PLACES_IN_A_PANEL), height)
     names = {"relative_cost": PANELS["100"], "relative_cost_90": PANELS["90"]}
     for axes, (name, words) in zip(panels, names.items(), strict=True):
         for index, method in enumerate(methods):
             rows = costs[costs["method"] == method]
-            shift = 0.8 * ((index + 0.5) / len(methods) - 0.5)
+            shift = bar * (index + 0.5 - len(methods) / 2)
             across = [places.index(place) + shift for place in rows["place"]]
-            _bars(axes, np.array(across), rows, name, 0.8 / len(methods))
+            _bars(axes, np.array(across), rows, name, bar)
+        axes.set_xlim(-0.6, len(places) - 0.4)
         axes.set_xticks(range(len(places)), [place.replace(" / ", "\n") for place in places])
         axes.grid(False, axis="x")
         axes.set_ylabel(f"multiples of the oracle's cost, {words}")
@@ -92,5 +96,8 @@ def _bars(axes: Axes, across: np.ndarray, rows: pd.DataFrame, name: str, width: 
     axes.bar(
         across, value - 1, width, bottom=1, color=look(method).colour, alpha=0.85, label=method
     )
-    whiskers = [value - value / spread, value * spread - value]
-    axes.errorbar(across, value, yerr=whiskers, fmt="none", color="black", lw=0.9, capsize=2)
+    shown = (spread > 1).to_numpy()
+    whiskers = np.array([value - value / spread, value * spread - value])[:, shown]
+    axes.errorbar(
+        across[shown], value[shown], whiskers, fmt="none", color="black", lw=0.9, capsize=2
+    )
