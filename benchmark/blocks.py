@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmark.backward_rules import scaled_gradient, softmax_with_gradient_at
 from benchmark.kernels import is_short, one_per_query_head, short_attention
+from benchmark.sites import AtSite, Site, untouched
 from benchmark.weights import Attention, FeedForward, Norm
 
 Activations = Float[Tensor, "readers masks batch pos d"]
@@ -65,21 +66,28 @@ def attention(
     k: Float[Tensor, "kv_heads masks batch pos d_head"],
     v: Float[Tensor, "kv_heads masks batch pos d_head"],
     positions: Positions,
-) -> Float[Tensor, "heads masks batch queries d_head"]:
+    at: AtSite = untouched,
+) -> Float[Tensor, "heads rows batch queries d_head"]:
     """Each head's activation before W_O, in the stream's precision.
 
     Queries may stand at fewer positions than keys and values; keys and values may have fewer heads.
+    What `at` makes of queries, keys and values may have more rows than they had.
     """
     dtype = block.norm.weight.dtype
     q, k = _qk_normed(q, block.q_norm), _qk_normed(k, block.k_norm)
     if positions.rotary is not None:
         q, k = _rotate(q, positions.rotary_of_queries()), _rotate(k, positions.rotary)
+    q, k, v = at(Site.q, q), at(Site.k, k), at(Site.v, v)
+    n_rows = max(x.shape[1] for x in (q, k, v))
+    q, k, v = (x.expand(-1, n_rows, -1, -1, -1) for x in (q, k, v))
     k, v = (one_per_query_head(x, len(q)) for x in (k, v))
-    z = _attend(block, q, k, v, positions).to(dtype)
+    z = at(Site.z, _attend(block, q, k, v, positions).to(dtype))
     return z if block.post_norm_eps is None else _post_normed(block, z)
 
 
-def mlp(block: FeedForward, x: Activations) -> Activations:
+def mlp(
+    block: FeedForward, x: Activations, at: AtSite = untouched
+) -> Float[Tensor, "readers rows batch pos d"]:
     """What the MLP writes into the residual stream, in the stream's precision."""
     dtype, x = x.dtype, block.norm(x).to(block.W_in.dtype)
     hidden = F.linear(x, block.W_in.T, block.b_in)
@@ -88,6 +96,7 @@ def mlp(block: FeedForward, x: Activations) -> Activations:
     else:
         hidden = block.activation(F.linear(x, block.W_gate.T, block.b_gate)) * hidden
         hidden = scaled_gradient(hidden, block.gate_share)
+    hidden = at(Site.neuron, hidden)
     out = F.linear(hidden, block.W_out.T, block.b_out).to(dtype)
     return out if block.post_norm is None else block.post_norm(out)
 

@@ -1,6 +1,7 @@
 """The layer loop that every forward pass shares, whatever its residual stream."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,7 @@ from torch import Tensor
 from benchmark import blocks
 from benchmark.errors import UserError
 from benchmark.meter import count_passes
+from benchmark.sites import AtLayerSite, AtSite, untouched_everywhere
 from benchmark.streams import Stream
 from benchmark.transformer import Transformer
 
@@ -21,12 +23,13 @@ def run(
     *,
     start_layer: int = 0,
     focus_last_layer: bool = True,
+    at: AtLayerSite = untouched_everywhere,
 ) -> Float[Tensor, "1 masks batch *pos vocab"]:
-    """Run the layers and the unembedding; count the passes."""
+    """Run the layers and the unembedding; count the passes. `at` sees every site's activation."""
     graph, n_layers = model.graph, model.shape.n_layers
     positions = positions_of(model, tokens)
     reads = None if read_at is None else read_at.to(tokens.device)[:, None]
-    run_layers(model, stream, positions, start_layer, reads if focus_last_layer else None)
+    run_layers(model, stream, positions, start_layer, reads if focus_last_layer else None, at=at)
     if reads is not None and positions.read_at is None:
         stream.focus(reads, graph.n_sources)
     logits = unembedded(model, stream.read(graph.logits_stage()))
@@ -41,13 +44,14 @@ def run_layers(
     start_layer: int = 0,
     focus_at: Tensor | None = None,
     before_layer: Callable[[int], None] = lambda _: None,
+    at: AtLayerSite = untouched_everywhere,
 ) -> None:
     """Run the layers from `start_layer` on, the last one at the positions `focus_at` if given."""
     last = model.shape.n_layers - 1
     for index in range(start_layer, last + 1):
         before_layer(index)
         focus = focus_at if index == last else None
-        _run_layer(model, stream, positions, index, focus)
+        _run_layer(model, stream, positions, index, focus, partial(at, index))
 
 
 def _run_layer(
@@ -56,6 +60,7 @@ def _run_layer(
     positions: blocks.Positions,
     index: int,
     focus_at: Tensor | None,
+    at: AtSite,
 ) -> None:
     """One block: its readers read before its sources write."""
     graph, layer = model.graph, model.weights.layers[index]
@@ -68,11 +73,11 @@ def _run_layer(
         positions.focus(focus_at)
         (q,) = stream.project(graph.q_stage(index), norm, to_q)
     x_mlp = stream.read(graph.mlp_stage(index)) if graph.parallel else None
-    z = blocks.attention(layer.attention, q, k, v, positions)
+    z = blocks.attention(layer.attention, q, k, v, positions, at)
     stream.write_heads(index, z, layer.attention)
     if x_mlp is None:
         x_mlp = stream.read(graph.mlp_stage(index))
-    stream.write_mlp(index, blocks.mlp(layer.mlp, x_mlp))
+    stream.write_mlp(index, blocks.mlp(layer.mlp, x_mlp, at))
 
 
 def embedded(model: Transformer, tokens: Tensor) -> Float[Tensor, "batch pos d_model"]:

@@ -74,6 +74,13 @@ def count_passes(logits: Tensor, prompts: int, share_of_layers: float = 1.0) -> 
         logits.register_hook(count_backward)
 
 
+def count_parts(forward: float = 0.0, backward: float = 0.0) -> None:
+    """Count work that is no pass of its own, in passes of a prompt."""
+    for meter in _active.get():
+        meter.forward += forward
+        meter.backward += backward
+
+
 def peak_bytes() -> int:
     """The most memory taken so far: by tensors on the GPU if one is in use, else by the process."""
     if torch.cuda.is_initialized() and torch.cuda.max_memory_allocated():

@@ -24,7 +24,8 @@ def study_and_write(
     found = study.study(problem, passes(prompts.test))
     with replacing(folder.path / CURVE) as temporary:
         found.table.to_parquet(temporary, index=False)
-    tensors = {name: x.detach().cpu().contiguous() for name, x in found.tensors.items()}
+    # Two names of one tensor would be refused.
+    tensors = {name: x.detach().cpu().clone() for name, x in found.tensors.items()}
     with replacing(folder.path / TENSORS) as temporary:
         save_file(tensors, temporary)
     return {

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from benchmark.errors import UserError
@@ -103,8 +103,8 @@ def zero_values(shape: Shape, keep_first: bool, device: torch.device | str = "cp
 
 
 def at_positions(
-    value: Float[Tensor, "*any batch pos d"], read_at: Int[Tensor, "prompts reads"]
-) -> Float[Tensor, "*any some_batch some_pos d"]:
+    value: Shaped[Tensor, "*any batch pos d"], read_at: Int[Tensor, "prompts reads"]
+) -> Shaped[Tensor, "*any some_batch some_pos d"]:
     """A source's value at each prompt's read positions; unchanged if it has only one position."""
     if value.shape[-2] == 1:
         return value

@@ -10,6 +10,7 @@ from enum import Enum
 from random import Random
 from typing import ClassVar
 
+from benchmark.errors import UserError
 from benchmark.prompts import PromptPair
 from benchmark.task import GeneratedTask
 from tasks.templates import check_templates
@@ -34,6 +35,7 @@ TEMPLATES = (
     "The {place} {names} went to had a {object}. {subject} gave it to",
     "Friends {names} found a {object} at the {place}. {subject} gave it to",
 )
+SIX_NAMES = ("Michael", "Jessica", "Ashley", "Joshua", "David", "Sarah")
 
 
 class Order(Enum):
@@ -97,4 +99,46 @@ class IOI(GeneratedTask):
             corrupted_answers=(f" {subject}",) if self.corruption is Corruption.io_flip else (),
             pieces=tuple((f" {name}",) for name in (io, subject, *used)),
             template=f"{number} {'ABBA' if io_first else 'BABA'}",
+        )
+
+
+@dataclass(frozen=True)
+class SixNames(GeneratedTask):
+    """Six names in one BABA template; see conf/task/ioi_six_names.yaml.
+
+    The IOI distribution of AtP* (after Kramar et al. 2024, arXiv 2403.00745; rebuilt, not quoted):
+    "When Michael and Jessica went to the bar, Michael gave a drink to" -> " Jessica", against a
+    third name in place of the subject's second mention. Each place makes 120 pairs of 30 clean
+    prompts; one place leaves little to splits that share no prompt. Every word that varies is one
+    token, so all prompts have the same length, and a node at a position can be compared across
+    them.
+
+    Raises:
+        UserError: there is no place.
+    """
+
+    places: list[str]
+    version: ClassVar[int] = 1
+    metric: ClassVar[str] = "logit_difference"
+
+    def __post_init__(self) -> None:
+        """Check that there is a place."""
+        if not self.places:
+            raise UserError("task.places is empty; name one or more, such as task.places=[bar]")
+
+    def draw(self, draw: Random) -> PromptPair:
+        """One pair."""
+        subject, io, third = draw.sample(SIX_NAMES, 3)
+        place = draw.choice(self.places)
+
+        def fill(giver: str) -> str:
+            return f"When {subject} and {io} went to the {place}, {giver} gave a drink to"
+
+        return PromptPair(
+            clean=fill(subject),
+            corrupted=fill(third),
+            answers=(f" {io}",),
+            wrong=(f" {subject}",),
+            pieces=tuple((f" {word}",) for word in (subject, io, third, place)),
+            template="BABA",
         )

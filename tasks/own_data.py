@@ -4,6 +4,10 @@ Rows have the fields `clean`, `corrupted`, `answers` and `wrong`, and perhaps `c
 `subject` and `split`. Answers are one text, a list of texts, or texts joined by "|", each with
 its leading space. Rows without a split get one by a digest of their texts; rows that share a
 prompt get the same one.
+
+The two prompts of a row may have nothing in common but their number of tokens, as in the random
+pairs of AtP* (after Kramar et al. 2024); `wrong` is then what continues the corrupted one. Texts of
+as many words must still align word by word.
 """
 
 import csv

@@ -57,16 +57,12 @@ def training_texts():
     return texts + sentences + (numbers + bare) * 20 + [" 1100 1700 1300"] * 30
 
 
-@pytest.fixture(scope="module", params=list(CUTS))
-def byte_pairs(request):
-    """Byte-pair tokenizers that cut as known families do, trained on the tasks' texts.
-
-    As in GPT-2, some centuries merge with 00.
-    """
+def trained_on(texts, cut):
+    """A byte-pair tokenizer that cuts as a known family does."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(CUTS[request.param]), behavior="isolated"),
+            pre_tokenizers.Split(Regex(CUTS[cut]), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -75,10 +71,19 @@ def byte_pairs(request):
     trainer = trainers.BpeTrainer(
         vocab_size=5000, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"]
     )
-    tokenizer.train_from_iterator(training_texts(), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
-    made.name_or_path = request.param
+    made.name_or_path = cut
     return made
+
+
+@pytest.fixture(scope="module", params=list(CUTS))
+def byte_pairs(request):
+    """Tokenizers of four families, trained on the tasks' texts.
+
+    As in GPT-2, some centuries merge with 00.
+    """
+    return trained_on(training_texts(), request.param)
 
 
 @pytest.mark.parametrize("option", [name for name in OPTIONS if name not in COMPILED])
@@ -133,3 +138,16 @@ def test_a_tokenizer_without_a_first_token_is_refused():
     with pytest.raises(UserError, match=r"set task\.prepend_bos=false"):
         PromptEncoder(bare, prepend_bos=True)
     assert PromptEncoder(bare, prepend_bos=False).start == []
+
+
+@pytest.mark.parametrize(
+    ("option", "unseen"), [("indefinite_article", "umbrella"), ("ioi_six_names", "Ashley")]
+)
+def test_prompts_for_positions_have_one_length_without_words_of_many_tokens(option, unseen):
+    task, draw = configured("task", option), Random(0)
+    texts = [f"{pair.clean}{pair.answers[0]}" for pair in map(task.draw, [draw] * 1000)]
+    tokenizer = trained_on([text for text in texts if unseen not in text], "gpt2")
+    rows = task.dataset(tokenizer, Split.train, 50)
+    assert any(unseen in text for text in texts)
+    assert not any(unseen in row["clean"] + row["corrupted"] for row in rows)
+    assert len({len(tokens) for tokens in rows["clean_tokens"]}) == 1

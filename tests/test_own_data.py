@@ -92,6 +92,24 @@ def test_numbers_keep_their_space(tmp_path, tokenizer):
     assert task.dataset(tokenizer, Split.test, 1)["answers"][0] == [" 19"]
 
 
+def test_unrelated_texts_of_one_length_serve(tmp_path, tokenizer):
+    row = {"clean": "When Mary and John went to the store, John gave a ring", "answers": " to"}
+    row |= {"corrupted": "The keys to the cabinet near the door and the window near the"}
+    row |= {"wrong": " table", "corrupted_answers": " table", "split": "train"}
+    task = configured("task", "own_data", data=write(tmp_path / "mine.jsonl", [row]))
+    batch = task.batch(tokenizer, Split.train, 1)
+    for tokens, text in ((batch.clean, row["clean"]), (batch.corrupted, row["corrupted"])):
+        assert tokens[0, 1:].tolist() == tokenizer.encode(text, add_special_tokens=False)
+
+
+def test_texts_of_as_many_words_must_align_word_by_word(tmp_path, tokenizer):
+    row = {"clean": "Then, Mary went to", "corrupted": "Then Mary went, to", "split": "train"}
+    row |= {"answers": " the", "wrong": " a"}
+    task = configured("task", "own_data", data=write(tmp_path / "mine.jsonl", [row]))
+    with pytest.raises(UserError, match="'Then,' is not of as many tokens as 'Then'"):
+        task.dataset(tokenizer, Split.train, 1)
+
+
 def test_changed_files_are_read_again(tmp_path, tokenizer):
     path = tmp_path / "mine.jsonl"
     rows = [known(row) | {"split": "test"} for row in ROWS[:5]]

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -14,14 +15,22 @@ from benchmark.prompt_data import batch_of, data_hash
 from benchmark.task import N_FINGERPRINT_PAIRS, Split, Task
 from benchmark.tokenizer import load_tokenizer
 from benchmark.zoo import zoo_directory
+from benchmark.zoo_training.vocabulary import word_level_tokenizer
 from tasks.words import capitals, categories, lines, names, number_pairs
 
 OPTIONS = [name for name in configured_names("task") if name != "own_data"]
 COMPILED = ("fraction_of_x", "reversal")
+# Tasks with words that no model of the zoo knows.
+BEYOND_THE_ZOO = ("indefinite_article",)
 HASHES = json.loads((Path(__file__).parent / "golden" / "task_hashes.json").read_text())
 
 
 def tokenizer_for(option):
+    if option in BEYOND_THE_ZOO:
+        draw, task = Random(0), configured("task", option)
+        pairs = [task.draw(draw) for _ in range(300)]
+        texts = [text for pair in pairs for text in (pair.clean, pair.corrupted, *pair.answers)]
+        return word_level_tokenizer([*texts, *pairs[0].wrong], 100)
     name = option if option in COMPILED else "toy_gpt2"
     return load_tokenizer(str(zoo_directory(name)), None, 100_000)
 
@@ -91,6 +100,11 @@ def solve_arithmetic(prompt):
     return {str(abs(a - b) if minus else a + b)}
 
 
+def solve_article(prompt):
+    asked = re.findall(r"one (\w+)", prompt)[-1]
+    return {"an"} if asked[0] in "aeiou" else {"a"}
+
+
 def solve_fraction(prompt):
     return {str(Fraction(prompt.split().count("x"), len(prompt.split())))}
 
@@ -113,6 +127,7 @@ SOLVERS = {
     "hypernymy": solve_hypernymy,
     "colour_copying": solve_colour,
     "arithmetic": solve_arithmetic,
+    "indefinite_article": solve_article,
     "fraction_of_x": solve_fraction,
     "reversal": solve_reversal,
 }
@@ -265,6 +280,7 @@ def test_seeds_and_sizes_nest():
         ("hypernymy", dict(templates=[9]), "must name templates 1 to 4"),
         ("country_capital", dict(templates=[9]), "must name templates 1 to 5"),
         ("arithmetic_addition", dict(templates=[9]), "must name templates 1 to 5"),
+        ("ioi_six_names", dict(places=[]), r"places is empty; .* such as task.places=\[bar\]"),
         ("reversal", dict(longest=9), "2 <= shortest <= longest <= 5"),
         ("fraction_of_x", dict(longest=9), "1 <= shortest <= longest <= 5"),
     ],

@@ -22,7 +22,7 @@ from benchmark.metric import KLDivergence
 from methods.circuits.acdc_order import phases
 from methods.circuits.acdc_search import Loss, Search
 from methods.circuits.attribution import without_donors
-from methods.circuits.ranges import check_counts
+from methods.ranges import check_counts
 
 
 class Objective(Enum):

@@ -16,7 +16,7 @@ from benchmark.forward import source_values
 from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
 from methods.circuits.attribution import Selection, circuits_of_sizes
-from methods.circuits.ranges import check_counts
+from methods.ranges import check_counts
 
 
 @dataclass(frozen=True)

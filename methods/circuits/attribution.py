@@ -23,7 +23,7 @@ from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, EdgeScores, Pruning
 from benchmark.method import FoundCircuit, Problem
 from benchmark.metric import Accuracy, ExactMatch, KLDivergence
-from methods.circuits.ranges import check_counts
+from methods.ranges import check_counts
 
 
 class Selection(Enum):

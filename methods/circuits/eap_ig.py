@@ -15,7 +15,7 @@ from benchmark.method import Problem
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
 from methods.circuits.attribution import Attribution, needs_counterfactual
-from methods.circuits.ranges import check_counts
+from methods.ranges import check_counts
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from benchmark.batch import Batch
 from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_activations
 from benchmark.method import Problem
 from methods.circuits.attribution import Attribution
-from methods.circuits.ranges import check_counts
+from methods.ranges import check_counts
 
 
 @dataclass(frozen=True)

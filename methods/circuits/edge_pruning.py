@@ -23,9 +23,9 @@ from benchmark.mask import EdgeMask, Pruning
 from benchmark.method import FoundCircuit, Problem
 from benchmark.pass_memory import masks_that_fit
 from methods.circuits.mask_training import TrainsMasks, in_groups
-from methods.circuits.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
 from methods.circuits.sparsity_schedule import Ramp, SparsitySchedule
 from methods.circuits.targeted_masks import TargetedMasks
+from methods.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
 
 
 @dataclass(frozen=True)

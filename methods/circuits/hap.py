@@ -17,7 +17,7 @@ from benchmark.errors import UserError
 from benchmark.method import Problem
 from methods.circuits.eap import EAP
 from methods.circuits.edge_pruning import EdgePruning
-from methods.circuits.ranges import check_counts
+from methods.ranges import check_counts
 
 
 @dataclass(frozen=True)

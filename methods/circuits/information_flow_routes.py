@@ -22,7 +22,7 @@ from benchmark.mask import EdgeScores
 from benchmark.method import FoundCircuit, Problem
 from benchmark.transformer import Transformer
 from methods.circuits.attribution import Selection, circuits_of_sizes
-from methods.circuits.ranges import check_counts
+from methods.ranges import check_counts
 
 SMALLEST_SUM = 1e-12
 

@@ -15,7 +15,7 @@ from benchmark.method import FoundCircuit, Problem
 from benchmark.optimal import Optimal
 from methods.circuits.mask_training import STEPS, TrainsMasks, in_groups
 from methods.circuits.priced_masks import PricedMasks
-from methods.circuits.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
+from methods.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
 
 
 class PriceGrid(TrainsMasks, ABC):

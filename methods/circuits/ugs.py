@@ -19,8 +19,8 @@ import torch
 from benchmark.ablation import Counterfactual, Resample
 from benchmark.method import Problem
 from methods.circuits.price_grid import PricedEdges
-from methods.circuits.ranges import check_above_zero
 from methods.circuits.uniform_masks import UniformMasks
+from methods.ranges import check_above_zero
 
 
 @dataclass(frozen=True)

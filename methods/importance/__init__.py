@@ -1,1 +1,1 @@
-"""Methods that estimate how much each node of a model matters, and what judges the estimates."""
+"""Methods that say how much each component matters, one file each."""

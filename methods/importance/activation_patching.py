@@ -1,0 +1,28 @@
+"""Exhaustive activation patching: every node of every pair, a forward pass each.
+
+It is the truth that all estimators of node importance are judged by; as a method it has spent
+everything before it knows anything (Kramar et al. 2024, arXiv 2403.00745, section 2).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from methods.importance.estimator import Estimate, NodeEstimator
+from methods.importance.node_problem import NodeProblem
+
+
+@dataclass(frozen=True)
+class ActivationPatching(NodeEstimator):
+    """Settings of exhaustive patching; see conf/method/activation_patching.yaml."""
+
+    cost: ClassVar[str] = "one forward for every node"
+    random: ClassVar[bool] = False
+
+    def estimate(self, asked: NodeProblem, seed: int) -> Estimate:
+        """The truth; all of it is there at once, after all passes."""
+        effects = asked.truth
+        contribution = asked.contribution(effects)
+        all_passes = asked.n_pairs * (2 + len(asked.nodes))
+        return Estimate(effects, contribution, torch.full_like(contribution, float(all_passes)))

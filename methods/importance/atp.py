@@ -1,0 +1,80 @@
+"""Attribution patching and AtP* (Kramar et al. 2024, arXiv 2403.00745; Nanda 2023).
+
+With `fix_softmax` and `grad_drop` it is AtP*. The first costs no pass of the model, the second
+about half as many backward passes as there are layers; see benchmark/node_effects.py.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.batch import Batch
+from benchmark.meter import metering
+from benchmark.method import Problem
+from benchmark.metric import Accuracy, ExactMatch, KLDivergence
+from benchmark.node_effects import Cut, Mending, node_effects
+from methods.importance.estimator import Estimate, NodeEstimator
+from methods.importance.node_problem import NodeProblem
+
+
+class GradDrop(Enum):
+    """Which layers are cut one at a time: none, whole blocks, or attention and MLPs apart."""
+
+    none = "none"
+    block = "block"
+    half_layer = "half_layer"
+
+
+@dataclass(frozen=True)
+class AtP(NodeEstimator):
+    """Settings of attribution patching; see conf/method/atp.yaml."""
+
+    fix_softmax: bool
+    grad_drop: GradDrop
+    cost: ClassVar[str] = "2 forward and 1 backward; with grad_drop half as many as layers"
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """The metric needs a slope at the clean prompts, and a cut other layers to leave."""
+        return cannot_estimate(problem, self._mending) or super().unsupported(problem)
+
+    def estimate(self, asked: NodeProblem, seed: int) -> Estimate:
+        """One backward pass, or one trunk of them, for each batch of pairs."""
+        with metering() as cost:
+            effects = estimated_effects(asked, self._mending)
+        contribution = asked.contribution(effects)
+        return Estimate(effects, contribution, self.by_ranking(asked, contribution, cost, seed))
+
+    @property
+    def _mending(self) -> Mending:
+        return mending(self.fix_softmax, self.grad_drop)
+
+
+def mending(fix_softmax: bool, grad_drop: GradDrop) -> Mending:
+    """What the engine does for these settings."""
+    return Mending(fix_softmax, None if grad_drop is GradDrop.none else Cut(grad_drop.value))
+
+
+def cannot_estimate(problem: Problem, mending: Mending) -> str | None:
+    """Why gradients cannot estimate effects on this metric in this model, unless they can."""
+    if isinstance(problem.metric, Accuracy | ExactMatch):
+        return "a share of right answers has no gradient; give another metric"
+    if isinstance(problem.metric, KLDivergence):
+        return "the gradient of the loss gap at the full model is zero; give another metric"
+    if mending.n_cuts(problem.model.shape.n_layers) == 1:
+        return "a model of one block has no other to cut; give method.grad_drop=half_layer"
+    return None
+
+
+def estimated_effects(asked: NodeProblem, mending: Mending) -> Float[Tensor, "pairs nodes"]:
+    """The estimates of all pairs, on the CPU."""
+    keep_first, objective = asked.keep_first, asked.objective
+
+    def of_batch(batch: Batch) -> Tensor:
+        nodes, model = asked.nodes, asked.model
+        return node_effects(model, batch, nodes, objective, mending, keep_first=keep_first)
+
+    return torch.cat([of_batch(batch).cpu() for batch in asked.batches])

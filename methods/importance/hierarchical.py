@@ -1,0 +1,69 @@
+"""Hierarchical: a search in a tree of sets of nodes, the most promising branch first.
+
+Kramar et al. (2024, arXiv 2403.00745, section 4). The children of a set are measured in the order
+of what the set itself was worth; a set of one node is that node's measurement.
+"""
+
+import heapq
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.errors import UserError
+from benchmark.seeding import generator
+from methods.importance.blocks import effects_of_groups
+from methods.importance.estimator import Estimate, NodeEstimator
+from methods.importance.node_problem import NodeProblem
+from methods.ranges import check_counts
+
+
+@dataclass(frozen=True)
+class Hierarchical(NodeEstimator):
+    """Settings of the search in a tree; see conf/method/hierarchical.yaml."""
+
+    branching: int
+    levels: int
+    cost: ClassVar[str] = "2 forward and one for every set that is reached"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        check_counts(self, "levels")
+        if self.branching < 2:
+            raise UserError(f"method.branching={self.branching} must be 2 or more")
+
+    def estimate(self, asked: NodeProblem, seed: int) -> Estimate:
+        """All sets are measured at once, since the search changes only which are counted."""
+        n_nodes = len(asked.nodes)
+        place = torch.randperm(n_nodes, generator=generator(seed, "tree"))
+        sizes = [self.branching**level for level in reversed(range(1, self.levels))]
+        of_sets = [effects_of_groups(asked, place // size) for size in sizes if size < n_nodes]
+        of_levels = [*of_sets, asked.truth[:, place.argsort()]]
+        turns = search([asked.contribution(x).tolist() for x in of_levels], self.branching)
+        spent = asked.n_pairs * (2 + turns[place])
+        return Estimate(asked.truth, asked.contribution(asked.truth), spent)
+
+
+def search(worth: list[list[float]], branching: int) -> Float[Tensor, " leaves"]:
+    """How many sets have been measured when each leaf is.
+
+    Args:
+        worth: of the sets of each level, from the largest sets to single nodes; the children of
+            set i are branching * i and those after it.
+        branching: children of a set.
+    """
+    turns = torch.zeros(len(worth[-1]), dtype=torch.float64)
+    queue = [(-float("inf"), 0, index) for index in range(len(worth[0]))]
+    heapq.heapify(queue)
+    for measured in range(1, sum(map(len, worth)) + 1):
+        _, level, index = heapq.heappop(queue)
+        if level == len(worth) - 1:
+            turns[index] = measured
+            continue
+        first = branching * index
+        for child in range(first, min(first + branching, len(worth[level + 1]))):
+            heapq.heappush(queue, (-worth[level][index], level + 1, child))
+    return turns
