@@ -2,11 +2,14 @@
 
 from typing import cast
 
-from benchmark.report import summaries
+from benchmark.report import missed_effects, recall, summaries
 from benchmark.report.frame import Results
 from benchmark.report.study_report import StudyFigure, StudyReport, StudyTable
 
-REPORTS: dict[str, StudyReport] = {}
+REPORTS = {
+    "recall": cast(StudyReport, recall),
+    "missed_effects": cast(StudyReport, missed_effects),
+}
 
 
 def study_tables(results: Results, *, published: bool) -> list[StudyTable]:

@@ -21,6 +21,9 @@ matplotlib.use("Agg")
 # The palette of Okabe & Ito (2008), but for yellow, which is too light for lines.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, GREY, BLACK = "#56B4E9", "#CC79A7", "#7F7F7F", "#000000"
+# The muted palette of Tol (2021), for what ranks nodes and for names that are not known here.
+INDIGO, TEAL, OLIVE, WINE = "#332288", "#44AA99", "#999933", "#882255"
+MAGENTA, FOREST, ROSE = "#AA4499", "#117733", "#CC6677"
 Dash = str | tuple[int, tuple[int, ...]]
 LONG: Dash = (0, (9, 2))
 DOUBLE: Dash = (0, (6, 1, 2, 1, 2, 1))
@@ -68,6 +71,16 @@ LOOKS = {
     "information_flow_routes": Look(GREY, "o", "-."),
     "reference": Look(BLACK, "D"),
     "imported": Look(BLACK, "s", "--"),
+    # Nodes, not edges: gradients, then subsets of nodes, then one node at a time.
+    "atp": Look(ROSE, "s", "-."),
+    "atp_qk_fix": Look(TEAL, "^", "--"),
+    "atp_grad_drop": Look(FOREST, "v", LONG),
+    "atp_star": Look(INDIGO, "o"),
+    "subsampling": Look(OLIVE, "D"),
+    "blocks": Look(WINE, "<"),
+    "hierarchical": Look(MAGENTA, ">", "--"),
+    "iterative": Look(GREY, "P", LONG),
+    "activation_patching": Look(BLACK, "X", LONG),
 }
 ABLATION_COLOURS = {
     "optimal": BLUE,
@@ -77,7 +90,7 @@ ABLATION_COLOURS = {
     "zero": BLACK,
     "gaussian": ORANGE,
 }
-SPARE = ("#882255", "#44AA99", "#999933", "#332288", "#AA4499", "#117733")
+SPARE = (WINE, TEAL, OLIVE, INDIGO, MAGENTA, FOREST)
 # A log axis over a larger factor has marks at powers of ten alone.
 WIDEST_WITH_STEPS = 2e3
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")

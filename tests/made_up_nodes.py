@@ -1,0 +1,98 @@
+"""Records of studies of nodes as a run would leave them, with made-up truth and estimates."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from benchmark.record import CURVE, RECORD, TENSORS, Record, Status
+from benchmark.seeding import generator
+from methods.importance.subsampling_sums import SubsamplingSums
+from methods.importance.verified_recall import recall_summary, recall_table, spent_by_ranking
+
+CONFIDENCES = {"bound_90": 0.9, "bound_99": 0.99, "bound_999": 0.999}
+
+
+def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **given) -> Record:
+    """Write it; `given` are the names task and model, the seed, n_train, settings and passes."""
+    names = dict(task=given.get("task", "ioi"), model=given.get("model", "toy_gpt2"))
+    names |= dict(method=method, ablation="counterfactual")
+    seed, n_pairs = given.get("seed", 0), given.get("n_train", 1)
+    asked = dict(nodes=given.get("nodes", "attention"), positions="each", direction="noising")
+    config = {name: {"_target_": value} for name, value in names.items()}
+    config["method"] |= asked | given.get("settings", {})
+    words = (kind, *names.values(), seed, n_pairs, *asked.values(), *config["method"].values())
+    key = "-".join(map(str, words)).replace(" ", "")
+    record = Record(
+        key=key,
+        kind=kind,
+        status=Status.done,
+        names=names,
+        config=config
+        | dict(seed=seed, n_train=n_pairs, attribution_metric=None, training_steps=None),
+        created="now",
+        model={"files": given.get("files", "weights")},
+        data={"train": f"prompts {seed}"},
+        summary=summary or {},
+        cost={"discovery": {"forward": float(given.get("passes", 2)), "backward": 1.0}},
+    )
+    (folder / key).mkdir(parents=True)
+    table.to_parquet(folder / key / CURVE, index=False)
+    save_file(tensors, folder / key / TENSORS)
+    record.write(folder / key / RECORD)
+    return record
+
+
+def made_up_effects(n_nodes, n_pairs, seed=0):
+    """Effects over many factors of ten, of either sign from pair to pair."""
+    draw = generator(seed, "effects")
+    sizes = (3 * torch.randn(n_nodes, generator=draw, dtype=torch.float64) - 6).exp()
+    signs = 0.7 + torch.randn(n_pairs, n_nodes, generator=draw, dtype=torch.float64)
+    return sizes * signs
+
+
+def write_recall(folder, method, *, noise, missed=0.0, n_nodes=60, repeats=1, **given):
+    """A method whose estimates are off by a random factor, and near zero for some nodes."""
+    n_pairs, seed = given.get("n_train", 1), given.get("seed", 0)
+    effects = made_up_effects(n_nodes, n_pairs)
+    contribution = effects.abs().mean(0)
+    draw = generator(seed, method, str(given.get("settings")))
+    guesses = []
+    for _ in range(repeats):
+        factor = (noise * torch.randn(n_nodes, generator=draw, dtype=torch.float64)).exp()
+        lost = torch.rand(n_nodes, generator=draw) < missed
+        guesses.append(contribution * factor * torch.where(lost, 1e-3, 1.0))
+    cost = given.get("passes", 2) + 1
+    spent = torch.stack([spent_by_ranking(one, cost, n_pairs, seed) for one in guesses])
+    site = torch.arange(n_nodes) % 4
+    node = torch.arange(n_nodes)
+    tensors = dict(contribution=contribution, estimate=guesses[0], spent=spent, site=site)
+    tensors |= dict(layer=node // 16, unit=node % 16, position=node % 7, truth=effects)
+    summary = recall_summary(contribution, spent, n_pairs)
+    table = recall_table(contribution, spent, n_pairs)
+    return made_up_record(folder, "recall", method, table, tensors, summary, **given)
+
+
+def write_missed_effects(folder, *, known=True, n_nodes=60, most_draws=64, repeats=1, **given):
+    """Bounds on the effects of all but the largest tenth, which add up."""
+    effects = made_up_effects(n_nodes, 1, seed=given.get("seed", 0))[0]
+    verified = effects.abs() >= effects.abs().quantile(0.9)
+    rest = effects[~verified]
+    rows = []
+    for repeat in range(repeats):
+        sums, done = SubsamplingSums(len(rest)), 0
+        for draws in (2**i for i in range(4, most_draws.bit_length())):
+            draw = generator(repeat, "draws", draws)
+            masks = torch.rand(draws - done, len(rest), generator=draw) < 0.3
+            sums.add(masks, masks.double() @ rest)
+            done = draws
+            bounds = dict(zip(CONFIDENCES, sums.bounds([*CONFIDENCES.values()]), strict=True))
+            missed = rest.abs().max().item() if known else float("nan")
+            rows.append(dict(repeat=repeat, draws=draws, **bounds, largest_missed=missed))
+    tensors = dict(verified=verified.to(torch.uint8)) | (
+        dict(contribution=effects.abs()) if known else {}
+    )
+    return made_up_record(
+        folder, "missed_effects", "missed_effects", pd.DataFrame(rows), tensors, **given
+    )
