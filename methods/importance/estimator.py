@@ -95,6 +95,7 @@ class NodeEstimator(NodeSettings, ABC):
         tensors |= {"truth": truth, "contribution": contribution, "spent": spent.float()}
         table = recall_table(contribution, spent, asked.n_pairs)
         summary = recall_summary(contribution, spent, asked.n_pairs)
+        summary["estimation_passes"] = float(spent.min()) - asked.n_pairs
         return Findings(table, tensors, summary, cost, judging)
 
     def by_ranking(
