@@ -87,11 +87,15 @@ class CleanPoint:
 
 
 def effects_at_clean(
-    model: Transformer, batch: Batch, ablated: SourceValues, objective: Objective
+    model: Transformer,
+    batch: Batch,
+    ablated: SourceValues,
+    objective: Objective,
+    kind: type[EdgeEffects] = EdgeEffects,
 ) -> Effects:
     """The effects at the clean prompts: one pass, which records the live values on its way."""
     batch, ablated = _checked(model, batch, ablated)
-    effects = EdgeEffects(model.graph, ablated.input)
+    effects = kind(model.graph, ablated.input)
     x = embedded(model, batch.clean)[None, None].requires_grad_()
     stream = TappedStream(x, effects, record=empty_record(model, *batch.clean.shape))
     logits = run(model, stream, batch.clean, batch.read_at)[0]

@@ -5,6 +5,7 @@ of gradients is one way of cutting the layers above. The stream's gradient is th
 up (node_gradients.py), since a cut leaves the skip connection alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +82,20 @@ def recorded_pass(model: Transformer, batch: Batch, objective: Objective) -> Rec
     total = objective(logits, batch, logits.detach()).sum()
     (arrived,) = torch.autograd.grad(total, final)
     return RecordedPass(tuple(halves), logits.detach(), arrived)
+
+
+def output_gradients(
+    model: Transformer, passed: RecordedPass
+) -> Iterator[tuple[int, Float[Tensor, "heads 1 batch pos d_head"]]]:
+    """Each layer with the gradient of the summed objective at its heads' outputs, last first."""
+    arrived = passed.arrived
+    for layer in reversed(range(model.shape.n_layers)):
+        attention, mlp = passed.halves[2 * layer : 2 * layer + 2]
+        through_mlp = mlp.pull_back(arrived)[0]
+        between = arrived if model.graph.parallel else arrived + through_mlp
+        through_attention, sites = attention.pull_back(between)
+        yield layer, sites[Site.z]
+        arrived = arrived + through_mlp + through_attention
 
 
 def _attention(model: Transformer, layer: int, x: Stream, positions: blocks.Positions) -> HalfLayer:

@@ -183,13 +183,14 @@ class _Estimator:
             return None
         if Site.q not in half.sites:
             return None
-        sites = {site: x.detach() for site, x in half.sites.items()}
+        clean = {site: x.detach() for site, x in half.sites.items()}
         block = self._model.weights.layers[half.layer].attention
         positions = positions_of(self._model, self._batch.clean)
         visible = positions.visible_or_causal(positions.visible(block.window))
         differences = self._differences.layers[half.layer]
+        patched = {site: clean[site] + differences[site] for site in (Site.q, Site.k)}
         together = self._nodes.n_positions == 1
-        return AttentionChange(block, sites, differences, visible, keys_together=together)
+        return AttentionChange(block, clean, patched, visible, keys_together=together)
 
 
 def _product(site: Site, difference: Tensor, gradient: Tensor) -> OfSite:

@@ -184,7 +184,8 @@ def naive(model, batch, nodes, softmax, unit):
             block = model.weights.layers[layer].attention
             seen = positions_of(model, batch.clean)
             seen = seen.visible_or_causal(seen.visible(block.window))
-            change = AttentionChange(block, clean, difference, seen, keys_together=False)
+            donor = donors.layers[layer]
+            change = AttentionChange(block, clean, donor, seen, keys_together=False)
             effects.append(change.effects(gradient)[site].flatten(1))
         else:
             product = difference[site] * gradient
