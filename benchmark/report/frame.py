@@ -6,14 +6,16 @@ is added, so that no two kinds of run share a label.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file
 
 from benchmark.errors import UserError
-from benchmark.record import CIRCUITS, CURVE, Record, Status
+from benchmark.record import CIRCUITS, CURVE, TENSORS, Record, Status
 from benchmark.store import Folder, folders, members
 
 KINDS = ("task", "model", "ablation", "method")
@@ -31,17 +33,23 @@ class Results:
         curves: all curves, or tables of studies, with the columns task, method, ablation, model,
             seed, key and n_edges; the ablation that a curve was measured under is `evaluation`.
         damaged: keys of folders whose record is not whole.
+        folders: by key, where the files of a record lie.
     """
 
     records: dict[str, Record]
     labels: dict[str, dict[str, str]]
     curves: pd.DataFrame
     damaged: tuple[str, ...]
+    folders: dict[str, Path] = field(default_factory=dict)
 
     @property
     def done(self) -> list[Record]:
         """The records with a curve."""
         return [r for r in self.records.values() if r.status is Status.done]
+
+    def scores(self, key: str) -> dict[str, np.ndarray]:
+        """The tensors that a study left, by name."""
+        return load_file(self.folders[key] / TENSORS)
 
 
 def load(results_dir: Path, experiment: str | None = None) -> Results:
@@ -96,7 +104,8 @@ def results_of(whole: list[tuple[Folder, Record]], damaged: tuple[str, ...] = ()
         for folder, record in whole
         if record.status is Status.done
     ]
-    return Results(records, labels, pd.concat(curves, ignore_index=True), damaged)
+    lies = {record.key: folder.path for folder, record in whole}
+    return Results(records, labels, pd.concat(curves, ignore_index=True), damaged, lies)
 
 
 def cell_frame(folder: Folder, record: Record, labels: dict[str, str]) -> pd.DataFrame:

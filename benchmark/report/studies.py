@@ -2,11 +2,11 @@
 
 from typing import cast
 
-from benchmark.report import summaries
+from benchmark.report import components, summaries
 from benchmark.report.frame import Results
 from benchmark.report.study_report import StudyFigure, StudyReport, StudyTable
 
-REPORTS: dict[str, StudyReport] = {}
+REPORTS: dict[str, StudyReport] = {"components": cast(StudyReport, components)}
 
 
 def study_tables(results: Results, *, published: bool) -> list[StudyTable]:

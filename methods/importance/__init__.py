@@ -1,0 +1,1 @@
+"""How much each component matters: one file a way to measure or estimate it."""
