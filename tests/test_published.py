@@ -166,7 +166,7 @@ def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
     cost = {"discovery": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
     found = results(record("a", cost=cost, areas={"mean": {"cmd": 0.5}}))
     found.curves["key"] = found.curves["evaluation"] = []
-    monkeypatch.setattr("benchmark.report.leaderboard.load", lambda *_: found)
+    monkeypatch.setattr("benchmark.report.leaderboard.load_kinds", lambda *_: {"circuits": found})
     for shown in (False, True):
         place = str(tmp_path / str(shown))
         Leaderboard("results", None, "cmd", 0.1, None, False, shown, place).run()

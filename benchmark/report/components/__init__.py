@@ -43,9 +43,7 @@ def _tables_of(found: Joined) -> list[StudyTable]:
         ("components_top", "the largest gaps (nats)", top_table(found)),
     ]  # fmt: skip
     if bounds(found):
-        title = (
-            "what is lost under optimal constants beyond what they bound (nats)"
-        )
+        title = "what is lost under optimal constants beyond what they bound (nats)"
         made.append(("components_bound", title, bound_table(found)))
     return [
         StudyTable(file_name(name, found.task, found.model), f"{found.words}: {title}", table)

@@ -58,7 +58,8 @@ def correlations(found: Joined) -> Figure:
         else:
             _ranks_compared(axes, found, x, y)
         _label_the_edge(axes, row, column, names)
-    figure.suptitle(f"{found.words}: loss gap (nats) of components ablated alone", fontsize=10)
+    how = "above: gaps (nats), r of logs; below: ranks; heads are circles, MLPs squares"
+    figure.suptitle(f"{found.words}: components ablated alone\n{how}", fontsize=9)
     return figure
 
 
