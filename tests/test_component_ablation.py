@@ -1,5 +1,6 @@
 """Every component ablated alone: against other computations, the authors' slip, and the records."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from helpers import largest, random_batch, training_problem
 from oracle import Oracle, written
+from scipy.stats import spearmanr
 from test_running import cell
 
 from benchmark.bootstrap import interval_of_means
@@ -21,6 +23,7 @@ from benchmark.model import load_model
 from benchmark.random_models import random_config, save_random_model
 from benchmark.record import Status
 from benchmark.report.frame import load_kinds
+from benchmark.report.studies import study_figures, study_tables
 from benchmark.running import run_cell
 from benchmark.study import Study
 from benchmark.verify import verify_record
@@ -189,3 +192,25 @@ def test_records_hold_scores_and_come_out_again(records):
     assert rows["loss_gap"].tolist() == pytest.approx(gaps.mean(1).tolist(), abs=1e-6)
     agrees, _ = verify_record(records, record.key)
     assert agrees
+
+
+def test_the_report_joins_what_the_records_measured(records):
+    (found,) = load_kinds(records).values()
+    gaps = {record.names["ablation"]: found.scores(record.key)["loss_gap"] for record in found.done}
+    means = {name: values.mean(1)[1:] for name, values in gaps.items()}
+    tables = {table.name: table.table for table in study_tables(found, published=False)}
+    row = tables["components_ioi_tiny_gpt2"].loc["mean_positional"]
+    expected = spearmanr(means["mean_positional"], means["counterfactual"]).statistic
+    assert row["rank correlation"] == f"{expected:.3f}"
+    shares = np.minimum(means["optimal_positional"] / means["mean_positional"], 1)
+    assert row["median ratio"] == f"{100 * np.median(shares):.1f} %"
+    assert list(tables["components_bound_ioi_tiny_gpt2"].index) == ["mean_positional"]
+    assert len(study_figures(found, published=False)) == 2
+
+
+def test_records_of_other_prompts_are_not_joined(records, tmp_path):
+    shutil.copytree(records, tmp_path / "more")
+    run_cell(cell(tmp_path / "more", method="component_ablation", ablation="zero", n_test=6))
+    (found,) = load_kinds(tmp_path / "more").values()
+    with pytest.raises(UserError, match=r"of ioi on tiny_gpt2 have different prompts: run them"):
+        study_tables(found, published=False)

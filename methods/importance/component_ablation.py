@@ -35,7 +35,7 @@ from benchmark.study import Findings
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
 
-# What is drawn anew for every draw; all else is the same each time.
+# Ablations that are drawn anew each time.
 RANDOM = Resample, GaussianNoise
 Scores = dict[str, Float[Tensor, "components prompts"]]
 

@@ -48,7 +48,7 @@ def correlations(found: Joined) -> Figure:
     figure = Figure(figsize=(side, side), layout="constrained")
     grid = figure.subplots(len(names), len(names), squeeze=False)
     gaps = np.maximum(found.means_of_nodes, SMALLEST_GAP)
-    limits = gaps.min(axis=None) / 1.6, gaps.max(axis=None) * 1.6
+    limits = gaps.min(axis=None) / 2.5, gaps.max(axis=None) * 2.5
     for (row, column), axes in np.ndenumerate(grid):
         x, y = (gaps[names[place]].to_numpy() for place in (column, row))
         if row == column:

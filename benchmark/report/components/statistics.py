@@ -90,8 +90,11 @@ def summary_table(found: Joined) -> pd.DataFrame:
 
 def top_table(found: Joined) -> pd.DataFrame:
     """The components with the largest gaps under each ablation, with their gaps in nats."""
+    # Names in several words, so that the terminal can break them.
     columns = {
-        name: [f"{component} {gap:.3f}" for component, gap in gaps.nlargest(N_TOP).items()]
+        str(name).replace("_", " "): [
+            f"{component} {gap:.3f}" for component, gap in gaps.nlargest(N_TOP).items()
+        ]
         for name, gaps in found.means.items()
     }
     n_rows = min(N_TOP, len(found.means))

@@ -38,6 +38,7 @@ COMPONENTS, COMPONENT_COLUMNS = (
     ("source", "where", "model", "task", "ablation", "other", "metric", "component", "value",
      "provenance", "note"),
 )  # fmt: skip
+# Letters are those of each file; here R is no result file.
 COMPONENT_PROVENANCE = {
     "P": "paper, as others quote it", "R": "read off a picture",
     "H": "exact, from the history of the authors' repository",
