@@ -147,7 +147,7 @@ def test_a_violation_is_beyond_the_interval_of_the_paired_difference(tmp_path):
     (row,) = bound_table(both).reset_index().to_dict("records")
     assert row["ablation"] == "zero" and row["bounded by"] == "optimal"
     assert row["violations"] == "1 of 7" and row["of component"] == "m0"
-    assert row["largest excess"] == "0.10000 [0.10000, 0.10000]"
+    assert row["worst excess"] == "0.10000 [0.10000, 0.10000]"
 
 
 def test_seeds_are_averaged(tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from benchmark.errors import UserError
 from benchmark.record import Record
@@ -54,9 +54,14 @@ class Joined:
         return pd.DataFrame(means, index=pd.Index(self.components["component"]))
 
     @property
+    def are_nodes(self) -> Bool[np.ndarray, " components"]:
+        """Which are heads and MLPs, the components that the paper's statistics are over."""
+        return (self.components["kind"] != "input").to_numpy()
+
+    @property
     def means_of_nodes(self) -> pd.DataFrame:
-        """Those of heads and MLPs, the components that the paper's statistics are over."""
-        return self.means[(self.components["kind"] != "input").to_numpy()]
+        """The means of heads and MLPs."""
+        return self.means[self.are_nodes]
 
     @property
     def optimal(self) -> str | None:

@@ -119,7 +119,7 @@ def _ranks_compared(axes: Axes, found: Joined, x: np.ndarray, y: np.ndarray) -> 
 
 
 def _scatter(axes: Axes, found: Joined, x: np.ndarray, y: np.ndarray) -> None:
-    kinds = found.components["kind"].to_numpy()[1:]
+    kinds = found.components["kind"].to_numpy()[found.are_nodes]
     for kind, shown in LOOKS_OF_NODES.items():
         axes.scatter(x[kinds == kind], y[kinds == kind], **shown)
 
