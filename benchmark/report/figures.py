@@ -1,6 +1,5 @@
 """All pictures of a folder of results, each as PNG and PDF with its data beside it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table
 from benchmark.report.studies import study_figures
 from benchmark.report.style import save
+from benchmark.report.tables import file_name
 
 # A picture of more edges shows nothing and takes long; circuits of neurons touch many.
 MOST_EDGES_DRAWN = 1000
@@ -154,8 +154,7 @@ class Figures:
         return paths
 
     def _path(self, *words: object) -> Path:
-        name = "_".join(re.sub(r"[^\w.=-]+", "-", str(word)) for word in words)
-        return Path(self.directory) / name
+        return Path(self.directory) / file_name(*words)
 
 
 def _title(label: dict[str, str]) -> str:

@@ -2,11 +2,12 @@
 
 from typing import cast
 
-from benchmark.report import missed_effects, recall, summaries
+from benchmark.report import components, missed_effects, recall, summaries
 from benchmark.report.frame import Results
 from benchmark.report.study_report import StudyFigure, StudyReport, StudyTable
 
 REPORTS = {
+    "components": cast(StudyReport, components),
     "recall": cast(StudyReport, recall),
     "missed_effects": cast(StudyReport, missed_effects),
 }

@@ -84,9 +84,13 @@ LOOKS = {
 }
 ABLATION_COLOURS = {
     "optimal": BLUE,
+    "optimal_positional": SKY,
     "counterfactual": VERMILION,
+    "counterfactual_mean": "#882255",
     "mean": GREEN,
+    "mean_positional": "#44AA99",
     "resample": PURPLE,
+    "resample_positional": "#AA4499",
     "zero": BLACK,
     "gaussian": ORANGE,
 }
