@@ -8,6 +8,7 @@ from benchmark.attention_change import AttentionChange
 from benchmark.exact_nodes import exact_node_effects
 from benchmark.half_layers import recorded_pass
 from benchmark.layers import embedded, positions_of, run
+from benchmark.meter import metering
 from benchmark.metric import LogitDifference, OverWrong
 from benchmark.node_effects import Cut, Mending, node_effects
 from benchmark.nodes import NodeKind, Nodes
@@ -138,6 +139,21 @@ def test_shared_cuts_equal_a_backward_pass_for_each(model, cut, softmax):
     ]
     total = sum(naive(model, batch, nodes, softmax, unit).abs() for unit in units)
     assert largest(found, total / (len(units) - 1)) < 1e-9
+
+
+@pytest.mark.parametrize("cut", list(Cut))
+def test_cuts_share_a_trunk_of_about_half_as_many_passes(models, cut):
+    model = models["llama"]
+    batch = pairs(model)
+    with metering() as plain:
+        estimated(model, batch, nodes_of(model, batch), Mending(softmax=True, cut=None))
+    assert (plain.forward, plain.backward) == (2 * len(batch), len(batch))
+    mending = Mending(softmax=True, cut=cut)
+    with metering() as spent:
+        estimated(model, batch, nodes_of(model, batch), mending)
+    n_cuts = mending.n_cuts(model.shape.n_layers)
+    assert spent.forward == 2 * len(batch)
+    assert spent.backward == pytest.approx(len(batch) * (n_cuts + 1) / 2)
 
 
 class CutStream(PlainStream):
