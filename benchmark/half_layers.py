@@ -18,7 +18,7 @@ from benchmark.kernels import project_heads
 from benchmark.layers import embedded, positions_of, unembedded
 from benchmark.meter import count_passes
 from benchmark.patching import Objective
-from benchmark.sites import Site
+from benchmark.sites import Site, SiteValues
 from benchmark.streams import PlainStream
 from benchmark.transformer import Transformer
 from benchmark.values import at_positions
@@ -63,6 +63,17 @@ class RecordedPass:
     halves: tuple[HalfLayer, ...]
     logits: Float[Tensor, "batch vocab"]
     arrived: Stream
+
+    @property
+    def sites(self) -> SiteValues:
+        """The clean activations, without their graphs."""
+        pairs = zip(self.halves[::2], self.halves[1::2], strict=True)
+        return SiteValues(
+            tuple(
+                {site: x.detach() for half in pair for site, x in half.sites.items()}
+                for pair in pairs
+            )
+        )
 
 
 def recorded_pass(model: Transformer, batch: Batch, objective: Objective) -> RecordedPass:

@@ -79,22 +79,9 @@ def node_effects(
     batch = batch.to(model.device)
     donors, _, _ = recorded(model, batch.corrupted)
     clean = recorded_pass(model, batch, objective)
-    differences = _differences(model, clean, donors, keep_first)
-    estimator = _Estimator(model, batch, nodes, mending, clean, differences)
-    return estimator.effects()
-
-
-def _differences(
-    model: Transformer, clean: RecordedPass, donors: SiteValues, keep_first: bool
-) -> SiteValues:
-    sites = SiteValues(
-        tuple(
-            {site: x.detach() for half in pair for site, x in half.sites.items()}
-            for pair in zip(clean.halves[::2], clean.halves[1::2], strict=True)
-        )
-    )
-    kept = donors.with_first_of(sites) if keep_first else donors
-    return kept.minus(sites)
+    if keep_first:
+        donors = donors.with_first_of(clean.sites)
+    return _Estimator(model, batch, nodes, mending, clean, donors).effects()
 
 
 class _Estimator:
@@ -107,10 +94,10 @@ class _Estimator:
         nodes: Nodes,
         mending: Mending,
         clean: RecordedPass,
-        differences: SiteValues,
+        donors: SiteValues,
     ) -> None:
         self._model, self._batch, self._nodes, self._mending = model, batch, nodes, mending
-        self._clean, self._differences = clean, differences
+        self._clean, self._donors = clean, donors
         self._n_cuts = mending.n_cuts(model.shape.n_layers)
         self._found: dict[tuple[int, Site], OfSite] = {}
 
@@ -140,12 +127,12 @@ class _Estimator:
 
     def _of_half(self, half: HalfLayer, rows: Sequence[Stream]) -> list[Stream]:
         """Gradients at a half layer's input, after adding what the rows tell of its nodes."""
-        change = self._attention_change(half)
+        change, differences = self._attention_change(half), self._differences(half)
         arrived, first, magnitudes = [], {}, {}
         for number, row in enumerate(rows):
             at_input, gradients = half.pull_back(row)
             arrived.append(at_input)
-            found = self._first_order(half, gradients, change)
+            found = self._first_order(differences, gradients, change)
             if number == 0:
                 first = found
             for site, effect in found.items():
@@ -167,30 +154,37 @@ class _Estimator:
         n_others = self._n_cuts - 1
         return ((n_others - n_rows) * effect.abs() + magnitudes) / n_others
 
+    def _differences(self, half: HalfLayer) -> dict[Site, Tensor]:
+        """Corrupted minus clean activations at the nodes' sites, in the stream's precision."""
+        dtype, donors = self._model.stream_dtype, self._donors.layers[half.layer]
+        return {
+            site: donors[site].to(dtype) - clean.detach().to(dtype)
+            for site, clean in half.sites.items()
+            if site in self._nodes.kind.sites
+        }
+
     def _first_order(
-        self, half: HalfLayer, gradients: dict[Site, Tensor], change: AttentionChange | None
+        self,
+        differences: dict[Site, Tensor],
+        gradients: dict[Site, Tensor],
+        change: AttentionChange | None,
     ) -> dict[Site, OfSite]:
-        differences = self._differences.layers[half.layer]
-        wanted = [site for site in half.sites if site in self._nodes.kind.sites]
-        found = {site: _product(site, differences[site], gradients[site]) for site in wanted}
+        found = {site: _product(site, x, gradients[site]) for site, x in differences.items()}
         if change is not None:
             found |= change.effects(gradients[Site.z])
         together = self._nodes.n_positions == 1
         return {site: x.sum(-1, keepdim=True) if together else x for site, x in found.items()}
 
     def _attention_change(self, half: HalfLayer) -> AttentionChange | None:
-        if not self._mending.softmax or Site.q not in self._nodes.kind.sites:
-            return None
-        if Site.q not in half.sites:
+        wanted = self._mending.softmax and Site.q in self._nodes.kind.sites
+        if not wanted or Site.q not in half.sites:
             return None
         clean = {site: x.detach() for site, x in half.sites.items()}
         block = self._model.weights.layers[half.layer].attention
         positions = positions_of(self._model, self._batch.clean)
         visible = positions.visible_or_causal(positions.visible(block.window))
-        differences = self._differences.layers[half.layer]
-        patched = {site: clean[site] + differences[site] for site in (Site.q, Site.k)}
-        together = self._nodes.n_positions == 1
-        return AttentionChange(block, clean, patched, visible, keys_together=together)
+        donors, together = self._donors.layers[half.layer], self._nodes.n_positions == 1
+        return AttentionChange(block, clean, donors, visible, keys_together=together)
 
 
 def _product(site: Site, difference: Tensor, gradient: Tensor) -> OfSite:

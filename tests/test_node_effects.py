@@ -10,6 +10,7 @@ from benchmark.half_layers import recorded_pass
 from benchmark.layers import embedded, positions_of, run
 from benchmark.meter import metering
 from benchmark.metric import LogitDifference, OverWrong
+from benchmark.model import load_model
 from benchmark.node_effects import Cut, Mending, node_effects
 from benchmark.nodes import NodeKind, Nodes
 from benchmark.patching import PatchPoint, recorded, set_effects
@@ -294,3 +295,16 @@ def test_names_and_description_agree(gpt2):
     assert len(set(names)) == len(nodes)
     assert names[0] == "a0.h0<q>@0" and names[-1] == f"m1.n{gpt2.shape.d_mlp - 1}@5"
     assert Nodes(NodeKind.neurons, gpt2.shape, 1).name(3) == "m0.n3"
+
+
+def test_half_precision_weights_give_the_same_nodes(model_directories):
+    """Activations are in bfloat16, effects in float32; they agree up to the weights' rounding."""
+    exact, rounded = (
+        load_model(model_directories["llama"], dtype=d) for d in ("float32", "bfloat16")
+    )
+    batch = pairs(exact)
+    star = Mending(softmax=True, cut=Cut.block)
+    found = [estimated(model, batch, nodes_of(model, batch), star) for model in (exact, rounded)]
+    assert found[1].dtype == torch.float32
+    together = torch.corrcoef(torch.stack([x.flatten() for x in found]))[0, 1]
+    assert float(together) > 0.99

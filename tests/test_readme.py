@@ -18,7 +18,10 @@ README = (ROOT / "README.md").read_text()
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-EXAMPLES = {"{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n", "nodes.name": r"\['a\d.h\d<.>@\d+', .*\]\n"}
+EXAMPLES = {
+    "{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n",
+    "nodes.name": r"\['a\d.h\d<.>@\d+', .*\]\n",
+}
 
 
 @pytest.mark.parametrize("part", EXAMPLES)
