@@ -106,10 +106,5 @@ def _summary(record: Record) -> dict[str, float]:
         for name, value in found.items()
     }
     cost = {f"cost/{name}": value for name, value in record.cost["discovery"].items()}
-    return {
-        **areas,
-        **record.recovery,
-        **record.summary,
-        **cost,
-        "accuracy": record.accuracy or 0.0,
-    }
+    accuracy = {} if record.accuracy is None else {"accuracy": record.accuracy}
+    return {**areas, **record.recovery, **record.summary, **cost, **accuracy}
