@@ -10,6 +10,7 @@ from benchmark.half_layers import recorded_pass
 from benchmark.layers import embedded, positions_of, run
 from benchmark.metric import LogitDifference, OverWrong
 from benchmark.node_effects import Cut, Mending, node_effects
+from benchmark.node_names import LETTERS
 from benchmark.nodes import NodeKind, Nodes
 from benchmark.patching import PatchPoint, recorded, set_effects
 from benchmark.sites import Site
@@ -277,3 +278,4 @@ def test_names_and_description_agree(gpt2):
     assert len(set(names)) == len(nodes)
     assert names[0] == "a0.h0<q>@0" and names[-1] == f"m1.n{gpt2.shape.d_mlp - 1}@5"
     assert Nodes(NodeKind.neurons, gpt2.shape, 1).name(3) == "m0.n3"
+    assert [site.value for site in Site] == list(LETTERS)

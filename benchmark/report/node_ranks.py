@@ -37,6 +37,8 @@ FEW = 2_000
 # Of the false negatives, the worst.
 N_NAMED = 3
 PANELS_IN_A_ROW = 2
+# Where the axes of ranks begin.
+FIRST = 0.7
 # Of the histogram.
 N_BARS = 20
 # Name, colour and mark of each site, by its number.
@@ -93,16 +95,17 @@ def ranks_compared(ranks: dict[str, pd.DataFrame], title: str) -> Figure:
         title: of the picture.
     """
     figure, panels = axes_of(title, len(ranks), per_row=PANELS_IN_A_ROW)
-    last = max(one[["true_rank", "estimated_rank"]].to_numpy().max() for one in ranks.values())
+    everyone = pd.concat(ranks.values())[["true_rank", "estimated_rank"]]
+    last = 2 * float(everyone.max(axis=None))
     for axes, (method, nodes) in zip(panels, ranks.items(), strict=True):
-        _lines(axes, 2 * last)
+        _lines(axes, last)
         late = nodes["estimated_rank"] >= LATE * nodes["true_rank"]
         _cloud(axes, nodes[~late])
         _false_negatives(axes, nodes[late])
         axes.set_title(f"{method}: {late.sum()} too late", fontsize=9)
         for which in ("x", "y"):
             log_axis(axes, which)
-        axes.set(xlim=(0.7, 2 * last), ylim=(0.7, 2 * last), xlabel="rank by the estimate")
+        axes.set(xlim=(FIRST, last), ylim=(FIRST, last), xlabel="rank by the estimate")
     for axes in panels[::PANELS_IN_A_ROW]:
         axes.set_ylabel("true rank")
     _say_which_side(panels[0])
@@ -141,6 +144,7 @@ def cancelled(effects: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArra
     The size is the sum of |effect|; the share 1 - |sum of effects| / size is 0 if all effects have
     one sign, and 1 if they cancel.
     """
+    effects = effects.astype(float)
     size, left = np.abs(effects).sum(0), np.abs(effects.sum(0))
     moved = size > 0
     return size[moved], 1 - left[moved] / size[moved]
@@ -148,10 +152,10 @@ def cancelled(effects: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArra
 
 def _lines(axes: Axes, last: float) -> None:
     """Right ranks, and the region of those that are much too late."""
-    across = np.array([LATE / 2, last])
-    axes.plot([0.5, last], [0.5, last], color=BLACK, lw=0.8)
+    across = np.array([LATE * FIRST, last])
+    axes.plot([FIRST, last], [FIRST, last], color=BLACK, lw=0.8)
     axes.plot(across, across / LATE, color=VERMILION, lw=0.8, ls="--")
-    axes.fill_between(across, across / LATE, 0.5, color=VERMILION, alpha=0.08, lw=0)
+    axes.fill_between(across, across / LATE, FIRST, color=VERMILION, alpha=0.08, lw=0)
 
 
 def _say_which_side(axes: Axes) -> None:
