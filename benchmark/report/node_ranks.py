@@ -102,7 +102,7 @@ def ranks_compared(ranks: dict[str, pd.DataFrame], title: str) -> Figure:
         late = nodes["estimated_rank"] >= LATE * nodes["true_rank"]
         _cloud(axes, nodes[~late])
         _false_negatives(axes, nodes[late])
-        axes.set_title(f"{method}: {late.sum()} too late", fontsize=9)
+        axes.set_title(_title(method, nodes[late]), fontsize=9)
         for which in ("x", "y"):
             log_axis(axes, which)
         axes.set(xlim=(FIRST, last), ylim=(FIRST, last), xlabel="rank by the estimate")
@@ -177,17 +177,16 @@ def _cloud(axes: Axes, nodes: pd.DataFrame) -> None:
 
 
 def _false_negatives(axes: Axes, nodes: pd.DataFrame) -> None:
-    """Marked all, and the worst by name."""
     for name, shade, mark in SITES:
         rows = nodes[nodes["site"] == name]
         axes.plot(rows["estimated_rank"], rows["true_rank"], mark, color=shade, mec=BLACK, ms=5.5)
-    by_how_much = nodes["estimated_rank"] / nodes["true_rank"]
-    for row in nodes.loc[by_how_much.nlargest(N_NAMED).index].itertuples():
-        place = row.estimated_rank, row.true_rank
-        axes.annotate(
-            row.node, place, xytext=(0, -6), textcoords="offset points", ha="center", va="top",
-            fontsize=7,
-        )  # fmt: skip
+
+
+def _title(method: str, late: pd.DataFrame) -> str:
+    """How many nodes are too late, and the worst of them."""
+    by_how_much = late["estimated_rank"] / late["true_rank"]
+    worst = ", ".join(late["node"].loc[by_how_much.nlargest(N_NAMED).index])
+    return f"{method}: {len(late)} too late" + (f"\nworst: {worst}" if worst else "")
 
 
 def _name_sites(figure: Figure, axes: Axes, present: set[str]) -> None:

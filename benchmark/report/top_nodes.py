@@ -54,9 +54,7 @@ def top_estimates(results: Results) -> Iterator[StudyTable]:
     alone = not_judged(results)
     if not alone:
         return
-    for (_, setting), of_setting in problems(results, alone).groupby(
-        ["place", "setting"], sort=False
-    ):
+    for (_, setting), of_setting in problems(results, alone).groupby(["place", "setting"]):
         rows, title = first_seed(of_setting)
         key, words = rows[["key", "words"]].iloc[0]
         estimates = pd.DataFrame({"estimate": results.scores(key, "estimate")})
