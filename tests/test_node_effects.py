@@ -12,6 +12,7 @@ from benchmark.meter import metering
 from benchmark.metric import LogitDifference, OverWrong
 from benchmark.model import load_model
 from benchmark.node_effects import Cut, Mending, node_effects
+from benchmark.node_names import LETTERS
 from benchmark.nodes import NodeKind, Nodes
 from benchmark.patching import PatchPoint, recorded, set_effects
 from benchmark.sites import Site
@@ -295,6 +296,7 @@ def test_names_and_description_agree(gpt2):
     assert len(set(names)) == len(nodes)
     assert names[0] == "a0.h0<q>@0" and names[-1] == f"m1.n{gpt2.shape.d_mlp - 1}@5"
     assert Nodes(NodeKind.neurons, gpt2.shape, 1).name(3) == "m0.n3"
+    assert [site.value for site in Site] == list(LETTERS)
 
 
 def test_half_precision_weights_give_the_same_nodes(model_directories):

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 
 from benchmark.errors import UserError
+from benchmark.files import file_stem
 from benchmark.record import CIRCUITS
 from benchmark.report.drawing import draw_edges, readable_circuit
 from benchmark.report.faithfulness import faithfulness_against_size
@@ -22,7 +23,6 @@ from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table
 from benchmark.report.studies import study_figures
 from benchmark.report.style import save
-from benchmark.report.tables import file_name
 
 # A picture of more edges shows nothing and takes long; circuits of neurons touch many.
 MOST_EDGES_DRAWN = 1000
@@ -154,7 +154,7 @@ class Figures:
         return paths
 
     def _path(self, *words: object) -> Path:
-        return Path(self.directory) / file_name(*words)
+        return Path(self.directory) / file_stem(*words)
 
 
 def _title(label: dict[str, str]) -> str:

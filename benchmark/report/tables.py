@@ -1,6 +1,5 @@
 """A table of strings for the terminal, and as Markdown, CSV and LaTeX."""
 
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +10,6 @@ from benchmark.files import replacing
 
 DASH = "-"
 LATEX = str.maketrans({"_": r"\_", "±": r"$\pm$", "%": r"\%", "&": r"\&"})
-
-
-def file_name(*words: object) -> str:
-    """A name for files, of words that may hold anything: labels may name paths."""
-    return "_".join(re.sub(r"[^\w.=-]+", "-", str(word)) for word in words)
 
 
 def terminal(table: pd.DataFrame, title: str | None = None) -> Table:

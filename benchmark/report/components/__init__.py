@@ -4,13 +4,13 @@ Li & Janson 2024 (arXiv 2409.09951), section 2: how alike ablations rank compone
 gap is left under the optimal constants, and whether their bound holds.
 """
 
+from benchmark.files import file_stem
 from benchmark.report.components.beside import published_tables
 from benchmark.report.components.joined import Joined, joined
 from benchmark.report.components.plots import correlations, gaps_of_components, in_the_grid
 from benchmark.report.components.statistics import bound_table, bounds, summary_table, top_table
 from benchmark.report.frame import Results
 from benchmark.report.study_report import StudyFigure, StudyTable
-from benchmark.report.tables import file_name
 
 
 def tables(results: Results, *, published: bool) -> list[StudyTable]:
@@ -46,7 +46,7 @@ def _tables_of(found: Joined) -> list[StudyTable]:
         title = "what is lost under optimal constants beyond what they bound (nats)"
         made.append(("components_bound", title, bound_table(found)))
     return [
-        StudyTable(file_name(name, found.task, found.model), f"{found.words}: {title}", table)
+        StudyTable(file_stem(name, found.task, found.model), f"{found.words}: {title}", table)
         for name, title, table in made
     ]
 

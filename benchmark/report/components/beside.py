@@ -8,10 +8,11 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from benchmark.files import file_stem
 from benchmark.report.components.joined import in_order
 from benchmark.report.published import COMPONENT_PROVENANCE, published_components
 from benchmark.report.study_report import StudyTable
-from benchmark.report.tables import DASH, file_name
+from benchmark.report.tables import DASH
 
 WORDS = {
     "rank_correlation": "rank correlation with {other}",
@@ -32,7 +33,7 @@ def published_tables(tasks: Collection[str]) -> list[StudyTable]:
     for (task, source, where, tag), found in rows.groupby(PLACE, sort=False):
         read_in = COMPONENT_PROVENANCE[tag]
         title = f"published: {source}, {where} ({read_in}): {task} on gpt2{_notes(found)}"
-        name = file_name("published_components", task, where)
+        name = file_stem("published_components", task, where)
         made.append(StudyTable(name, title, _table(found)))
     return made
 
