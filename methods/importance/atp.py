@@ -19,6 +19,7 @@ from benchmark.metric import Accuracy, ExactMatch, KLDivergence
 from benchmark.node_effects import Cut, Mending, node_effects
 from methods.importance.estimator import Estimate, NodeEstimator
 from methods.importance.node_problem import NodeProblem
+from methods.importance.verified_recall import spent_by_ranking
 
 
 class GradDrop(Enum):
@@ -46,7 +47,9 @@ class AtP(NodeEstimator):
         with metering() as cost:
             effects = estimated_effects(asked, self._mending)
         contribution = asked.contribution(effects)
-        return Estimate(effects, contribution, self.by_ranking(asked, contribution, cost, seed))
+        passes = cost.forward + self.backward_price * cost.backward
+        spent = spent_by_ranking(contribution, passes, asked.n_pairs, seed)
+        return Estimate(effects, contribution, spent)
 
     @property
     def _mending(self) -> Mending:
