@@ -32,7 +32,11 @@ class GradDrop(Enum):
 
 @dataclass(frozen=True)
 class AtP(NodeEstimator):
-    """Settings of attribution patching; see conf/method/atp.yaml."""
+    """Settings of attribution patching; see conf/method/atp.yaml.
+
+    With `grad_drop` estimates are magnitudes already, which cancel over no pairs even where
+    `abs_inside` is false.
+    """
 
     fix_softmax: bool
     grad_drop: GradDrop

@@ -98,7 +98,7 @@ class MissedEffects(NodeSettings):
         free[best] = False
         return free
 
-    def _rows(self, asked: NodeProblem, free: Tensor, repeat: int) -> list[dict[str, float]]:
+    def _rows(self, asked: NodeProblem, free: Tensor, repeat: int) -> list[dict[str, float | int]]:
         """The bounds after ever more draws."""
         seed = derived_seed(asked.problem.seed, "repeat", repeat)
         sums, before, rows = SubsamplingSums(int(free.sum())), 0, []
