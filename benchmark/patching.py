@@ -102,12 +102,13 @@ def set_effects(
 ) -> Float[Tensor, "rows batch"]:
     """The effect of patching sets of nodes together, each prompt its own set if it has one."""
     at_once = rows_that_fit(model, *point.batch.clean.shape, with_gradient=False)
-    return torch.cat(
-        [
-            patched_effects(model, point, nodes.patches(part.to(model.device)), objective)
-            for part in chosen.split(at_once)
-        ]
-    )
+
+    def of_part(part: Tensor) -> Tensor:
+        found = patched_effects(model, point, nodes.patches(part.to(model.device)), objective)
+        # Rows without any patch come back as one.
+        return found.expand(len(part), -1)
+
+    return torch.cat([of_part(part) for part in chosen.split(at_once)])
 
 
 @torch.no_grad()

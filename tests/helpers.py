@@ -66,6 +66,14 @@ def training_problem(
     )
 
 
+def pairs_problem(
+    model: LanguageModel, n_pairs: int = 3, n_positions: int = 4, **changes: Any
+) -> Problem:
+    """Prompt pairs of one length, as nodes at each position need them."""
+    batch = random_batch(n_prompts=n_pairs, n_positions=n_positions, same_length=True)
+    return replace(training_problem(model), batches=[batch], **changes)
+
+
 def edges_of_silent_nodes(graph: ComputationalGraph) -> Tensor:
     """The edges that do nothing in the `planted` model: of nodes that write nothing."""
     silent = {"a0.h1", "a1.h1", "m0"}

@@ -24,5 +24,5 @@ class ActivationPatching(NodeEstimator):
         """The truth; all of it is there at once, after all passes."""
         effects = asked.truth
         contribution = asked.contribution(effects)
-        all_passes = asked.n_pairs * (2 + len(asked.nodes))
-        return Estimate(effects, contribution, torch.full_like(contribution, float(all_passes)))
+        spent = torch.ones(len(asked.nodes), dtype=torch.float64)
+        return Estimate(effects, contribution, asked.n_pairs * (2 + len(asked.nodes)) * spent)

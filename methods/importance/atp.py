@@ -19,6 +19,7 @@ from benchmark.metric import Accuracy, ExactMatch, KLDivergence
 from benchmark.node_effects import Cut, Mending, node_effects
 from methods.importance.estimator import Estimate, NodeEstimator
 from methods.importance.node_problem import NodeProblem
+from methods.importance.verified_recall import spent_by_ranking
 
 
 class GradDrop(Enum):
@@ -31,7 +32,11 @@ class GradDrop(Enum):
 
 @dataclass(frozen=True)
 class AtP(NodeEstimator):
-    """Settings of attribution patching; see conf/method/atp.yaml."""
+    """Settings of attribution patching; see conf/method/atp.yaml.
+
+    With `grad_drop` estimates are magnitudes already, which cancel over no pairs even where
+    `abs_inside` is false.
+    """
 
     fix_softmax: bool
     grad_drop: GradDrop
@@ -46,7 +51,9 @@ class AtP(NodeEstimator):
         with metering() as cost:
             effects = estimated_effects(asked, self._mending)
         contribution = asked.contribution(effects)
-        return Estimate(effects, contribution, self.by_ranking(asked, contribution, cost, seed))
+        passes = cost.forward + self.backward_price * cost.backward
+        spent = spent_by_ranking(contribution, passes, asked.n_pairs, seed)
+        return Estimate(effects, contribution, spent)
 
     @property
     def _mending(self) -> Mending:

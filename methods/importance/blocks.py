@@ -41,11 +41,13 @@ class Blocks(NodeEstimator):
         of_blocks = effects_of_groups(asked, block_of)
         effects = of_blocks[:, block_of]
         worth = asked.contribution(of_blocks)
-        visited = worth.argsort(descending=True, stable=True)
-        turn = torch.empty_like(visited)
-        turn[visited] = torch.arange(len(visited))
+        blocks, best_first = (
+            order.split(self.block_size),
+            worth.argsort(descending=True, stable=True),
+        )
+        visited = torch.cat([blocks[block] for block in best_first.tolist()])
         rank = torch.empty(len(order), dtype=torch.float64)
-        rank[turn[block_of].argsort(stable=True)] = torch.arange(1.0, len(order) + 1).double()
+        rank[visited] = torch.arange(1.0, len(order) + 1, dtype=torch.float64)
         spent = asked.n_pairs * (2 + len(worth) + rank)
         return Estimate(effects, worth[block_of], spent)
 

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.batch import Batch
-from benchmark.meter import Meter, metering
+from benchmark.meter import metering
 from benchmark.method import Problem
 from benchmark.seeding import derived_seed
 from benchmark.study import Findings
 from methods.importance.node_problem import NodeProblem, NodeSettings
-from methods.importance.verified_recall import recall_summary, recall_table, spent_by_ranking
+from methods.importance.verified_recall import recall_summary, recall_table
 from methods.ranges import check_counts, check_not_below_zero
 
 NOT_JUDGED = pd.DataFrame(columns=["repeat", "k", "cost_100", "cost_90", "oracle"], dtype=float)
@@ -97,17 +97,6 @@ class NodeEstimator(NodeSettings, ABC):
         summary = recall_summary(contribution, spent, asked.n_pairs)
         summary["estimation_passes"] = float(spent.min()) - asked.n_pairs
         return Findings(table, tensors, summary, cost, judging)
-
-    def by_ranking(
-        self,
-        asked: NodeProblem,
-        contribution: Float[Tensor, " nodes"],
-        cost: Meter,
-        seed: int,
-    ) -> Float[Tensor, " nodes"]:
-        """Passes spent if nodes are verified in the order of their estimates, which cost this."""
-        estimation = cost.forward + self.backward_price * cost.backward
-        return spent_by_ranking(contribution, estimation, asked.n_pairs, seed)
 
     @staticmethod
     def _seed(problem: Problem, repeat: int) -> int:

@@ -55,13 +55,17 @@ def search(worth: list[list[float]], branching: int) -> Float[Tensor, " leaves"]
             set i are branching * i and those after it.
         branching: children of a set.
     """
-    turns = torch.zeros(len(worth[-1]), dtype=torch.float64)
+    n_leaves, measured = len(worth[-1]), 0
+    turns = torch.zeros(n_leaves, dtype=torch.float64)
     queue = [(-float("inf"), 0, index) for index in range(len(worth[0]))]
-    heapq.heapify(queue)
-    for measured in range(1, sum(map(len, worth)) + 1):
+    while queue:
         _, level, index = heapq.heappop(queue)
-        if level == len(worth) - 1:
-            turns[index] = measured
+        measured += 1
+        size = branching ** (len(worth) - 1 - level)
+        leaves = range(n_leaves)[size * index : size * (index + 1)]
+        # The last set of a level may be a single node.
+        if len(leaves) == 1:
+            turns[leaves[0]] = measured
             continue
         first = branching * index
         for child in range(first, min(first + branching, len(worth[level + 1]))):

@@ -5,6 +5,7 @@ the other, and after each pair the best of those that are not verified are measu
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +17,8 @@ from benchmark.seeding import generator
 from methods.importance.estimator import Estimate, NodeEstimator
 from methods.importance.node_problem import NodeProblem
 
+Contribution = Callable[[Float[Tensor, "pairs nodes"]], Float[Tensor, " nodes"]]
+
 
 @dataclass(frozen=True)
 class Iterative(NodeEstimator):
@@ -26,17 +29,18 @@ class Iterative(NodeEstimator):
     def estimate(self, asked: NodeProblem, seed: int) -> Estimate:
         """Measurements are looked up in the truth, and counted as if each were made now."""
         contribution = asked.contribution(asked.truth)
-        spent = 2 * asked.n_pairs + passes_until_verified(asked.truth, seed)
+        spent = 2 * asked.n_pairs + passes_until_verified(asked.truth, asked.contribution, seed)
         return Estimate(asked.truth, contribution, spent)
 
 
 def passes_until_verified(
-    effects: Float[Tensor, "pairs nodes"], seed: int
+    effects: Float[Tensor, "pairs nodes"], contribution: Contribution, seed: int
 ) -> Float[Tensor, " nodes"]:
     """Passes until each node is measured on all pairs.
 
     Args:
         effects: the effect of every node for every pair.
+        contribution: what nodes are ranked by, from the effects on the pairs that were seen.
         seed: of the order of nodes and pairs.
     """
     n_pairs, n_nodes = effects.shape
@@ -44,14 +48,14 @@ def passes_until_verified(
     nodes = torch.randperm(n_nodes, generator=draw)
     pairs = torch.randperm(n_pairs, generator=draw)
     at_once, spent = math.ceil(n_nodes / n_pairs), torch.zeros(n_nodes, dtype=torch.float64)
-    total, seen = 0, torch.zeros(n_nodes, dtype=torch.float64)
-    for n_seen, pair in enumerate(pairs.tolist(), start=1):
-        seen[nodes] += effects[pair, nodes].abs()
+    total = 0
+    for n_seen in range(1, n_pairs + 1):
         if n_seen == n_pairs:
             spent[nodes] = total + torch.arange(1.0, len(nodes) + 1, dtype=torch.float64)
             break
         total += len(nodes)
-        order = nodes[seen[nodes].argsort(descending=True, stable=True)]
+        seen = contribution(effects[pairs[:n_seen]][:, nodes])
+        order = nodes[seen.argsort(descending=True, stable=True)]
         best, nodes = order[:at_once], order[at_once:]
         left = n_pairs - n_seen
         spent[best] = total + left * torch.arange(1.0, len(best) + 1, dtype=torch.float64)

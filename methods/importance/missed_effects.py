@@ -5,13 +5,14 @@ verified, and the rest is subsampled together; a Welch test for every node then 
 that any of them has, if effects are about additive. It bounds magnitudes of mean effects.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import pandas as pd
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from benchmark.batch import Batch
@@ -45,7 +46,7 @@ class MissedEffects(NodeSettings):
     judge: bool
     kind: ClassVar[str] = "missed_effects"
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "AtP*, one forward for every verified node and every draw"
+    cost: ClassVar[str] = "AtP*, and one forward for every draw"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -60,50 +61,56 @@ class MissedEffects(NodeSettings):
     def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
         """Rank nodes, verify the best, and bound the rest from ever more draws."""
         asked = NodeProblem.of(problem, self)
+        self._check_nodes_are_left(asked)
         with metering() as judging:
             truth = asked.truth.mean(0).abs() if self.judge else None
         with metering() as cost:
-            best = self._best(asked)
-            free = torch.ones(len(asked.nodes), dtype=torch.bool)
-            free[best] = False
-            rows = [
-                {"repeat": repeat, **row}
-                for repeat in range(self.repeats)
-                for row in self._rows(asked, free, derived_seed(problem.seed, "repeat", repeat))
-            ]
+            free = self._free(asked)
+            rows = self._rows(asked, free, repeat=0)
+        for repeat in range(1, self.repeats):
+            rows += self._rows(asked, free, repeat)
         table = pd.DataFrame(rows)
-        missed = float("nan") if truth is None else float(truth[free].max())
+        summary = table.loc[table["draws"] == self.draws, list(CONFIDENCES)].mean().to_dict()
         tensors = {**asked.nodes.description, "verified": (~free).to(torch.uint8)}
+        missed = float("nan")
         if truth is not None:
+            missed = summary["largest_missed"] = float(truth[free].max())
             tensors["contribution"] = truth
-        last = table[table["draws"] == table["draws"].max()].drop(columns=["repeat", "draws"])
-        summary = {"largest_missed": missed, **last.mean().to_dict()}
         table = table.assign(largest_missed=missed)
-        return Findings(table, tensors, summary, cost, judging)
+        return Findings(table, tensors, summary, cost, judging, _warnings(summary))
 
     @property
     def _mending(self) -> Mending:
         return mending(self.fix_softmax, self.grad_drop)
 
-    def _best(self, asked: NodeProblem) -> Int[Tensor, " verified"]:
+    def _check_nodes_are_left(self, asked: NodeProblem) -> None:
         if not self.verified < len(asked.nodes):
             raise UserError(
                 f"method.verified={self.verified} leaves none of {len(asked.nodes):,} nodes to "
                 "bound; give a smaller number"
             )
-        estimate = asked.contribution(estimated_effects(asked, self._mending))
-        return estimate.argsort(descending=True, stable=True)[: self.verified]
 
-    def _rows(self, asked: NodeProblem, free: Tensor, seed: int) -> Iterator[dict[str, float]]:
+    def _free(self, asked: NodeProblem) -> Bool[Tensor, " nodes"]:
+        """The nodes that are not verified: all but the best by AtP*."""
+        estimate = asked.contribution(estimated_effects(asked, self._mending))
+        best = estimate.argsort(descending=True, stable=True)[: self.verified]
+        free = torch.ones(len(asked.nodes), dtype=torch.bool)
+        free[best] = False
+        return free
+
+    def _rows(self, asked: NodeProblem, free: Tensor, repeat: int) -> list[dict[str, float | int]]:
         """The bounds after ever more draws."""
-        sums, before = SubsamplingSums(int(free.sum())), 0
+        seed = derived_seed(asked.problem.seed, "repeat", repeat)
+        sums, before, rows = SubsamplingSums(int(free.sum())), 0, []
         for number in self._numbers_of_draws():
             more = number - before, derived_seed(seed, "draws", number)
             for _, masks, effects in drawn(asked, free, self.probability, *more):
                 sums.add(masks[:, free], effects)
             bounds = sums.bounds(list(CONFIDENCES.values()))
-            yield {"draws": number, **dict(zip(CONFIDENCES, bounds, strict=True))}
+            named = dict(zip(CONFIDENCES, bounds, strict=True))
+            rows.append({"repeat": repeat, "draws": number, **named})
             before = number
+        return rows
 
     def _numbers_of_draws(self) -> list[int]:
         """Doubling, up to all of them."""
@@ -111,3 +118,12 @@ class MissedEffects(NodeSettings):
         while numbers[0] // 2 >= FEWEST_DRAWS:
             numbers.insert(0, numbers[0] // 2)
         return numbers
+
+
+def _warnings(bounds: dict[str, float]) -> list[str]:
+    if all(map(math.isfinite, bounds.values())):
+        return []
+    return [
+        "bounds are infinite, since some node was patched fewer than twice; give more "
+        "method.draws, or a larger method.probability"
+    ]

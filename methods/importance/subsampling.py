@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.meter import metering
 from benchmark.seeding import generator
 from methods.importance.estimator import Estimate, NodeEstimator
 from methods.importance.node_problem import NodeProblem
 from methods.importance.subsampling_sums import SubsamplingSums
+from methods.importance.verified_recall import spent_by_ranking
 from methods.ranges import check_counts
 
 # Sets are drawn and measured in runs of at most this many for each pair.
@@ -45,12 +45,13 @@ class Subsampling(NodeEstimator):
         sums = SubsamplingSums(len(asked.nodes))
         of_pairs = [SubsamplingSums(len(asked.nodes)) for _ in range(asked.n_pairs)]
         free = torch.ones(len(asked.nodes), dtype=torch.bool)
-        with metering() as cost:
-            for pair, masks, effects in drawn(asked, free, self.probability, self.draws, seed):
-                sums.add(masks, effects)
-                of_pairs[pair].add(masks, effects)
+        for pair, masks, effects in drawn(asked, free, self.probability, self.draws, seed):
+            sums.add(masks, effects)
+            of_pairs[pair].add(masks, effects)
         contribution = sums.difference.abs()
-        spent = self.by_ranking(asked, contribution, cost, seed)
+        # A draw counts in full, as verifying a node does, wherever its pass begins.
+        passes = 2 * asked.n_pairs + self.draws
+        spent = spent_by_ranking(contribution, passes, asked.n_pairs, seed)
         each = torch.stack([own.difference for own in of_pairs])
         return Estimate(each, contribution, spent, sums.standard_error)
 
