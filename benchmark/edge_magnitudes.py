@@ -15,7 +15,8 @@ from torch import Tensor
 
 from benchmark import blocks
 from benchmark.attention_change import AttentionChange
-from benchmark.edge_effects import CleanPoint, Objective
+from benchmark.batch import Objective
+from benchmark.edge_effects import CleanPoint
 from benchmark.graph import Stage
 from benchmark.half_layers import HalfLayer, output_gradients, recorded_pass
 from benchmark.kernels import project_heads

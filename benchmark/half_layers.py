@@ -13,11 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark import blocks
-from benchmark.batch import Batch
+from benchmark.batch import Batch, Objective
 from benchmark.kernels import project_heads
 from benchmark.layers import embedded, positions_of, unembedded
 from benchmark.meter import count_passes
-from benchmark.patching import Objective
 from benchmark.sites import Site, SiteValues
 from benchmark.streams import PlainStream
 from benchmark.transformer import Transformer

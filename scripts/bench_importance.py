@@ -30,7 +30,7 @@ from benchmark.exact_nodes import exact_node_effects
 from benchmark.memory import keep_freed_memory
 from benchmark.metric import CrossEntropy
 from benchmark.model import LanguageModel, load_model
-from benchmark.node_effects import Cut, Mending, node_effects
+from benchmark.node_effects import AtPVariant, Cut, node_effects
 from benchmark.nodes import NodeKind, Nodes
 from benchmark.patching import PatchPoint, set_effects
 from benchmark.random_models import random_config, save_random_model
@@ -59,14 +59,14 @@ def estimates(model: LanguageModel, batch: Batch) -> dict[str, Callable[[], obje
     """Attribution patching of all nodes, with what mends it."""
     nodes = Nodes(NodeKind.all, model.shape, batch.n_positions)
     kinds = {
-        "atp": Mending(softmax=False, cut=None),
-        "atp, softmax fix": Mending(softmax=True, cut=None),
-        "atp, GradDrop of blocks": Mending(softmax=False, cut=Cut.block),
-        "atp star": Mending(softmax=True, cut=Cut.block),
+        "atp": AtPVariant(fix_softmax=False, cut=None),
+        "atp, softmax fix": AtPVariant(fix_softmax=True, cut=None),
+        "atp, GradDrop of blocks": AtPVariant(fix_softmax=False, cut=Cut.block),
+        "atp star": AtPVariant(fix_softmax=True, cut=Cut.block),
     }
     return {
-        name: partial(node_effects, model, batch, nodes, METRIC, mending, keep_first=True)
-        for name, mending in kinds.items()
+        name: partial(node_effects, model, batch, nodes, METRIC, variant, keep_first=True)
+        for name, variant in kinds.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""AtP and its mendings against brute force, on every family."""
+"""AtP and its variants against brute force, on every family."""
 
 import pytest
 import torch
@@ -11,14 +11,14 @@ from benchmark.layers import embedded, positions_of, run
 from benchmark.meter import metering
 from benchmark.metric import LogitDifference, OverWrong
 from benchmark.model import load_model
-from benchmark.node_effects import Cut, Mending, node_effects
+from benchmark.node_effects import AtPVariant, Cut, node_effects
 from benchmark.node_names import LETTERS
 from benchmark.nodes import NodeKind, Nodes
 from benchmark.patching import PatchPoint, recorded, set_effects
 from benchmark.sites import Site
 from benchmark.streams import PlainStream
 
-PLAIN = Mending(softmax=False, cut=None)
+PLAIN = AtPVariant(fix_softmax=False, cut=None)
 METRIC = LogitDifference(OverWrong.mean)
 
 
@@ -30,8 +30,8 @@ def nodes_of(model, batch, kind=NodeKind.all, together=False):
     return Nodes(kind, model.shape, 1 if together else batch.n_positions)
 
 
-def estimated(model, batch, nodes, mending, objective=METRIC):
-    return node_effects(model, batch, nodes, objective, mending, keep_first=False)
+def estimated(model, batch, nodes, variant, objective=METRIC):
+    return node_effects(model, batch, nodes, objective, variant, keep_first=False)
 
 
 def with_activations(model, batch, change):
@@ -76,7 +76,7 @@ def test_the_softmax_is_computed_anew_for_queries_and_keys(model, together):
     """Each query or key patched by brute force, with what comes behind the weights linear."""
     batch = pairs(model)
     nodes = nodes_of(model, batch, NodeKind.attention, together)
-    found = estimated(model, batch, nodes, Mending(softmax=True, cut=None))
+    found = estimated(model, batch, nodes, AtPVariant(fix_softmax=True, cut=None))
     plain = estimated(model, batch, nodes, PLAIN)
     clean, donors = (recorded(model, tokens)[0] for tokens in (batch.clean, batch.corrupted))
     halves = recorded_pass(model, batch, METRIC)
@@ -132,7 +132,7 @@ def outputs(model, batch, layer, sites):
 def test_shared_cuts_equal_a_backward_pass_for_each(model, cut, softmax):
     batch = pairs(model)
     nodes = nodes_of(model, batch)
-    found = estimated(model, batch, nodes, Mending(softmax, cut))
+    found = estimated(model, batch, nodes, AtPVariant(softmax, cut))
     n_layers = model.shape.n_layers
     units = [
         (layer, part)
@@ -148,12 +148,12 @@ def test_cuts_share_a_trunk_of_about_half_as_many_passes(models, cut):
     model = models["llama"]
     batch = pairs(model)
     with metering() as plain:
-        estimated(model, batch, nodes_of(model, batch), Mending(softmax=True, cut=None))
+        estimated(model, batch, nodes_of(model, batch), AtPVariant(fix_softmax=True, cut=None))
     assert (plain.forward, plain.backward) == (2 * len(batch), len(batch))
-    mending = Mending(softmax=True, cut=cut)
+    variant = AtPVariant(fix_softmax=True, cut=cut)
     with metering() as spent:
-        estimated(model, batch, nodes_of(model, batch), mending)
-    n_cuts = mending.n_cuts(model.shape.n_layers)
+        estimated(model, batch, nodes_of(model, batch), variant)
+    n_cuts = variant.n_cuts(model.shape.n_layers)
     assert spent.forward == 2 * len(batch)
     assert spent.backward == pytest.approx(len(batch) * (n_cuts + 1) / 2)
 
@@ -270,8 +270,8 @@ def test_a_kept_first_position_has_no_effect(gpt2):
     exact = torch.cat(
         [exact_node_effects(gpt2, point, nodes, layer, METRIC) for layer in range(2)], 1
     )
-    for mending in (PLAIN, Mending(True, Cut.block)):
-        found = node_effects(gpt2, batch, nodes, METRIC, mending, keep_first=True)
+    for variant in (PLAIN, AtPVariant(True, Cut.block)):
+        found = node_effects(gpt2, batch, nodes, METRIC, variant, keep_first=True)
         assert (
             float(found[:, first].abs().max()) == 0 < float(found[:, ~first].abs().min(0)[0].max())
         )
@@ -283,7 +283,7 @@ def test_nodes_of_the_last_layer_have_direct_effects_alone(gpt2):
     batch = pairs(gpt2)
     nodes = nodes_of(gpt2, batch)
     plain, averaged = (
-        estimated(gpt2, batch, nodes, mending) for mending in (PLAIN, Mending(False, Cut.block))
+        estimated(gpt2, batch, nodes, variant) for variant in (PLAIN, AtPVariant(False, Cut.block))
     )
     last = nodes.of_layer(gpt2.shape.n_layers - 1)
     assert largest(averaged[:, last], plain[:, last].abs()) < 1e-12
@@ -305,7 +305,7 @@ def test_half_precision_weights_give_the_same_nodes(model_directories):
         load_model(model_directories["llama"], dtype=d) for d in ("float32", "bfloat16")
     )
     batch = pairs(exact)
-    star = Mending(softmax=True, cut=Cut.block)
+    star = AtPVariant(fix_softmax=True, cut=Cut.block)
     found = [estimated(model, batch, nodes_of(model, batch), star) for model in (exact, rounded)]
     assert found[1].dtype == torch.float32
     together = torch.corrcoef(torch.stack([x.flatten() for x in found]))[0, 1]

@@ -109,7 +109,7 @@ def test_a_study_is_mirrored_with_its_pictures_and_tables(finished, tmp_path, mo
         for item in one.history.item
         if item.nested_key
     }
-    results = load_kinds(Path(one.results_dir))["recall"]
+    results = load_kinds(Path(one.results_dir))["node_importance"]
     pictures = {" ".join(made.words) for made in study_figures(results, published=False)}
     tables = {name for name in tables_of(one) if not name.startswith("top_estimates")}
     assert {"curve", *pictures, *tables} <= sent

@@ -21,7 +21,7 @@ from benchmark.report.studies import study_figures, study_tables
 from benchmark.report.style import look
 
 
-def loaded(folder, kind="recall"):
+def loaded(folder, kind="node_importance"):
     return load_kinds(folder)[kind]
 
 

@@ -8,7 +8,7 @@ from benchmark.report.study_report import StudyFigure, StudyReport, StudyTable
 
 REPORTS = {
     "components": cast(StudyReport, components),
-    "recall": cast(StudyReport, recall),
+    "node_importance": cast(StudyReport, recall),
     "missed_effects": cast(StudyReport, missed_effects),
 }
 

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.ablation import Counterfactual, Resample
-from benchmark.batch import Batch
-from benchmark.edge_effects import Effects, Objective
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import Effects
 from benchmark.errors import UserError
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, EdgeScores, Pruning
