@@ -113,8 +113,8 @@ class Batch:
         return {field.name: getattr(self, field.name) for field in fields(self)[:-1]}
 
 
-# From logits [*rows, batch, vocab], the prompts and the unchanged run's [batch, vocab] to one number
-# per prompt.
+# From logits [*rows, batch, vocab], the prompts and the unchanged run's [batch, vocab] to a number
+# for each prompt.
 Objective = Callable[[Tensor, Batch, Tensor], Float[Tensor, "*rows batch"]]
 
 
