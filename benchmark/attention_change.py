@@ -18,8 +18,8 @@ class AttentionChange:
     def __init__(
         self,
         block: Attention,
-        sites: dict[Site, Tensor],
-        differences: dict[Site, Tensor],
+        clean: dict[Site, Tensor],
+        patched: dict[Site, Tensor],
         visible: Bool[Tensor, "queries keys"],
         *,
         keys_together: bool,
@@ -28,38 +28,45 @@ class AttentionChange:
 
         Args:
             block: the attention block.
-            sites: its clean activations [heads, 1, batch, pos, d_head].
-            differences: corrupted minus clean ones.
+            clean: queries, keys and values [heads, 1, batch, pos, d_head].
+            patched: queries and keys in their place.
             visible: who sees whom.
             keys_together: patch the keys of all positions at once; otherwise each by itself.
         """
-        dtype = block.norm.weight.dtype
-        n_heads = len(sites[Site.q])
-        self._per_group = n_heads // len(sites[Site.k])
-        q, dq = (x[Site.q][:, 0].to(dtype) for x in (sites, differences))
-        k, dk, v = (
-            one_per_query_head(x, n_heads)[:, 0].to(dtype)
-            for x in (sites[Site.k], differences[Site.k], sites[Site.v])
+        dtype, n_heads = block.norm.weight.dtype, len(clean[Site.q])
+        self._per_group = n_heads // len(clean[Site.k])
+        q, new_q, k, new_k, self._values = (
+            one_per_query_head(values[site], n_heads)[:, 0].to(dtype)
+            for site, values in zip(
+                (Site.q, Site.q, Site.k, Site.k, Site.v),
+                (clean, patched, clean, patched, clean),
+                strict=True,
+            )
         )
-        clean, of_queries, of_keys = (
+        scores, of_queries, of_keys = (
             attention_scores(*pair, block.scale, block.softcap)
-            for pair in ((q, k), (q + dq, k), (q, k + dk))
+            for pair in ((q, k), (new_q, k), (q, new_k))
         )
-        self._keys = None if keys_together else PatchedKeys(clean, of_keys, visible)
-        weights = softmax_of(clean, visible) if self._keys is None else self._keys.weights
-        self._values, self._of_queries = v, softmax_of(of_queries, visible) - weights
+        self._keys = None if keys_together else PatchedKeys(scores, of_keys, visible)
+        weights = softmax_of(scores, visible) if self._keys is None else self._keys.weights
+        self._of_queries = softmax_of(of_queries, visible) - weights
         if self._keys is None:
             self._of_all_keys = softmax_of(of_keys, visible) - weights
+
+    def of_heads(
+        self, gradient: Float[Tensor, "heads 1 batch queries d_head"]
+    ) -> tuple[Float[Tensor, "heads batch queries"], Float[Tensor, "heads batch some_pos"]]:
+        """Effects of queries and keys for each query head, from the gradient at its output."""
+        of_weights = gradient[:, 0] @ self._values.mT
+        queries = (self._of_queries * of_weights).sum(-1)
+        if self._keys is not None:
+            return queries, self._keys.effects(of_weights)
+        return queries, (self._of_all_keys * of_weights).sum((-1, -2))[..., None]
 
     def effects(
         self, gradient: Float[Tensor, "heads 1 batch queries d_head"]
     ) -> dict[Site, Float[Tensor, "batch units some_pos"]]:
-        """Effects of queries and keys, from the gradient at the heads' outputs."""
-        of_weights = gradient[:, 0] @ self._values.mT
-        queries = (self._of_queries * of_weights).sum(-1)
-        if self._keys is not None:
-            keys = self._keys.effects(of_weights)
-        else:
-            keys = (self._of_all_keys * of_weights).sum((-1, -2))[..., None]
+        """Effects of queries and keys as nodes; a key counts for all query heads that share it."""
+        queries, keys = self.of_heads(gradient)
         keys = keys.unflatten(0, (-1, self._per_group)).sum(1)
         return {Site.q: queries.transpose(0, 1), Site.k: keys.transpose(0, 1)}

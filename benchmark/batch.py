@@ -1,10 +1,10 @@
 """A minibatch of clean and corrupted prompts with their answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmark.errors import UserError
@@ -111,6 +111,11 @@ class Batch:
 
     def _tensors(self) -> dict[str, Tensor]:
         return {field.name: getattr(self, field.name) for field in fields(self)[:-1]}
+
+
+# From logits [*rows, batch, vocab], the prompts and the unchanged run's [batch, vocab] to one number
+# per prompt.
+Objective = Callable[[Tensor, Batch, Tensor], Float[Tensor, "*rows batch"]]
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:

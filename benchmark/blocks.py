@@ -74,15 +74,26 @@ def attention(
     What `at` makes of queries, keys and values may have more rows than they had.
     """
     dtype = block.norm.weight.dtype
-    q, k = _qk_normed(q, block.q_norm), _qk_normed(k, block.k_norm)
-    if positions.rotary is not None:
-        q, k = _rotate(q, positions.rotary_of_queries()), _rotate(k, positions.rotary)
+    q, k = queries_and_keys(block, q, k, positions)
     q, k, v = at(Site.q, q), at(Site.k, k), at(Site.v, v)
     n_rows = max(x.shape[1] for x in (q, k, v))
     q, k, v = (x.expand(-1, n_rows, -1, -1, -1) for x in (q, k, v))
     k, v = (one_per_query_head(x, len(q)) for x in (k, v))
     z = at(Site.z, _attend(block, q, k, v, positions).to(dtype))
     return z if block.post_norm_eps is None else _post_normed(block, z)
+
+
+def queries_and_keys(
+    block: Attention,
+    q: Float[Tensor, "heads rows batch queries d_head"],
+    k: Float[Tensor, "kv_heads more_rows batch pos d_head"],
+    positions: Positions,
+) -> tuple[Tensor, Tensor]:
+    """Projected queries and keys as they enter the product: normalised and rotated."""
+    q, k = _qk_normed(q, block.q_norm), _qk_normed(k, block.k_norm)
+    if positions.rotary is None:
+        return q, k
+    return _rotate(q, positions.rotary_of_queries()), _rotate(k, positions.rotary)
 
 
 def mlp(

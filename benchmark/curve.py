@@ -9,13 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.areas import Curve, cpr_and_cmd, log_area, pessimistic_auroc, share_auroc
+from benchmark.bootstrap import interval_of_means
 from benchmark.mask import EdgeMask
 from benchmark.method import FoundCircuit
 from benchmark.overlap import edge_overlap, node_overlap
-from benchmark.seeding import derived_seed
 from benchmark.sizes import gap_curve, nominal_sizes
-
-N_RESAMPLES, INTERVAL = 1000, (2.5, 97.5)
 
 Scores = dict[str, Float[Tensor, "circuits prompts"]]
 FullScores = dict[str, Float[Tensor, " prompts"]]
@@ -34,7 +32,7 @@ def curve_rows(
     """
     mean = {name: values.mean(1).numpy() for name, values in scores.items()}
     empty, whole = mean["logit_difference"][0], float(full["logit_difference"].mean())
-    low, high = _interval(scores["loss_gap"][1:])
+    low, high = interval_of_means(scores["loss_gap"][1:].numpy())
     rows = {
         "circuit": range(len(circuits)),
         "setting": [found.setting for found in circuits],
@@ -100,13 +98,3 @@ def aurocs(circuits: Sequence[FoundCircuit], reference: EdgeMask) -> dict[str, f
         found[f"auroc_{kind}"] = share_auroc(given, wanted)
         found[f"auroc_{kind}_pessimistic"] = pessimistic_auroc(given, wanted)
     return found
-
-
-def _interval(values: Float[Tensor, "circuits prompts"]) -> tuple[np.ndarray, np.ndarray]:
-    """The 95 % bootstrap interval of each circuit's mean over prompts."""
-    n_prompts = values.shape[1]
-    random = np.random.default_rng(derived_seed(0, "bootstrap over prompts", n_prompts))
-    counts = random.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), N_RESAMPLES)
-    means = values.double().numpy() @ counts.T / n_prompts
-    low, high = np.percentile(means, INTERVAL, axis=1)
-    return low, high

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.batch import Batch
+from benchmark.batch import Batch, Objective
 from benchmark.differences import Differences
 from benchmark.forward import clean_run, empty_record
 from benchmark.layers import embedded, positions_of, run, run_layers
@@ -21,9 +21,6 @@ from benchmark.pass_memory import rows_that_fit
 from benchmark.tapped import EdgeEffects, Held, TappedStream
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
-
-# From logits [rows, batch, vocab] and the full model's [batch, vocab] to one number per prompt.
-Objective = Callable[[Tensor, Batch, Tensor], Float[Tensor, "rows batch"]]
 
 
 @dataclass(frozen=True)
@@ -87,11 +84,15 @@ class CleanPoint:
 
 
 def effects_at_clean(
-    model: Transformer, batch: Batch, ablated: SourceValues, objective: Objective
+    model: Transformer,
+    batch: Batch,
+    ablated: SourceValues,
+    objective: Objective,
+    kind: type[EdgeEffects] = EdgeEffects,
 ) -> Effects:
     """The effects at the clean prompts: one pass, which records the live values on its way."""
     batch, ablated = _checked(model, batch, ablated)
-    effects = EdgeEffects(model.graph, ablated.input)
+    effects = kind(model.graph, ablated.input)
     x = embedded(model, batch.clean)[None, None].requires_grad_()
     stream = TappedStream(x, effects, record=empty_record(model, *batch.clean.shape))
     logits = run(model, stream, batch.clean, batch.read_at)[0]

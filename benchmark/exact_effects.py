@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark import blocks
-from benchmark.edge_effects import CleanPoint, Objective
+from benchmark.batch import Objective
+from benchmark.edge_effects import CleanPoint
 from benchmark.graph import Stage
 from benchmark.kernels import project_heads
 from benchmark.layers import embedded, positions_of, run, run_layers, unembedded

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from benchmark.batch import Objective
 from benchmark.nodes import Nodes
 from benchmark.pass_memory import rows_that_fit
-from benchmark.patching import Objective, PatchPoint, patched_effects
+from benchmark.patching import PatchPoint, patched_effects
 from benchmark.sites import Site
 from benchmark.transformer import Transformer
 

@@ -1,10 +1,16 @@
-"""Writing files so that a crash, a kill or a full disk never leaves half of one."""
+"""Names of files, and writing them: a crash, a kill or a full disk never leaves half of one."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def file_stem(*words: object) -> str:
+    """A name of a file, without its ending, from words that may hold any characters."""
+    return "_".join(re.sub(r"[^\w.=-]+", "-", str(word)) for word in words)
 
 
 @contextmanager

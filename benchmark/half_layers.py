@@ -5,6 +5,7 @@ of gradients is one way of cutting the layers above. The stream's gradient is th
 up (node_gradients.py), since a cut leaves the skip connection alone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,12 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark import blocks
-from benchmark.batch import Batch
+from benchmark.batch import Batch, Objective
 from benchmark.kernels import project_heads
 from benchmark.layers import embedded, positions_of, unembedded
 from benchmark.meter import count_passes
-from benchmark.patching import Objective
-from benchmark.sites import Site
+from benchmark.sites import Site, SiteValues
 from benchmark.streams import PlainStream
 from benchmark.transformer import Transformer
 from benchmark.values import at_positions
@@ -63,6 +63,17 @@ class RecordedPass:
     logits: Float[Tensor, "batch vocab"]
     arrived: Stream
 
+    @property
+    def sites(self) -> SiteValues:
+        """The clean activations, without their graphs."""
+        pairs = zip(self.halves[::2], self.halves[1::2], strict=True)
+        return SiteValues(
+            tuple(
+                {site: x.detach() for half in pair for site, x in half.sites.items()}
+                for pair in pairs
+            )
+        )
+
 
 def recorded_pass(model: Transformer, batch: Batch, objective: Objective) -> RecordedPass:
     """Run the clean prompts, and the way back to behind the last layer; one device holds all."""
@@ -81,6 +92,20 @@ def recorded_pass(model: Transformer, batch: Batch, objective: Objective) -> Rec
     total = objective(logits, batch, logits.detach()).sum()
     (arrived,) = torch.autograd.grad(total, final)
     return RecordedPass(tuple(halves), logits.detach(), arrived)
+
+
+def output_gradients(
+    model: Transformer, passed: RecordedPass
+) -> Iterator[tuple[int, Float[Tensor, "heads 1 batch pos d_head"]]]:
+    """Each layer with the gradient of the summed objective at its heads' outputs, last first."""
+    arrived = passed.arrived
+    for layer in reversed(range(model.shape.n_layers)):
+        attention, mlp = passed.halves[2 * layer : 2 * layer + 2]
+        through_mlp = mlp.pull_back(arrived)[0]
+        between = arrived if model.graph.parallel else arrived + through_mlp
+        through_attention, sites = attention.pull_back(between)
+        yield layer, sites[Site.z]
+        arrived = arrived + through_mlp + through_attention
 
 
 def _attention(model: Transformer, layer: int, x: Stream, positions: blocks.Positions) -> HalfLayer:

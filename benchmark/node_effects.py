@@ -1,8 +1,8 @@
-"""Attribution patching: first-order effects of all nodes from one backward pass, and its mendings.
+"""Attribution patching: first-order effects of all nodes from one backward pass, and what mends it.
 
 The effect of a node is its difference (corrupted minus clean activation) times the gradient of the
 metric at it on the clean prompt (AtP; Kramar et al. 2024, arXiv 2403.00745, equation 4). Two
-mendings make it AtP*: attention weights are computed anew for patched queries and keys
+changes make it AtP*: attention weights are computed anew for patched queries and keys
 (softmax_fix.py), and with GradDrop the magnitudes are averaged over backward passes that each cut
 one layer, so that direct and indirect effects that cancel do not hide a node (equation 11).
 
@@ -19,12 +19,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.attention_change import AttentionChange
-from benchmark.batch import Batch
+from benchmark.batch import Batch, Objective
 from benchmark.half_layers import HalfLayer, RecordedPass, Stream, recorded_pass
 from benchmark.layers import positions_of
 from benchmark.meter import count_parts
 from benchmark.nodes import Nodes
-from benchmark.patching import Objective, recorded
+from benchmark.patching import recorded
 from benchmark.sites import Site, SiteValues
 from benchmark.transformer import Transformer
 
@@ -39,15 +39,15 @@ class Cut(Enum):
 
 
 @dataclass(frozen=True)
-class Mending:
+class AtPVariant:
     """What is done beyond plain attribution patching.
 
     Attributes:
-        softmax: compute attention weights anew for patched queries and keys.
+        fix_softmax: compute attention weights anew for patched queries and keys.
         cut: average magnitudes over backward passes with one of these cut, or None for one pass.
     """
 
-    softmax: bool
+    fix_softmax: bool
     cut: Cut | None
 
     def n_cuts(self, n_layers: int) -> int:
@@ -60,7 +60,7 @@ def node_effects(
     batch: Batch,
     nodes: Nodes,
     objective: Objective,
-    mending: Mending,
+    variant: AtPVariant,
     *,
     keep_first: bool,
 ) -> Float[Tensor, "batch nodes"]:
@@ -73,28 +73,15 @@ def node_effects(
         batch: the pairs; the clean prompts are run and get the corrupted ones' activations.
         nodes: which nodes.
         objective: the metric.
-        mending: what is done beyond plain attribution patching.
+        variant: what is done beyond plain attribution patching.
         keep_first: leave position 0 (BOS) as it is.
     """
     batch = batch.to(model.device)
     donors, _, _ = recorded(model, batch.corrupted)
     clean = recorded_pass(model, batch, objective)
-    differences = _differences(model, clean, donors, keep_first)
-    estimator = _Estimator(model, batch, nodes, mending, clean, differences)
-    return estimator.effects()
-
-
-def _differences(
-    model: Transformer, clean: RecordedPass, donors: SiteValues, keep_first: bool
-) -> SiteValues:
-    sites = SiteValues(
-        tuple(
-            {site: x.detach() for half in pair for site, x in half.sites.items()}
-            for pair in zip(clean.halves[::2], clean.halves[1::2], strict=True)
-        )
-    )
-    kept = donors.with_first_of(sites) if keep_first else donors
-    return kept.minus(sites)
+    if keep_first:
+        donors = donors.with_first_of(clean.sites)
+    return _Estimator(model, batch, nodes, variant, clean, donors).effects()
 
 
 class _Estimator:
@@ -105,13 +92,13 @@ class _Estimator:
         model: Transformer,
         batch: Batch,
         nodes: Nodes,
-        mending: Mending,
+        variant: AtPVariant,
         clean: RecordedPass,
-        differences: SiteValues,
+        donors: SiteValues,
     ) -> None:
-        self._model, self._batch, self._nodes, self._mending = model, batch, nodes, mending
-        self._clean, self._differences = clean, differences
-        self._n_cuts = mending.n_cuts(model.shape.n_layers)
+        self._model, self._batch, self._nodes, self._variant = model, batch, nodes, variant
+        self._clean, self._donors = clean, donors
+        self._n_cuts = variant.n_cuts(model.shape.n_layers)
         self._found: dict[tuple[int, Site], OfSite] = {}
 
     def effects(self) -> Float[Tensor, "batch nodes"]:
@@ -126,26 +113,26 @@ class _Estimator:
         attention, mlp = self._clean.halves[2 * layer : 2 * layer + 2]
         back = self._of_half(mlp, rows)
         between = rows if self._model.graph.parallel else _added(rows, back)
-        if self._mending.cut is Cut.half_layer:
+        if self._variant.cut is Cut.half_layer:
             # Without the MLP, attention gets what arrived behind the block.
             between, back = [*between, rows[0]], [*back, torch.zeros_like(rows[0])]
         before = _added(between, self._of_half(attention, between))
         if self._model.graph.parallel:
             before = _added(before, back)
-        if self._mending.cut is Cut.block:
+        if self._variant.cut is Cut.block:
             before.append(rows[0])
-        elif self._mending.cut is Cut.half_layer:
+        elif self._variant.cut is Cut.half_layer:
             before.append(between[0] + back[0] if self._model.graph.parallel else between[0])
         return before
 
     def _of_half(self, half: HalfLayer, rows: Sequence[Stream]) -> list[Stream]:
         """Gradients at a half layer's input, after adding what the rows tell of its nodes."""
-        change = self._attention_change(half)
+        change, differences = self._attention_change(half), self._differences(half)
         arrived, first, magnitudes = [], {}, {}
         for number, row in enumerate(rows):
             at_input, gradients = half.pull_back(row)
             arrived.append(at_input)
-            found = self._first_order(half, gradients, change)
+            found = self._first_order(differences, gradients, change)
             if number == 0:
                 first = found
             for site, effect in found.items():
@@ -167,29 +154,37 @@ class _Estimator:
         n_others = self._n_cuts - 1
         return ((n_others - n_rows) * effect.abs() + magnitudes) / n_others
 
+    def _differences(self, half: HalfLayer) -> dict[Site, Tensor]:
+        """Corrupted minus clean activations at the nodes' sites, in the stream's precision."""
+        dtype, donors = self._model.stream_dtype, self._donors.layers[half.layer]
+        return {
+            site: donors[site].to(dtype) - clean.detach().to(dtype)
+            for site, clean in half.sites.items()
+            if site in self._nodes.kind.sites
+        }
+
     def _first_order(
-        self, half: HalfLayer, gradients: dict[Site, Tensor], change: AttentionChange | None
+        self,
+        differences: dict[Site, Tensor],
+        gradients: dict[Site, Tensor],
+        change: AttentionChange | None,
     ) -> dict[Site, OfSite]:
-        differences = self._differences.layers[half.layer]
-        wanted = [site for site in half.sites if site in self._nodes.kind.sites]
-        found = {site: _product(site, differences[site], gradients[site]) for site in wanted}
+        found = {site: _product(site, x, gradients[site]) for site, x in differences.items()}
         if change is not None:
             found |= change.effects(gradients[Site.z])
         together = self._nodes.n_positions == 1
         return {site: x.sum(-1, keepdim=True) if together else x for site, x in found.items()}
 
     def _attention_change(self, half: HalfLayer) -> AttentionChange | None:
-        if not self._mending.softmax or Site.q not in self._nodes.kind.sites:
+        wanted = self._variant.fix_softmax and Site.q in self._nodes.kind.sites
+        if not wanted or Site.q not in half.sites:
             return None
-        if Site.q not in half.sites:
-            return None
-        sites = {site: x.detach() for site, x in half.sites.items()}
+        clean = {site: x.detach() for site, x in half.sites.items()}
         block = self._model.weights.layers[half.layer].attention
         positions = positions_of(self._model, self._batch.clean)
         visible = positions.visible_or_causal(positions.visible(block.window))
-        differences = self._differences.layers[half.layer]
-        together = self._nodes.n_positions == 1
-        return AttentionChange(block, sites, differences, visible, keys_together=together)
+        donors, together = self._donors.layers[half.layer], self._nodes.n_positions == 1
+        return AttentionChange(block, clean, donors, visible, keys_together=together)
 
 
 def _product(site: Site, difference: Tensor, gradient: Tensor) -> OfSite:

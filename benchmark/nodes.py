@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from benchmark.node_names import node_name
 from benchmark.sites import ATTENTION, Site
 from benchmark.weights import Shape
 
@@ -111,10 +112,8 @@ class Nodes:
 
     def name(self, node: int) -> str:
         """A node in words: `a3.h1<q>@12`, `m2.n17@5`; without a position if aggregated."""
-        layer, number, unit, position = (int(x[node]) for x in self.description.values())
-        site = list(Site)[number]
-        where = f"m{layer}.n{unit}" if site is Site.neuron else f"a{layer}.h{unit}<{site.value}>"
-        return where if self.n_positions == 1 else f"{where}@{position}"
+        layer, site, unit, position = (int(x[node]) for x in self.description.values())
+        return node_name(layer, site, unit, None if self.n_positions == 1 else position)
 
     @property
     def _per_layer(self) -> int:

@@ -5,14 +5,13 @@ without patches (Kramar et al. 2024, arXiv 2403.00745, equation 3). Rows of a pa
 nodes; prompts share the pass. What lies before the first patched layer is computed once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from benchmark.batch import Batch
+from benchmark.batch import Batch, Objective
 from benchmark.layers import embedded, positions_of, run, run_layers, unembedded
 from benchmark.meter import count_passes
 from benchmark.nodes import Nodes, Patches
@@ -21,9 +20,6 @@ from benchmark.sites import AtLayerSite, Site, SiteValues
 from benchmark.streams import PlainStream
 from benchmark.transformer import Transformer
 from benchmark.values import at_positions
-
-# From logits [*rows, batch, vocab] and the clean [batch, vocab] to one number per prompt.
-Objective = Callable[[Tensor, Batch, Tensor], Float[Tensor, "*rows batch"]]
 
 
 @dataclass(frozen=True, eq=False)

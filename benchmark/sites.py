@@ -68,8 +68,3 @@ class SiteValues:
                 for mine, theirs in pairs
             )
         )
-
-    def minus(self, other: "SiteValues") -> "SiteValues":
-        """The differences from another pass."""
-        pairs = zip(self.layers, other.layers, strict=True)
-        return SiteValues(tuple({site: a[site] - b[site] for site in a} for a, b in pairs))

@@ -24,7 +24,7 @@ ERROR_FILE = "tracking_error.txt"
 
 
 def mirror(record: Record, cell: Cell) -> None:
-    """Send a record's settings, curve, pictures and summary, if tracking is on."""
+    """Send a record's settings, curve, pictures, tables and summary, if tracking is on."""
     marker = cell.folder.path / f"tracked_{cell.tracking}.txt"
     if cell.tracking == "off" or marker.exists():
         return
@@ -62,21 +62,26 @@ def _send(record: Record, cell: Cell) -> None:
         settings=wandb.Settings(x_transaction_log_flush_interval=1),
     )
     try:
-        run.log({"curve": wandb.Table(dataframe=curve), **_pictures(record, cell)})
+        run.log({"curve": wandb.Table(dataframe=curve), **_shown(record, cell)})
         run.summary.update(_summary(record))
     finally:
         run.finish()
 
 
-def _pictures(record: Record, cell: Cell) -> dict[str, Any]:
+def _shown(record: Record, cell: Cell) -> dict[str, Any]:
+    """Pictures and tables, by name."""
     import wandb
 
-    figures = _of_circuits if record.kind == CIRCUITS else _of_study
-    found = figures(results_of([(cell.folder, record)]), cell)
-    return {name: wandb.Image(_pixels(figure)) for name, figure in found.items()}
+    made = _of_circuits if record.kind == CIRCUITS else _of_study
+    return {
+        name: wandb.Image(_pixels(one))
+        if isinstance(one, Figure)
+        else wandb.Table(dataframe=one.reset_index())
+        for name, one in made(results_of([(cell.folder, record)]), cell).items()
+    }
 
 
-def _of_circuits(results: Results, cell: Cell) -> dict[str, Figure]:
+def _of_circuits(results: Results, cell: Cell) -> dict[str, Figure | pd.DataFrame]:
     from benchmark.report.drawing import draw_circuit
     from benchmark.report.plots import gap_against_size
 
@@ -86,11 +91,14 @@ def _of_circuits(results: Results, cell: Cell) -> dict[str, Figure]:
     }
 
 
-def _of_study(results: Results, cell: Cell) -> dict[str, Figure]:
-    from benchmark.report.studies import study_figures
+def _of_study(results: Results, cell: Cell) -> dict[str, Figure | pd.DataFrame]:
+    from benchmark.report.studies import study_figures, study_tables
 
-    made = study_figures(results, published=False)
-    return {" ".join(one.words): one.figure for one in made}
+    figures = study_figures(results, published=False)
+    tables = study_tables(results, published=False)
+    return {" ".join(one.words): one.figure for one in figures} | {
+        one.name: one.table for one in tables
+    }
 
 
 def _pixels(figure: Figure) -> Image:
@@ -106,10 +114,5 @@ def _summary(record: Record) -> dict[str, float]:
         for name, value in found.items()
     }
     cost = {f"cost/{name}": value for name, value in record.cost["discovery"].items()}
-    return {
-        **areas,
-        **record.recovery,
-        **record.summary,
-        **cost,
-        "accuracy": record.accuracy or 0.0,
-    }
+    accuracy = {} if record.accuracy is None else {"accuracy": record.accuracy}
+    return {**areas, **record.recovery, **record.summary, **cost, **accuracy}

@@ -1,10 +1,12 @@
 """Running a record again, in a folder of its own, and comparing every number."""
 
+import math
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -14,10 +16,11 @@ from benchmark.cell import Cell
 from benchmark.config import build
 from benchmark.determinism import compute_repeatably
 from benchmark.errors import UserError, near
-from benchmark.record import CIRCUITS, CURVE, MASKS, Record, Status
+from benchmark.record import CIRCUITS, CURVE, MASKS, TENSORS, Record, Status
 from benchmark.running import run_cell
 from benchmark.store import Folder, folders
 
+Numbers = NDArray[np.float64]
 # Numbers of another machine or number of threads agree up to rounding that training enlarges.
 CLOSE = 1e-4
 
@@ -62,10 +65,11 @@ def _compared(
     table = Table("column", "largest difference", title=f"{record.key}: {len(old)} rows")
     if old.shape != new.shape or list(old.columns) != list(new.columns):
         return False, f"{record.key}: {old.shape} numbers then, {new.shape} now"
-    worst = 0.0
-    for name in old.columns:
-        difference = _difference(old[name], new[name])
-        worst = max(worst, difference)
+    differences = {str(name): _difference(old[name], new[name]) for name in old.columns}
+    if record.kind != CIRCUITS:
+        differences |= _of_scores(folder, again)
+    worst = max(differences.values(), default=0.0)
+    for name, difference in differences.items():
         table.add_row(name, f"{difference:.3g}")
     same_circuits = record.kind != CIRCUITS or _same_circuits(folder, again)
     verdict = (
@@ -83,11 +87,35 @@ def _same_circuits(one: Folder, other: Folder) -> bool:
     )
 
 
+def _of_scores(one: Folder, other: Folder) -> dict[str, float]:
+    """The largest difference of each of a study's scores, as a share of the largest of them."""
+    before, now = (load_file(place.path / TENSORS) for place in (one, other))
+    return {
+        f"scores: {name}": _share_of_largest(before[name].astype(float), now[name].astype(float))
+        if name in before and name in now
+        else math.inf
+        for name in before | now
+    }
+
+
+def _share_of_largest(before: Numbers, now: Numbers) -> float:
+    finite = before[np.isfinite(before)]
+    return _apart(before, now, np.asarray(np.abs(finite).max(initial=0) or 1.0))
+
+
 def _difference(old: pd.Series, new: pd.Series) -> float:
     if not pd.api.types.is_numeric_dtype(old):
-        return 0.0 if old.equals(new) else float("inf")
-    before, after = (x.astype(float).to_numpy() for x in (old, new))
-    if not np.array_equal(np.isnan(before), np.isnan(after)):
-        return float("inf")
-    apart = np.abs(np.nan_to_num(before) - np.nan_to_num(after))
-    return float((apart / np.maximum(1, np.abs(np.nan_to_num(before)))).max(initial=0))
+        return 0.0 if old.equals(new) else math.inf
+    before, now = (x.astype(float).to_numpy() for x in (old, new))
+    return _apart(before, now, np.maximum(1, np.abs(before)))
+
+
+def _apart(before: Numbers, now: Numbers, unit: Numbers) -> float:
+    """The largest difference in units; infinite if only one of two numbers is there, or finite."""
+    if before.shape != now.shape:
+        return math.inf
+    finite = np.isfinite(before) & np.isfinite(now)
+    if not np.array_equal(before[~finite], now[~finite], equal_nan=True):
+        return math.inf
+    units = np.broadcast_to(unit, before.shape)[finite]
+    return float((np.abs(before[finite] - now[finite]) / units).max(initial=0))

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from benchmark.record import CURVE, RECORD, TENSORS, Record, Status
 from benchmark.seeding import generator
+from methods.importance.estimator import NOT_JUDGED
 from methods.importance.subsampling_sums import SubsamplingSums
 from methods.importance.verified_recall import recall_summary, recall_table, spent_by_ranking
 
@@ -15,7 +16,7 @@ CONFIDENCES = {"bound_90": 0.9, "bound_99": 0.99, "bound_999": 0.999}
 
 
 def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **given) -> Record:
-    """Write it; `given` are the names task and model, the seed, n_train, settings and passes."""
+    """Write it; `given` are the names task and model, the seed, n_train and settings."""
     names = dict(task=given.get("task", "ioi"), model=given.get("model", "toy_gpt2"))
     names |= dict(method=method, ablation="counterfactual")
     seed, n_pairs = given.get("seed", 0), given.get("n_train", 1)
@@ -35,7 +36,6 @@ def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **g
         model={"files": given.get("files", "weights")},
         data={"train": f"prompts {seed}"},
         summary=summary or {},
-        cost={"discovery": {"forward": float(given.get("passes", 2)), "backward": 1.0}},
     )
     (folder / key).mkdir(parents=True)
     table.to_parquet(folder / key / CURVE, index=False)
@@ -53,7 +53,10 @@ def made_up_effects(n_nodes, n_pairs, seed=0):
 
 
 def write_recall(folder, method, *, noise, missed=0.0, n_nodes=60, repeats=1, **given):
-    """A method whose estimates are off by a random factor, and near zero for some nodes."""
+    """A method whose estimates are off by a random factor, and near zero for some nodes.
+
+    Nothing judges it with the setting judge=False. `given` may say how many passes it took.
+    """
     n_pairs, seed = given.get("n_train", 1), given.get("seed", 0)
     effects = made_up_effects(n_nodes, n_pairs)
     contribution = effects.abs().mean(0)
@@ -63,13 +66,15 @@ def write_recall(folder, method, *, noise, missed=0.0, n_nodes=60, repeats=1, **
         factor = (noise * torch.randn(n_nodes, generator=draw, dtype=torch.float64)).exp()
         lost = torch.rand(n_nodes, generator=draw) < missed
         guesses.append(contribution * factor * torch.where(lost, 1e-3, 1.0))
-    cost = given.get("passes", 2) + 1
-    spent = torch.stack([spent_by_ranking(one, cost, n_pairs, seed) for one in guesses])
-    site = torch.arange(n_nodes) % 4
+    passes = given.get("passes", 3)
+    spent = torch.stack([spent_by_ranking(one, passes, n_pairs, seed) for one in guesses])
     node = torch.arange(n_nodes)
-    tensors = dict(contribution=contribution, estimate=guesses[0], spent=spent, site=site)
-    tensors |= dict(layer=node // 16, unit=node % 16, position=node % 7, truth=effects)
-    summary = recall_summary(contribution, spent, n_pairs)
+    tensors = dict(layer=node // 16, site=node % 4, unit=node % 16, position=node % 7)
+    tensors |= dict(estimate=guesses[0])
+    if not given.get("settings", {}).get("judge", True):
+        return made_up_record(folder, "recall", method, NOT_JUDGED, tensors, **given)
+    tensors |= dict(contribution=contribution, spent=spent, truth=effects)
+    summary = recall_summary(contribution, spent, n_pairs) | {"estimation_passes": float(passes)}
     table = recall_table(contribution, spent, n_pairs)
     return made_up_record(folder, "recall", method, table, tensors, summary, **given)
 

@@ -1,6 +1,7 @@
 """Every yaml file builds, and every mistake in one is one clear message."""
 
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,16 @@ def test_experiments_change_settings_that_there_are(path):
     assert text.startswith("# @package _global_\n# ")
     settings = yaml.safe_load(text)
     grid = settings.pop("hydra")["sweeper"]["params"]
-    assert set(settings) | set(grid) <= {field.name for field in fields(Cell)}
+    of_groups = {key for key in grid if "." in key}
+    assert set(settings) | set(grid) - of_groups <= {field.name for field in fields(Cell)}
     for group, options in grid.items():
         if (CONF / group).is_dir():
             assert set(options.split(",")) <= set(configured_names(group))
+    for key in of_groups:
+        group, name = key.split(".")
+        for option, value in product(grid[group].split(","), str(grid[key]).split(",")):
+            changed = configured(group, option, **{name: value})
+            assert str(getattr(getattr(changed, name), "value", getattr(changed, name))) == value
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)

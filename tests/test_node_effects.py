@@ -1,4 +1,4 @@
-"""AtP and its mendings against brute force, on every family."""
+"""AtP and its variants against brute force, on every family."""
 
 import pytest
 import torch
@@ -8,14 +8,17 @@ from benchmark.attention_change import AttentionChange
 from benchmark.exact_nodes import exact_node_effects
 from benchmark.half_layers import recorded_pass
 from benchmark.layers import embedded, positions_of, run
+from benchmark.meter import metering
 from benchmark.metric import LogitDifference, OverWrong
-from benchmark.node_effects import Cut, Mending, node_effects
+from benchmark.model import load_model
+from benchmark.node_effects import AtPVariant, Cut, node_effects
+from benchmark.node_names import LETTERS
 from benchmark.nodes import NodeKind, Nodes
 from benchmark.patching import PatchPoint, recorded, set_effects
 from benchmark.sites import Site
 from benchmark.streams import PlainStream
 
-PLAIN = Mending(softmax=False, cut=None)
+PLAIN = AtPVariant(fix_softmax=False, cut=None)
 METRIC = LogitDifference(OverWrong.mean)
 
 
@@ -27,8 +30,8 @@ def nodes_of(model, batch, kind=NodeKind.all, together=False):
     return Nodes(kind, model.shape, 1 if together else batch.n_positions)
 
 
-def estimated(model, batch, nodes, mending, objective=METRIC):
-    return node_effects(model, batch, nodes, objective, mending, keep_first=False)
+def estimated(model, batch, nodes, variant, objective=METRIC):
+    return node_effects(model, batch, nodes, objective, variant, keep_first=False)
 
 
 def with_activations(model, batch, change):
@@ -73,7 +76,7 @@ def test_the_softmax_is_computed_anew_for_queries_and_keys(model, together):
     """Each query or key patched by brute force, with what comes behind the weights linear."""
     batch = pairs(model)
     nodes = nodes_of(model, batch, NodeKind.attention, together)
-    found = estimated(model, batch, nodes, Mending(softmax=True, cut=None))
+    found = estimated(model, batch, nodes, AtPVariant(fix_softmax=True, cut=None))
     plain = estimated(model, batch, nodes, PLAIN)
     clean, donors = (recorded(model, tokens)[0] for tokens in (batch.clean, batch.corrupted))
     halves = recorded_pass(model, batch, METRIC)
@@ -129,7 +132,7 @@ def outputs(model, batch, layer, sites):
 def test_shared_cuts_equal_a_backward_pass_for_each(model, cut, softmax):
     batch = pairs(model)
     nodes = nodes_of(model, batch)
-    found = estimated(model, batch, nodes, Mending(softmax, cut))
+    found = estimated(model, batch, nodes, AtPVariant(softmax, cut))
     n_layers = model.shape.n_layers
     units = [
         (layer, part)
@@ -138,6 +141,21 @@ def test_shared_cuts_equal_a_backward_pass_for_each(model, cut, softmax):
     ]
     total = sum(naive(model, batch, nodes, softmax, unit).abs() for unit in units)
     assert largest(found, total / (len(units) - 1)) < 1e-9
+
+
+@pytest.mark.parametrize("cut", list(Cut))
+def test_cuts_share_a_trunk_of_about_half_as_many_passes(models, cut):
+    model = models["llama"]
+    batch = pairs(model)
+    with metering() as plain:
+        estimated(model, batch, nodes_of(model, batch), AtPVariant(fix_softmax=True, cut=None))
+    assert (plain.forward, plain.backward) == (2 * len(batch), len(batch))
+    variant = AtPVariant(fix_softmax=True, cut=cut)
+    with metering() as spent:
+        estimated(model, batch, nodes_of(model, batch), variant)
+    n_cuts = variant.n_cuts(model.shape.n_layers)
+    assert spent.forward == 2 * len(batch)
+    assert spent.backward == pytest.approx(len(batch) * (n_cuts + 1) / 2)
 
 
 class CutStream(PlainStream):
@@ -184,7 +202,8 @@ def naive(model, batch, nodes, softmax, unit):
             block = model.weights.layers[layer].attention
             seen = positions_of(model, batch.clean)
             seen = seen.visible_or_causal(seen.visible(block.window))
-            change = AttentionChange(block, clean, difference, seen, keys_together=False)
+            donor = donors.layers[layer]
+            change = AttentionChange(block, clean, donor, seen, keys_together=False)
             effects.append(change.effects(gradient)[site].flatten(1))
         else:
             product = difference[site] * gradient
@@ -251,8 +270,8 @@ def test_a_kept_first_position_has_no_effect(gpt2):
     exact = torch.cat(
         [exact_node_effects(gpt2, point, nodes, layer, METRIC) for layer in range(2)], 1
     )
-    for mending in (PLAIN, Mending(True, Cut.block)):
-        found = node_effects(gpt2, batch, nodes, METRIC, mending, keep_first=True)
+    for variant in (PLAIN, AtPVariant(True, Cut.block)):
+        found = node_effects(gpt2, batch, nodes, METRIC, variant, keep_first=True)
         assert (
             float(found[:, first].abs().max()) == 0 < float(found[:, ~first].abs().min(0)[0].max())
         )
@@ -264,7 +283,7 @@ def test_nodes_of_the_last_layer_have_direct_effects_alone(gpt2):
     batch = pairs(gpt2)
     nodes = nodes_of(gpt2, batch)
     plain, averaged = (
-        estimated(gpt2, batch, nodes, mending) for mending in (PLAIN, Mending(False, Cut.block))
+        estimated(gpt2, batch, nodes, variant) for variant in (PLAIN, AtPVariant(False, Cut.block))
     )
     last = nodes.of_layer(gpt2.shape.n_layers - 1)
     assert largest(averaged[:, last], plain[:, last].abs()) < 1e-12
@@ -277,3 +296,17 @@ def test_names_and_description_agree(gpt2):
     assert len(set(names)) == len(nodes)
     assert names[0] == "a0.h0<q>@0" and names[-1] == f"m1.n{gpt2.shape.d_mlp - 1}@5"
     assert Nodes(NodeKind.neurons, gpt2.shape, 1).name(3) == "m0.n3"
+    assert [site.value for site in Site] == list(LETTERS)
+
+
+def test_half_precision_weights_give_the_same_nodes(model_directories):
+    """Activations are in bfloat16, effects in float32; they agree up to the weights' rounding."""
+    exact, rounded = (
+        load_model(model_directories["llama"], dtype=d) for d in ("float32", "bfloat16")
+    )
+    batch = pairs(exact)
+    star = AtPVariant(fix_softmax=True, cut=Cut.block)
+    found = [estimated(model, batch, nodes_of(model, batch), star) for model in (exact, rounded)]
+    assert found[1].dtype == torch.float32
+    together = torch.corrcoef(torch.stack([x.flatten() for x in found]))[0, 1]
+    assert float(together) > 0.99

@@ -18,7 +18,7 @@ from benchmark.record import CURVE, RECORD, TENSORS, Record, Status
 from benchmark.running import run_cell
 from benchmark.study import Findings, Study
 from benchmark.verify import verify_record
-from methods.importance.atp import GradDrop, mending
+from methods.importance.atp import GradDrop, variant_of
 
 QUICK = {
     "missed_effects": dict(verified=8, draws=128, probability=0.2),
@@ -46,7 +46,7 @@ def found_by(name, problem, **changes) -> Findings:
 def test_every_study_keeps_the_contract(models, family, name):
     problem = pairs_problem(models[family])
     study = study_of(name)
-    assert study.version >= 1 and study.cost and study.kind in ("recall", "missed_effects")
+    assert study.version >= 1 and study.cost and study.kind in ("node_importance", "missed_effects")
     assert study.unsupported(problem) is None
     found = study.study(problem, problem.batches)
     n_nodes = len(Nodes(NodeKind.attention, models[family].shape, 4))
@@ -136,7 +136,7 @@ def test_gradients_are_the_engines_and_cost_what_they_say(gpt2, name):
         problem.batches[0],
         nodes,
         problem.metric,
-        mending("qk" in name or "star" in name, study.grad_drop),
+        variant_of("qk" in name or "star" in name, study.grad_drop),
         keep_first=True,
     )
     assert largest(found.tensors["effects"], wanted.float()) < 1e-6
@@ -184,7 +184,7 @@ def test_a_cell_leaves_a_record(tmp_path, name):
     settings = studied(tmp_path, name, settings=QUICK.get(name))
     record = run_cell(settings).record
     assert record.status is Status.done, record.traceback or record.reason
-    assert record.kind == ("recall" if name == "atp_star" else name)
+    assert record.kind == ("node_importance" if name == "atp_star" else name)
     assert {RECORD, CURVE, TENSORS} <= {entry.name for entry in settings.folder.path.iterdir()}
     assert Record.read(settings.folder.path / RECORD) == record and record.summary
     assert record.cost["discovery"]["backward"] == 2 * 1.5

@@ -12,6 +12,7 @@ from benchmark.report.beside import published_rows, published_tables
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.published import (
     COLUMNS,
+    COMPONENTS,
     FILES,
     PROVENANCE,
     published_faithfulness,
@@ -53,7 +54,7 @@ def test_every_number_is_there_once():
     assert not SCORES.drop(columns="value").duplicated().any()
     folder = files(published.__name__)
     tables = {entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")}
-    assert tables == {*FILES, "optimal_ablation.csv"}
+    assert tables == {*FILES, COMPONENTS, "optimal_ablation.csv"}
 
 
 def test_every_number_is_in_its_range_and_has_a_size_of_its_kind():
@@ -165,8 +166,7 @@ def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
     cost = {"discovery": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
     found = results(record("a", cost=cost, areas={"mean": {"cmd": 0.5}}))
     found.curves["key"] = found.curves["evaluation"] = []
-    loaded = {"circuits": found}
-    monkeypatch.setattr("benchmark.report.leaderboard.load_kinds", lambda *_: loaded)
+    monkeypatch.setattr("benchmark.report.leaderboard.load_kinds", lambda *_: {"circuits": found})
     for shown in (False, True):
         place = str(tmp_path / str(shown))
         Leaderboard("results", None, "cmd", 0.1, None, False, shown, place).run()

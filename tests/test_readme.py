@@ -18,15 +18,22 @@ README = (ROOT / "README.md").read_text()
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_python_example_runs(tmp_path):
-    code = next(code for code in CODE if "load_model" in code)
+EXAMPLES = {
+    "{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n",
+    "nodes.name": r"\['a\d.h\d<.>@\d+', .*\]\n",
+}
+
+
+@pytest.mark.parametrize("part", EXAMPLES)
+def test_python_examples_run(tmp_path, part):
+    code = next(code for code in CODE if "load_model" in code and part in code)
     example = tmp_path / "example.py"
     example.write_text(code)
     result = subprocess.run(
         [sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert re.fullmatch(r"300 edges: \d\.\d+ nats\n", result.stdout)
+    assert re.fullmatch(EXAMPLES[part], result.stdout)
 
 
 def test_the_example_of_a_method_finds_circuits(gpt2):

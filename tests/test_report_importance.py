@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up_nodes import made_up_effects, write_missed_effects, write_recall
+from safetensors.numpy import load_file, save_file
 
 from benchmark.errors import UserError
-from benchmark.record import CURVE, RECORD
+from benchmark.record import RECORD, TENSORS
 from benchmark.report.figures import Figures
 from benchmark.report.frame import load_kinds
 from benchmark.report.leaderboard import Leaderboard
@@ -20,7 +21,7 @@ from benchmark.report.studies import study_figures, study_tables
 from benchmark.report.style import look
 
 
-def loaded(folder, kind="recall"):
+def loaded(folder, kind="node_importance"):
     return load_kinds(folder)[kind]
 
 
@@ -93,7 +94,8 @@ def test_the_spread_is_that_of_all_seeds_and_repetitions(compared):
 
 def test_tables_put_the_cheapest_first_and_show_what_estimates_took(compared):
     found = tables_of(compared)
-    assert list(found) == ["recall", "recall_90", "recall_settings"]
+    of_nodes = [f"top_nodes_ioi_toy_gpt2_{one}" for one in ("attention_1 pair", "neurons_3 pairs")]
+    assert list(found) == ["recall", "recall_90", "recall_settings", *of_nodes]
     table = found["recall"]
     assert table.index.name == "method"
     assert list(table.index)[-1] == "blocks" and table.loc["blocks"].tolist()[1] == "-"
@@ -105,7 +107,7 @@ def test_tables_put_the_cheapest_first_and_show_what_estimates_took(compared):
     assert "[" not in table.loc["atp_star"].iloc[0] and "[" in table.loc["subsampling"].iloc[0]
     settings = found["recall_settings"]
     assert settings.index.tolist().count("subsampling draws=64") == 2
-    assert settings.loc["atp_star", "estimation passes"].tolist() == ["21", "21"]
+    assert settings.loc["atp_star", "estimation passes"].tolist() == ["20", "20"]
     assert (settings["best"] == "best").sum() == 7
 
 
@@ -140,16 +142,33 @@ def test_ranks_count_who_is_above(compared):
     for node, row in ranks.iterrows():
         assert row["true_rank"] == 1 + (contribution > contribution[node]).sum()
         assert row["estimated_rank"] == 1 + (estimate > estimate[node]).sum()
+        assert row["node"] == f"a{node // 16}.h{node % 16}<{'qkvz'[node % 4]}>@{node % 7}"
     assert set(ranks["site"]) == {"query", "key", "value", "output"}
+    assert ranks["contribution"].is_monotonic_decreasing
+
+
+def test_nodes_without_an_effect_have_no_place_among_ranks(tmp_path):
+    record = write_recall(tmp_path, "atp", noise=0)
+    path = tmp_path / record.key / TENSORS
+    scores = load_file(path)
+    contribution = scores["contribution"]
+    few = np.argsort(-contribution)[:5]
+    silent = np.full(len(contribution), 1e-7 * contribution.max())
+    silent[few] = contribution[few]
+    save_file(scores | {"contribution": silent}, path)
+    ranks = known_ranks(loaded(tmp_path), record.key)
+    assert ranks.index.tolist() == few.tolist()
+    assert ranks["true_rank"].tolist() == [1, 2, 3, 4, 5]
 
 
 def test_a_node_ranked_ten_times_too_late_is_marked():
-    ranks = pd.DataFrame(dict(true_rank=[1, 2, 3, 40], estimated_rank=[10, 19, 40, 1], site="key"))
+    ranks = pd.DataFrame(dict(true_rank=[1, 2, 3, 40], estimated_rank=[10, 19, 40, 1]))
+    ranks = ranks.assign(site="key", node=["one", "two", "three", "forty"])
     better = ranks.assign(estimated_rank=ranks["true_rank"])
     first, second = ranks_compared({"atp": ranks, "atp_star": better}, "title").axes
     marked = [line for line in first.lines if line.get_marker() == "^" and len(line.get_xdata())]
     assert [(*line.get_xdata(), *line.get_ydata()) for line in marked] == [(10, 40, 1, 3)]
-    assert first.get_title() == "atp: 2 too late"
+    assert first.get_title() == "atp: 2 too late\nworst: three, one"
     assert second.get_title() == "atp_star: 0 too late"
 
 
@@ -171,16 +190,74 @@ def test_cancellation_needs_more_than_one_pair(compared):
 
 
 def test_estimates_that_were_not_judged_have_no_place(tmp_path):
-    record = write_recall(tmp_path, "atp", noise=1, settings=dict(judge=False))
-    empty = pd.DataFrame(columns=["repeat", "k", "cost_100", "cost_90", "oracle"], dtype=float)
-    empty.to_parquet(tmp_path / record.key / CURVE)
-    rewrite(tmp_path, record, summary={})
-    assert tables_of(loaded(tmp_path)) == figures_of(loaded(tmp_path)) == {}
+    for seed in (0, 3):
+        write_recall(tmp_path, "atp", noise=1, settings=dict(judge=False), seed=seed)
+    (table,) = tables_of(loaded(tmp_path)).values()
+    assert list(table) == ["estimate"] and len(table) == 10
+    assert figures_of(loaded(tmp_path)) == {}
     write_recall(tmp_path, "atp", noise=1, settings=dict(judge=True), seed=1)
     write_recall(tmp_path, "atp_star", noise=1, seed=1)
-    found = tables_of(loaded(tmp_path))["recall_settings"]
-    assert set(found.index) == {"atp", "atp_star"}
+    found = tables_of(loaded(tmp_path))
+    assert set(found["recall_settings"].index) == {"atp", "atp_star"}
+    assert not any(name.startswith("top_estimates") for name in found)
     assert len(figures_of(loaded(tmp_path))) == 3
+
+
+def test_estimates_that_nobody_judged_are_named_for_each_setting(tmp_path):
+    alone = dict(judge=False)
+    for seed in (4, 2):
+        write_recall(tmp_path, "subsampling", noise=1, seed=seed, settings=alone | dict(draws=16))
+    write_recall(tmp_path, "subsampling", noise=1, settings=alone | dict(draws=64))
+    write_recall(tmp_path, "atp", noise=1, seed=2)
+    results = loaded(tmp_path)
+    made = {one.name: one for one in study_tables(results, published=False)}
+    names = [f"top_estimates_ioi_toy_gpt2_attention_subsampling draws={n}" for n in (16, 64)]
+    assert set(names) == {name for name in made if name.startswith("top_estimates")}
+    shown = made[names[0]]
+    assert "seed 2" in shown.title and "subsampling draws=16, which nobody judged" in shown.title
+    record = next(
+        r for r in results.done if r.config["seed"] == 2 and r.config["method"].get("draws") == 16
+    )
+    estimate = results.scores(record.key, "estimate")
+    best = estimate.argmax()
+    assert shown.table.index[0] == f"a{best // 16}.h{best % 16}<{'qkvz'[best % 4]}>@{best % 7}"
+    assert float(shown.table["estimate"].iloc[0]) == pytest.approx(estimate.max(), rel=0.005)
+
+
+def test_the_top_nodes_stand_beside_when_each_method_verifies_them(compared):
+    made = {one.name: one for one in study_tables(compared, published=False)}
+    shown = made["top_nodes_ioi_toy_gpt2_attention_1 pair"]
+    assert list(shown.table) == ["contribution", "atp", "atp_star", "subsampling", "blocks"]
+    assert "attention nodes at each position, noising, 1 pair, seed 0" in shown.title
+    key = next(
+        r.key
+        for r in compared.done
+        if r.names["method"] == "blocks" and r.config["method"]["nodes"] == "attention"
+    )
+    contribution, spent = (compared.scores(key, name) for name in ("contribution", "spent"))
+    best = np.argsort(-contribution)[:10]
+    names = [f"a{node // 16}.h{node % 16}<{'qkvz'[node % 4]}>@{node % 7}" for node in best]
+    assert shown.table.index.tolist() == names
+    turns = [str((spent[0] <= spent[0][node]).sum()) for node in best]
+    assert shown.table["blocks"].tolist() == turns
+
+
+def test_positions_that_stand_for_all_are_not_named(tmp_path):
+    record = write_recall(tmp_path, "atp", noise=0)
+    path = tmp_path / record.key / TENSORS
+    scores = load_file(path)
+    save_file(scores | {"position": np.zeros_like(scores["position"])}, path)
+    names = tables_of(loaded(tmp_path))["top_nodes_ioi_toy_gpt2_attention"].index
+    assert not any("@" in name for name in names)
+
+
+def test_bars_of_a_group_leave_no_gap(compared):
+    figure = figures_of(compared)[("recall", "relative")]
+    middles = sorted(bar.get_x() + bar.get_width() / 2 for bar in figure.figure.axes[0].patches)
+    gaps = np.diff(middles)
+    width = figure.figure.axes[0].patches[0].get_width()
+    assert gaps[:3] == pytest.approx([width] * 3) and gaps[4:] == pytest.approx([width] * 2)
+    assert np.mean(middles[:4]) == pytest.approx(0) and np.mean(middles[4:]) == pytest.approx(1)
 
 
 def test_another_price_of_passes_is_another_problem(tmp_path):
@@ -256,12 +333,28 @@ def test_bounds_that_are_still_open_are_drawn_all_the_same(known):
         assert low <= effects.min() and high >= effects.max()
 
 
+def test_bounds_are_drawn_from_where_most_repetitions_have_one():
+    rows = pd.DataFrame(dict(repeat=[0, 1, 2] * 3, draws=[2] * 3 + [4] * 3 + [8] * 3))
+    bounds = [np.inf, np.inf, 9, np.inf, 8, 7, 5, 4, 3]
+    names = ("bound_90", "bound_99", "bound_999")
+    rows = rows.assign(largest_missed=2, **dict.fromkeys(names, bounds))
+    (axes,) = bounds_beside_effects(rows, None, "title").axes
+    drawn = [line for line in axes.lines if line.get_label().startswith("bound")]
+    for line in drawn:
+        assert np.isnan(line.get_ydata()[0]) and line.get_ydata()[1:].tolist() == [8, 4]
+    (shade,) = axes.patches
+    assert shade.get_label() == "too few draws for a bound" and shade.get_x() == 2
+
+
 def test_the_command_line_writes_tables_and_pictures_of_both(tmp_path):
     folder, out = tmp_path / "results", tmp_path / "out"
-    write_recall(folder, "atp", noise=1, n_train=2)
+    for n_pairs in (2, 3):
+        write_recall(folder, "atp", noise=1, n_train=n_pairs)
     write_missed_effects(folder)
     Leaderboard(str(folder), None, "cmd", 0.1, None, False, False, str(out)).run()
     Figures(str(folder), None, "cmd", 0.1, False, False, str(out)).run()
     stems = {path.stem for path in out.iterdir()}
     assert {"recall", "recall_90", "recall_settings", "missed_effects", "recall_relative"} < stems
-    assert {stem.split("_")[0] for stem in stems} == {"recall", "missed", "ranks", "cancellation"}
+    kinds = {"recall", "missed", "ranks", "cancellation", "top"}
+    assert {stem.split("_")[0] for stem in stems} == kinds
+    assert all(" " not in stem for stem in stems)

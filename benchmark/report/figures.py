@@ -1,12 +1,12 @@
 """All pictures of a folder of results, each as PNG and PDF with its data beside it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Group, RenderableType
 
 from benchmark.errors import UserError
+from benchmark.files import file_stem
 from benchmark.record import CIRCUITS
 from benchmark.report.drawing import draw_edges, readable_circuit
 from benchmark.report.faithfulness import faithfulness_against_size
@@ -154,8 +154,7 @@ class Figures:
         return paths
 
     def _path(self, *words: object) -> Path:
-        name = "_".join(re.sub(r"[^\w.=-]+", "-", str(word)) for word in words)
-        return Path(self.directory) / name
+        return Path(self.directory) / file_stem(*words)
 
 
 def _title(label: dict[str, str]) -> str:

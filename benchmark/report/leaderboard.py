@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from scipy.stats import t
 
 from benchmark.errors import UserError
+from benchmark.files import file_stem
 from benchmark.record import CIRCUITS
 from benchmark.report.beside import WARNING, published_rows, published_tables
 from benchmark.report.comparable import refuse_what_cannot_be_compared
@@ -85,7 +86,7 @@ class Leaderboard:
         return self._written(what, table, self.score, share, self.evaluation)
 
     def _written(self, what: str, table: pd.DataFrame, *parts: str | None) -> list[str]:
-        stem = "_".join(filter(None, [what, *parts, self.experiment_name]))
+        stem = file_stem(*filter(None, [what, *parts, self.experiment_name]))
         return [f"written: {path}" for path in write_table(table, Path(self.directory) / stem)]
 
 

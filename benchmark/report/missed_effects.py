@@ -13,9 +13,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark.report.frame import Results
-from benchmark.report.node_problems import problems
+from benchmark.report.node_problems import headed, problems
 from benchmark.report.study_report import StudyFigure, StudyTable
-from benchmark.report.style import BLACK, BLUE, ORANGE, SKY, VERMILION, axes_of, legend, log_axis
+from benchmark.report.style import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    SKY,
+    VERMILION,
+    axes_of,
+    legend,
+    log_axis,
+)
 from benchmark.report.tables import DASH
 
 # Bounds by their column, with the look of their lines.
@@ -26,7 +36,7 @@ BOUNDS = {
 }
 MISSED = "largest_missed"
 # Effects this many times smaller than the last bound are not drawn.
-FAR_BELOW = 300
+FAR_BELOW = 100
 
 
 def tables(results: Results, *, published: bool) -> list[StudyTable]:
@@ -35,7 +45,7 @@ def tables(results: Results, *, published: bool) -> list[StudyTable]:
     rows = [_row(results, one) for one in known.to_dict("records")]
     table = pd.DataFrame(rows).set_index("method")
     constant = [name for name in ("problem", "seed") if table[name].nunique() == 1]
-    title = "upper bounds on the effects of nodes that are not verified"
+    title = headed(known, "upper bounds on the effects of nodes that are not verified")
     return [StudyTable("missed_effects", title, table.drop(columns=constant))]
 
 
@@ -60,11 +70,11 @@ def bounds_beside_effects(rows: pd.DataFrame, nodes: pd.DataFrame | None, title:
         title: of the picture.
     """
     figure, panels = axes_of(title, 1 if nodes is None else 2)
-    finite = rows.replace([np.inf, -np.inf], np.nan)
     if nodes is not None:
-        far_below = nodes["contribution"] < finite[[*BOUNDS]].min(axis=None) / FAR_BELOW
+        finite = rows[[*BOUNDS]].replace(np.inf, np.nan)
+        far_below = nodes["contribution"] < finite.min(axis=None) / FAR_BELOW
         _effects(panels[0], nodes[~far_below])
-    _bounds(panels[-1], finite)
+    _bounds(panels[-1], rows)
     for axes in panels:
         log_axis(axes, "x")
         log_axis(axes, "y")
@@ -88,9 +98,9 @@ def _row(results: Results, one: dict[str, Any]) -> dict[str, str]:
 
 
 def _cell(last: pd.DataFrame, column: str) -> str:
-    """The mean bound, and of how many repetitions it holds."""
+    """The median bound, and of how many repetitions it holds."""
     known = last.dropna(subset=MISSED)
-    shown = f"{last[column].mean():.4g}"
+    shown = f"{last[column].median():.4g}"
     if known.empty:
         return shown
     holds = int((known[column] >= known[MISSED]).sum())
@@ -110,8 +120,8 @@ def _nodes(results: Results, key: str) -> pd.DataFrame | None:
 
 def _effects(axes: Axes, nodes: pd.DataFrame) -> None:
     for verified, shade, mark, name in (
-        (False, ORANGE, "o", "not verified"),
         (True, VERMILION, "D", "verified"),
+        (False, ORANGE, "o", "not verified"),
     ):
         rows = nodes[nodes["verified"] == verified]
         axes.plot(
@@ -124,10 +134,16 @@ def _effects(axes: Axes, nodes: pd.DataFrame) -> None:
 
 def _bounds(axes: Axes, rows: pd.DataFrame) -> None:
     for column, (name, shade, dash) in BOUNDS.items():
-        of_draws = rows.groupby("draws")[column]
-        mean = of_draws.mean()
-        axes.plot(mean.index, mean, ls=dash, color=shade, marker="o", ms=3, label=f"bound, {name}")
-        axes.fill_between(mean.index, of_draws.min(), of_draws.max(), color=shade, alpha=0.12, lw=0)
+        found = rows.groupby("draws")[column].agg(["median", "min", "max"]).replace(np.inf, np.nan)
+        axes.plot(
+            found.index, found["median"], ls=dash, color=shade, marker="o", ms=3,
+            label=f"bound, {name}",
+        )  # fmt: skip
+        axes.fill_between(found.index, found["min"], found["max"], color=shade, alpha=0.12, lw=0)
+    without = np.isinf(rows.groupby("draws")[[*BOUNDS]].median()).any(axis=1)
+    if without.any():
+        ends = without.index[without][[0, -1]]
+        axes.axvspan(*ends, color=GREY, alpha=0.12, lw=0, label="too few draws for a bound")
     missed: NDArray[np.float64] = rows[MISSED].dropna().to_numpy()
     if len(missed):
         axes.axhline(missed.mean(), color=ORANGE, lw=1.2, label="largest missed effect")

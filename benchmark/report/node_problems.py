@@ -29,7 +29,8 @@ def problems(results: Results, records: Sequence[Record]) -> pd.DataFrame:
     """A row for each of these finished records, one or more.
 
     The columns are key, seed, method (its name), setting (its name with settings of its own), place
-    (what tells the problem from the others, or its task), title, and words (for names of files).
+    (what tells the problem from the others, or its task), shared (what it has in common with all
+    others), title, and words (for names of files).
 
     Raises:
         UserError: two records are of one cell, or methods saw different prompts.
@@ -39,12 +40,36 @@ def problems(results: Results, records: Sequence[Record]) -> pd.DataFrame:
     rows = [_row(results, record) for record in records]
     frame = pd.DataFrame(rows).assign(
         place=[_joined(one, varying or ["task"], " / ") for one in _each(asked)],
+        shared=[_shared(one, varying) for one in _each(asked)],
         title=[_title(one, varying) for one in _each(asked)],
         words=[_words(one, varying) for one in _each(asked)],
     )
     _refuse_two_of_one_cell(frame)
     _refuse_other_prompts(results, frame)
     return frame
+
+
+def headed(known: pd.DataFrame, title: str) -> str:
+    """A title below what these problems have in common."""
+    shared = known["shared"].iloc[0]
+    return f"{shared}\n{title}" if shared else title
+
+
+def is_judged(record: Record) -> bool:
+    """Whether a record says how good its estimates are, and does not only give them."""
+    return record.config["method"].get("judge", True)
+
+
+def not_judged(results: Results) -> list[Record]:
+    """The finished records of estimates alone that none judges, not with another seed either."""
+    judged = {_estimate(results, record) for record in results.done if is_judged(record)}
+    alone = (record for record in results.done if not is_judged(record))
+    return [record for record in alone if _estimate(results, record) not in judged]
+
+
+def _estimate(results: Results, record: Record) -> tuple[str, ...]:
+    """What is estimated, and how."""
+    return *_asked(results, record).values(), _row(results, record)["setting"]
 
 
 def _asked(results: Results, record: Record) -> dict[str, str]:
@@ -74,7 +99,14 @@ def _joined(asked: dict[str, str], names: list[str], by: str) -> str:
 def _in_words(name: str, value: str) -> str:
     if name == "n_train":
         return "1 pair" if value == "1" else f"{value} pairs"
+    if name == "positions":
+        return POSITIONS.get(value, value)
     return value if name in (*LABELS, "nodes", "direction") else f"{name}={value}"
+
+
+def _shared(asked: dict[str, str], varying: list[str]) -> str:
+    in_full = asked | {"nodes": NODES.get(asked["nodes"], asked["nodes"])}
+    return _joined(in_full, [name for name in IN_EVERY_TITLE if name not in varying], ", ")
 
 
 def _title(asked: dict[str, str], varying: list[str]) -> str:

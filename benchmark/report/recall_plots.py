@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.style import LOOKS, axes_of, legend, log_axis, look
+from benchmark.report.style import axes_of, in_families, legend, log_axis, look
 
 PANELS = {"100": "all K", "90": "90 % of K"}
 PLACES_IN_A_PANEL = 4
@@ -26,7 +26,7 @@ def verified_recall(curves: pd.DataFrame, title: str) -> Figure:
     """
     figure, panels = axes_of(title, len(PANELS))
     for axes, (name, words) in zip(panels, PANELS.items(), strict=True):
-        for method in _in_order(curves["method"]):
+        for method in in_families(curves["method"]):
             _line(axes, curves[curves["method"] == method], f"cost_{name}")
         oracle = curves.drop_duplicates("k").sort_values("k")
         axes.plot(oracle["k"], oracle["oracle"], ":", color="black", lw=1.2, label="oracle")
@@ -39,23 +39,24 @@ def verified_recall(curves: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def relative_costs(costs: pd.DataFrame) -> Figure:
+def relative_costs(costs: pd.DataFrame, title: str) -> Figure:
     """Bars that rise from the oracle's cost, a group for each problem.
 
     Args:
         costs: place, method, relative_cost and relative_cost_90, with their spreads.
+        title: of the picture.
     """
-    figure, panels = axes_of("cost of verified recall", len(PANELS))
-    places, methods = list(costs["place"].unique()), _in_order(costs["method"])
+    figure, panels = axes_of(title, len(PANELS))
+    places, methods = list(costs["place"].unique()), in_families(costs["method"])
+    costs = costs.assign(shift=_side_by_side(costs, methods))
     bar = min(0.8 / len(methods), WIDEST_BAR)
     width, height = figure.get_size_inches()
     figure.set_size_inches(width * max(1, len(places) / PLACES_IN_A_PANEL), height)
     names = {"relative_cost": PANELS["100"], "relative_cost_90": PANELS["90"]}
     for axes, (name, words) in zip(panels, names.items(), strict=True):
-        for index, method in enumerate(methods):
+        for method in methods:
             rows = costs[costs["method"] == method]
-            shift = bar * (index + 0.5 - len(methods) / 2)
-            across = [places.index(place) + shift for place in rows["place"]]
+            across = [places.index(row.place) + bar * row.shift for row in rows.itertuples()]
             _bars(axes, np.array(across), rows, name, bar)
         axes.set_xlim(-0.6, len(places) - 0.4)
         axes.set_xticks(range(len(places)), [place.replace(" / ", "\n") for place in places])
@@ -68,10 +69,11 @@ def relative_costs(costs: pd.DataFrame) -> Figure:
     return figure
 
 
-def _in_order(methods: pd.Series) -> list[str]:
-    """The methods, those of a family side by side."""
-    present = set(methods)
-    return [*(name for name in LOOKS if name in present), *sorted(present - set(LOOKS))]
+def _side_by_side(costs: pd.DataFrame, methods: list[str]) -> pd.Series:
+    """Where each bar stands in its group, in bars from its middle; no gap for who is not there."""
+    place = costs["place"]
+    turn = costs["method"].map(methods.index).groupby(place).rank()
+    return turn - (turn.groupby(place).transform("max") + 1) / 2
 
 
 def _line(axes: Axes, rows: pd.DataFrame, name: str) -> None:

@@ -2,12 +2,13 @@
 
 from typing import cast
 
-from benchmark.report import missed_effects, recall, summaries
+from benchmark.report import components, missed_effects, recall, summaries
 from benchmark.report.frame import Results
 from benchmark.report.study_report import StudyFigure, StudyReport, StudyTable
 
 REPORTS = {
-    "recall": cast(StudyReport, recall),
+    "components": cast(StudyReport, components),
+    "node_importance": cast(StudyReport, recall),
     "missed_effects": cast(StudyReport, missed_effects),
 }
 

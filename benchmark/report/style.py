@@ -4,6 +4,8 @@ A family has a colour, as more than eight cannot be told apart, and a member its
 """
 
 import hashlib
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmark.files import replacing
 
@@ -84,15 +86,21 @@ LOOKS = {
 }
 ABLATION_COLOURS = {
     "optimal": BLUE,
+    "optimal_positional": SKY,
     "counterfactual": VERMILION,
+    "counterfactual_mean": "#882255",
     "mean": GREEN,
+    "mean_positional": "#44AA99",
     "resample": PURPLE,
+    "resample_positional": "#AA4499",
     "zero": BLACK,
     "gaussian": ORANGE,
 }
 SPARE = (WINE, TEAL, OLIVE, INDIGO, MAGENTA, FOREST)
 # A log axis over a larger factor has marks at powers of ten alone.
 WIDEST_WITH_STEPS = 2e3
+# One that goes below this has powers of ten for all its numbers.
+SMALLEST_PLAIN = 3e-5
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 DASHES: tuple[Dash, ...] = ("-", "--", "-.", LONG, DOUBLE)
 # A legend of more entries stands beside the axes.
@@ -113,15 +121,26 @@ def look(label: str) -> Look:
     return Look(shade, MARKS[number % len(MARKS)], DASHES[number % len(DASHES)])
 
 
+def in_families(methods: Iterable[str]) -> list[str]:
+    """The methods, each once, those of a family side by side."""
+    present = set(methods)
+    return [*(name for name in LOOKS if name in present), *sorted(present - set(LOOKS))]
+
+
 def ablation_colour(name: str) -> str:
     """The colour of an ablation, the same in every picture."""
     return ABLATION_COLOURS.get(name.split(" ")[0], SPARE[_number(name) % len(SPARE)])
 
 
-def axes_of(title: str, n_panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """An empty picture: panels side by side under one title."""
-    figure = Figure(figsize=(2.2 + 4.2 * n_panels, 4.4), layout="constrained")
-    panels = list(figure.subplots(1, n_panels, squeeze=False)[0])
+def axes_of(title: str, n_panels: int = 1, per_row: int | None = None) -> tuple[Figure, list[Axes]]:
+    """An empty picture: panels under one title, side by side or at most `per_row` of them."""
+    columns = min(n_panels, per_row or n_panels)
+    rows = math.ceil(n_panels / columns)
+    figure = Figure(figsize=(2.2 + 4.2 * columns, 0.4 + 4.0 * rows), layout="constrained")
+    places = list(figure.subplots(rows, columns, squeeze=False).flat)
+    panels, spare = places[:n_panels], places[n_panels:]
+    for axes in spare:
+        axes.remove()
     for axes in panels:
         axes.grid(True, which="major", alpha=0.25, lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
@@ -145,7 +164,7 @@ def legend(figure: Figure, axes: Axes, title: str | None = None) -> None:
 
 
 def log_axis(axes: Axes, which: str) -> None:
-    """A log axis in plain numbers, with marks at 1, 2 and 5 of each power of ten if they fit."""
+    """A log axis with marks at 1, 2 and 5 of each power of ten if they fit; powers if tiny."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     least, most = axis.get_data_interval()
     if least > most:
@@ -155,7 +174,8 @@ def log_axis(axes: Axes, which: str) -> None:
     low, high = axis.get_view_interval()
     wide = high / low > WIDEST_WITH_STEPS
     axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    tiny = LogFormatterSciNotation(minor_thresholds=(math.inf, math.inf))
+    axis.set_major_formatter(tiny if low < SMALLEST_PLAIN else StrMethodFormatter("{x:,g}"))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.ablation import Counterfactual, Resample
-from benchmark.batch import Batch
-from benchmark.edge_effects import Effects, Objective
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import Effects
 from benchmark.errors import UserError
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, EdgeScores, Pruning
@@ -90,19 +90,27 @@ class Attribution:
 
     def mean_effects(self, problem: Problem) -> Effects:
         """The effects on the metric (on minus a loss), as means over prompts, on the CPU."""
-        metric, batches = problem.metric, problem.in_batches(self.batch_size)
-        sign, dtype = (1 if metric.higher_is_better else -1), problem.model.stream_dtype
-
-        def objective(logits: Tensor, batch: Batch, clean_logits: Tensor) -> Tensor:
-            return sign * metric(logits, batch, clean_logits)
-
-        total = self.effects(problem, batches[0], objective).map(_exactly)
+        objective, batches = signed_objective(problem), problem.in_batches(self.batch_size)
+        total = self.effects(problem, batches[0], objective).map(exactly)
         for batch in batches[1:]:
-            total = total + self.effects(problem, batch, objective).map(_exactly)
+            total = total + self.effects(problem, batch, objective).map(exactly)
+        dtype = problem.model.stream_dtype
         return total.scaled(1 / sum(map(len, batches))).map(lambda x: x.to(dtype))
 
 
-def _exactly(x: Tensor) -> Tensor:
+def signed_objective(problem: Problem) -> Objective:
+    """The metric, or minus a loss, so that higher is better."""
+    metric = problem.metric
+    sign = 1 if metric.higher_is_better else -1
+
+    def objective(logits: Tensor, batch: Batch, clean_logits: Tensor) -> Tensor:
+        return sign * metric(logits, batch, clean_logits)
+
+    return objective
+
+
+def exactly(x: Tensor) -> Tensor:
+    """A part of a sum over batches: in float64, on the CPU."""
     return x.double().cpu()
 
 

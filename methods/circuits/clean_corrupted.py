@@ -6,8 +6,8 @@ The two ends of the path of EAP-IG, as in the library of Hanna et al. (2024, arX
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch
-from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import CleanPoint, Effects, effects_at_inputs
 from benchmark.method import Problem
 from methods.circuits.attribution import Attribution, needs_counterfactual
 

@@ -8,8 +8,8 @@ gives all edges. It is also the gradient of the metric in the edge's mask, at th
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch
-from benchmark.edge_effects import Effects, Objective, effects_at_clean
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import Effects, effects_at_clean
 from benchmark.method import Problem
 from methods.circuits.attribution import Attribution, flat_at_clean
 

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.batch import Batch
-from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import CleanPoint, Effects, effects_at_inputs
 from benchmark.errors import UserError
 from benchmark.layers import run
 from benchmark.method import Problem

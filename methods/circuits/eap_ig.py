@@ -9,8 +9,8 @@ out the clean one.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch
-from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_inputs
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import CleanPoint, Effects, effects_at_inputs
 from benchmark.method import Problem
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues

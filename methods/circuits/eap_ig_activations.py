@@ -9,8 +9,8 @@ edges out of the sublayer that moves.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch
-from benchmark.edge_effects import CleanPoint, Effects, Objective, effects_at_activations
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import CleanPoint, Effects, effects_at_activations
 from benchmark.method import Problem
 from methods.circuits.attribution import Attribution
 from methods.ranges import check_counts

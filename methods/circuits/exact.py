@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.batch import Batch
-from benchmark.edge_effects import CleanPoint, Effects, Objective
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import CleanPoint, Effects
 from benchmark.errors import UserError
 from benchmark.exact_effects import exact_edge_effects, exact_source_effects
 from benchmark.method import Problem

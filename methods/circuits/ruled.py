@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from benchmark.backward_rules import BackwardRules
-from benchmark.batch import Batch
-from benchmark.edge_effects import Effects, Objective, effects_at_clean
+from benchmark.batch import Batch, Objective
+from benchmark.edge_effects import Effects, effects_at_clean
 from benchmark.method import Problem
 from benchmark.transformer import Transformer
 from methods.circuits.attribution import Attribution, flat_at_clean

@@ -16,7 +16,7 @@ from benchmark.batch import Batch
 from benchmark.meter import metering
 from benchmark.method import Problem
 from benchmark.metric import Accuracy, ExactMatch, KLDivergence
-from benchmark.node_effects import Cut, Mending, node_effects
+from benchmark.node_effects import AtPVariant, Cut, node_effects
 from methods.importance.estimator import Estimate, NodeEstimator
 from methods.importance.node_problem import NodeProblem
 from methods.importance.verified_recall import spent_by_ranking
@@ -44,44 +44,44 @@ class AtP(NodeEstimator):
 
     def unsupported(self, problem: Problem) -> str | None:
         """The metric needs a slope at the clean prompts, and a cut other layers to leave."""
-        return cannot_estimate(problem, self._mending) or super().unsupported(problem)
+        return cannot_estimate(problem, self._variant) or super().unsupported(problem)
 
     def estimate(self, asked: NodeProblem, seed: int) -> Estimate:
         """One backward pass, or one trunk of them, for each batch of pairs."""
         with metering() as cost:
-            effects = estimated_effects(asked, self._mending)
+            effects = estimated_effects(asked, self._variant)
         contribution = asked.contribution(effects)
         passes = cost.forward + self.backward_price * cost.backward
         spent = spent_by_ranking(contribution, passes, asked.n_pairs, seed)
         return Estimate(effects, contribution, spent)
 
     @property
-    def _mending(self) -> Mending:
-        return mending(self.fix_softmax, self.grad_drop)
+    def _variant(self) -> AtPVariant:
+        return variant_of(self.fix_softmax, self.grad_drop)
 
 
-def mending(fix_softmax: bool, grad_drop: GradDrop) -> Mending:
+def variant_of(fix_softmax: bool, grad_drop: GradDrop) -> AtPVariant:
     """What the engine does for these settings."""
-    return Mending(fix_softmax, None if grad_drop is GradDrop.none else Cut(grad_drop.value))
+    return AtPVariant(fix_softmax, None if grad_drop is GradDrop.none else Cut(grad_drop.value))
 
 
-def cannot_estimate(problem: Problem, mending: Mending) -> str | None:
+def cannot_estimate(problem: Problem, variant: AtPVariant) -> str | None:
     """Why gradients cannot estimate effects on this metric in this model, unless they can."""
     if isinstance(problem.metric, Accuracy | ExactMatch):
         return "a share of right answers has no gradient; give another metric"
     if isinstance(problem.metric, KLDivergence):
         return "the gradient of the loss gap at the full model is zero; give another metric"
-    if mending.n_cuts(problem.model.shape.n_layers) == 1:
+    if variant.n_cuts(problem.model.shape.n_layers) == 1:
         return "a model of one block has no other to cut; give method.grad_drop=half_layer"
     return None
 
 
-def estimated_effects(asked: NodeProblem, mending: Mending) -> Float[Tensor, "pairs nodes"]:
+def estimated_effects(asked: NodeProblem, variant: AtPVariant) -> Float[Tensor, "pairs nodes"]:
     """The estimates of all pairs, on the CPU."""
     keep_first, objective = asked.keep_first, asked.objective
 
     def of_batch(batch: Batch) -> Tensor:
         nodes, model = asked.nodes, asked.model
-        return node_effects(model, batch, nodes, objective, mending, keep_first=keep_first)
+        return node_effects(model, batch, nodes, objective, variant, keep_first=keep_first)
 
     return torch.cat([of_batch(batch).cpu() for batch in asked.batches])

@@ -52,7 +52,7 @@ class NodeEstimator(NodeSettings, ABC):
     repeats: int
     backward_price: float
     judge: bool
-    kind: ClassVar[str] = "recall"
+    kind: ClassVar[str] = "node_importance"
     version: ClassVar[int] = 1
     # Whether another seed gives another estimate.
     random: ClassVar[bool] = True

@@ -19,10 +19,10 @@ from benchmark.batch import Batch
 from benchmark.errors import UserError
 from benchmark.meter import metering
 from benchmark.method import Problem
-from benchmark.node_effects import Mending
+from benchmark.node_effects import AtPVariant
 from benchmark.seeding import derived_seed
 from benchmark.study import Findings
-from methods.importance.atp import GradDrop, cannot_estimate, estimated_effects, mending
+from methods.importance.atp import GradDrop, cannot_estimate, estimated_effects, variant_of
 from methods.importance.node_problem import NodeProblem, NodeSettings
 from methods.importance.subsampling import check_probability, drawn
 from methods.importance.subsampling_sums import SubsamplingSums
@@ -56,7 +56,7 @@ class MissedEffects(NodeSettings):
 
     def unsupported(self, problem: Problem) -> str | None:
         """What AtP* cannot rank."""
-        return cannot_estimate(problem, self._mending) or super().unsupported(problem)
+        return cannot_estimate(problem, self._variant) or super().unsupported(problem)
 
     def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
         """Rank nodes, verify the best, and bound the rest from ever more draws."""
@@ -80,8 +80,8 @@ class MissedEffects(NodeSettings):
         return Findings(table, tensors, summary, cost, judging, _warnings(summary))
 
     @property
-    def _mending(self) -> Mending:
-        return mending(self.fix_softmax, self.grad_drop)
+    def _variant(self) -> AtPVariant:
+        return variant_of(self.fix_softmax, self.grad_drop)
 
     def _check_nodes_are_left(self, asked: NodeProblem) -> None:
         if not self.verified < len(asked.nodes):
@@ -92,7 +92,7 @@ class MissedEffects(NodeSettings):
 
     def _free(self, asked: NodeProblem) -> Bool[Tensor, " nodes"]:
         """The nodes that are not verified: all but the best by AtP*."""
-        estimate = asked.contribution(estimated_effects(asked, self._mending))
+        estimate = asked.contribution(estimated_effects(asked, self._variant))
         best = estimate.argsort(descending=True, stable=True)[: self.verified]
         free = torch.ones(len(asked.nodes), dtype=torch.bool)
         free[best] = False

@@ -21,6 +21,8 @@ from benchmark.seeding import generator
 # How many of the K most important nodes must be measured, by the ending of the numbers' names.
 SHARES = {"100": 1.0, "90": 0.9}
 SIZES_PER_FACTOR_TEN = 50
+# Of the largest contribution; about what float32 leaves of a difference of two metrics.
+ROUNDING = 1e-6
 
 
 def contributions(
@@ -59,8 +61,8 @@ def recall_cost(
 ) -> Float[Tensor, " sizes"]:
     """Forward passes spent when this share of the K most important nodes is measured.
 
-    There is a cost for every K from 1 to the number of nodes that contribute at all; of equal
-    contributions the first counts as the larger.
+    There is a cost for every K from 1 to the number of nodes that contribute more than rounding; of
+    equal contributions the first counts as the larger.
 
     Args:
         contribution: the true one of each node.
@@ -70,7 +72,8 @@ def recall_cost(
     Raises:
         UserError: no node contributes.
     """
-    order = torch.argsort(-contribution, stable=True)[: int((contribution > 0).sum())]
+    least = ROUNDING * float(contribution.max())
+    order = torch.argsort(-contribution, stable=True)[: int((contribution > least).sum())]
     if not len(order):
         raise UserError(
             "patching any node changes nothing on these prompts, so there is nothing to recall; "

@@ -3,6 +3,10 @@
 `optimal_ablation.csv` holds the circuits of GPT-2 small in Li & Janson 2024 (arXiv 2409.09951):
 edges and loss gap in nats, by task, ablation and method. "reference" is the manual circuit.
 
+`li_2024_components.csv` holds its numbers of single components: a statistic of an ablation, alone
+or against another (`other`), or one component's loss gap in nats. What the paper calls mean,
+resample and optimal there has values per position.
+
 Every other file holds one number a row, in the columns of `COLUMNS`, under the names of our tasks,
 methods, models and ablations where there are such; "eap node" scores nodes with the rule of `eap`.
 A size with a point is a share of the edges, any other a number of them. `ablation` is what absent
@@ -14,6 +18,7 @@ of addition and subtraction. Syed et al. 2023 (arXiv 2310.10348) print no number
 as later papers measured it.
 """
 
+from collections.abc import Mapping
 from importlib.resources import files
 
 import pandas as pd
@@ -28,6 +33,18 @@ FILES = (
 )  # fmt: skip
 # Where a number was read; the last kind is never shown as a paper's own.
 PROVENANCE = {"P": "paper", "R": "authors' result file", "3": "third party"}
+COMPONENTS, COMPONENT_COLUMNS = (
+    "li_2024_components.csv",
+    ("source", "where", "model", "task", "ablation", "other", "metric", "component", "value",
+     "provenance", "note"),
+)  # fmt: skip
+# Letters are those of each file; here R is no result file.
+COMPONENT_PROVENANCE = {
+    "P": "paper, as others quote it", "R": "read off a picture",
+    "H": "exact, from the history of the authors' repository",
+}  # fmt: skip
+# Columns that a row may leave empty.
+OPTIONAL = ("ablation", "objective", "size", "other", "component", "provenance", "note")
 
 
 def published_curves() -> pd.DataFrame:
@@ -43,6 +60,15 @@ def published_scores() -> pd.DataFrame:
         ValueError: a file has other columns, or a row without source, value or provenance.
     """
     return pd.concat([_read(name) for name in FILES], ignore_index=True)
+
+
+def published_components() -> pd.DataFrame:
+    """The published numbers of single components, in the columns of `COMPONENT_COLUMNS`.
+
+    Raises:
+        ValueError: the file has other columns, or a row lacks what it needs.
+    """
+    return _read(COMPONENTS, COMPONENT_COLUMNS, COMPONENT_PROVENANCE)
 
 
 def published_faithfulness(task: str, model: str, evaluation: str, n_edges: int) -> pd.DataFrame:
@@ -67,16 +93,21 @@ def published_faithfulness(task: str, model: str, evaluation: str, n_edges: int)
     )
 
 
-def _read(name: str) -> pd.DataFrame:
+def _read(
+    name: str,
+    columns: tuple[str, ...] = COLUMNS,
+    provenance: Mapping[str, str] = PROVENANCE,
+) -> pd.DataFrame:
     with files(__name__).joinpath(name).open() as file:
         rows = pd.read_csv(file, dtype=str, keep_default_na=False)
-    if tuple(rows.columns) != COLUMNS:
-        raise ValueError(f"{name} has the columns {list(rows.columns)}, not {list(COLUMNS)}")
-    needed = ("source", "where", "model", "task", "family", "method", "metric", "value")
-    for column in needed:
-        if (rows[column] == "").any():
+    if tuple(rows.columns) != columns:
+        raise ValueError(f"{name} has the columns {list(rows.columns)}, not {list(columns)}")
+    for column in columns:
+        if column not in OPTIONAL and (rows[column] == "").any():
             raise ValueError(f"{name} has a row without {column}")
-    strange = set(rows["provenance"]) - set(PROVENANCE)
+    strange = set(rows["provenance"]) - set(provenance)
     if strange:
-        raise ValueError(f"{name} has the provenance {min(strange)!r}, not P, R or 3")
+        *others, last = provenance
+        allowed = f"{', '.join(others)} or {last}"
+        raise ValueError(f"{name} has the provenance {min(strange)!r}, not {allowed}")
     return rows.assign(value=rows["value"].astype(float))

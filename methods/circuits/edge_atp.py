@@ -1,0 +1,76 @@
+"""Edge AtP: edge attribution patching with magnitudes, and attention weights computed anew.
+
+EAP adds up an edge's effects over prompts and positions, where they may cancel, and trusts the
+slope of a softmax. Edge AtP takes the mean of magnitudes, and for edges into queries and keys
+computes the attention weights that the ablated input would give (Kramar et al. 2024, arXiv
+2403.00745).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from benchmark.edge_effects import CleanPoint, effects_at_clean
+from benchmark.edge_magnitudes import PositionMagnitudes, PromptMagnitudes, query_key_magnitudes
+from benchmark.mask import EdgeScores
+from benchmark.method import FoundCircuit, Problem
+from benchmark.nodes import NodePositions
+from methods.circuits.attribution import (
+    Selection,
+    circuits_of_sizes,
+    exactly,
+    flat_at_clean,
+    signed_objective,
+    without_donors,
+    without_gradient,
+)
+from methods.ranges import check_counts
+
+
+@dataclass(frozen=True)
+class EdgeAtP:
+    """Settings of edge AtP; see conf/method/edge_atp.yaml."""
+
+    positions: NodePositions
+    fix_softmax: bool
+    selection: Selection
+    batch_size: int
+    version: ClassVar[int] = 1
+    cost: ClassVar[str] = (
+        "2 forward and 1 backward, twice with fix_softmax; a query and key per edge"
+    )
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        check_counts(self, "batch_size")
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """What gradients at the clean prompts cannot attribute; donors come from the batch."""
+        return (
+            flat_at_clean(problem)
+            or without_gradient(problem)
+            or without_donors(problem, self.batch_size)
+        )
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """The edges of the largest contributions."""
+        return circuits_of_sizes(self.scores(problem), sizes, self.selection, absolute=False)
+
+    def scores(self, problem: Problem) -> EdgeScores:
+        """The mean magnitude of each edge's effect on the metric, in its unit."""
+        model, objective = problem.model, signed_objective(problem)
+        together = self.positions is NodePositions.all
+        kind = PromptMagnitudes if together else PositionMagnitudes
+        total, batches = 0.0 * problem.graph.exists, problem.in_batches(self.batch_size)
+        for batch in batches:
+            ablated = problem.replacement(batch)
+            edges = effects_at_clean(model, batch, ablated, objective, kind).edges
+            if self.fix_softmax:
+                clean = CleanPoint.of(model, batch, ablated)
+                for readers, found in query_key_magnitudes(
+                    model, clean, objective, positions_together=together
+                ):
+                    edges[: readers.n_sources, readers.destinations] = found
+            total = total + exactly(edges)
+        mean = total / sum(map(len, batches))
+        return EdgeScores(problem.graph, mean.to(model.stream_dtype), signed=False)
