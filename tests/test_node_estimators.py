@@ -19,6 +19,7 @@ from benchmark.running import run_cell
 from benchmark.study import Findings, Study
 from benchmark.verify import verify_record
 from methods.importance.atp import GradDrop, variant_of
+from methods.importance.node_problem import NodeSettings
 
 QUICK = {
     "missed_effects": dict(verified=8, draws=128, probability=0.2),
@@ -32,7 +33,9 @@ def study_of(name, **changes):
 
 
 STUDIES = [
-    name for name in configured_names("method") if isinstance(configured("method", name), Study)
+    name
+    for name in configured_names("method")
+    if isinstance(configured("method", name), NodeSettings)
 ]
 ESTIMATORS = [name for name in STUDIES if name != "missed_effects"]
 
@@ -46,7 +49,8 @@ def found_by(name, problem, **changes) -> Findings:
 def test_every_study_keeps_the_contract(models, family, name):
     problem = pairs_problem(models[family])
     study = study_of(name)
-    assert study.version >= 1 and study.cost and study.kind in ("node_importance", "missed_effects")
+    assert isinstance(study, Study) and study.version >= 1
+    assert study.cost and study.kind in ("node_importance", "missed_effects")
     assert study.unsupported(problem) is None
     found = study.study(problem, problem.batches)
     n_nodes = len(Nodes(NodeKind.attention, models[family].shape, 4))

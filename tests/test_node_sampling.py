@@ -184,8 +184,10 @@ def test_few_draws_have_one_bound(gpt2, additive):
     for draws, wanted in ((1, [1]), (127, [127]), (129, [64, 129]), (300, [75, 150, 300])):
         table = bounded(pairs_problem(gpt2), draws=draws, repeats=1).table
         assert table["draws"].tolist() == wanted
-    sets = torch.cat([chosen for _, chosen in additive[-2:]])
-    assert len(sets.unique(dim=0)) == len(sets)
+    additive.clear()
+    bounded(pairs_problem(gpt2), draws=256, repeats=2, probability=0.5)
+    sets = torch.cat([chosen for _, chosen in additive])
+    assert len(sets.unique(dim=0)) == len(sets) == 2 * 256
 
 
 def test_what_it_costs_is_one_repetition(gpt2):

@@ -183,7 +183,7 @@ def test_the_tree_is_searched_best_first(n_leaves, branching, n_levels, seed):
         for index, leaves in enumerate(of_level)
     }
     values = [[float(x) for x in level] for level in worth]
-    found = search(values, branching).tolist()
+    found = search(values[:-1], n_leaves, branching).tolist()
     assert found == best_first(sets, priority, branching)
     if n_levels == 1:
         assert found == list(range(1, n_leaves + 1))

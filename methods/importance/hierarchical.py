@@ -41,33 +41,34 @@ class Hierarchical(NodeEstimator):
         place = torch.randperm(n_nodes, generator=generator(seed, "tree"))
         sizes = [self.branching**level for level in reversed(range(1, self.levels))]
         of_sets = [effects_of_groups(asked, place // size) for size in sizes if size < n_nodes]
-        of_levels = [*of_sets, asked.truth[:, place.argsort()]]
-        turns = search([asked.contribution(x).tolist() for x in of_levels], self.branching)
+        worth = [asked.contribution(effects).tolist() for effects in of_sets]
+        turns = search(worth, n_nodes, self.branching)
         spent = asked.n_pairs * (2 + turns[place])
         return Estimate(asked.truth, asked.contribution(asked.truth), spent)
 
 
-def search(worth: list[list[float]], branching: int) -> Float[Tensor, " leaves"]:
+def search(worth: list[list[float]], n_leaves: int, branching: int) -> Float[Tensor, " leaves"]:
     """How many sets have been measured when each leaf is.
 
     Args:
-        worth: of the sets of each level, from the largest sets to single nodes; the children of
-            set i are branching * i and those after it.
+        worth: of the sets of each level, the largest sets first; the children of set i are
+            branching * i and those after it, and leaves are the children of the last level.
+        n_leaves: single nodes.
         branching: children of a set.
     """
-    n_leaves, measured = len(worth[-1]), 0
+    counts, measured = [*map(len, worth), n_leaves], 0
     turns = torch.zeros(n_leaves, dtype=torch.float64)
-    queue = [(-float("inf"), 0, index) for index in range(len(worth[0]))]
+    queue = [(-float("inf"), 0, index) for index in range(counts[0])]
     while queue:
         _, level, index = heapq.heappop(queue)
         measured += 1
-        size = branching ** (len(worth) - 1 - level)
+        size = branching ** (len(worth) - level)
         leaves = range(n_leaves)[size * index : size * (index + 1)]
         # The last set of a level may be a single node.
         if len(leaves) == 1:
             turns[leaves[0]] = measured
             continue
         first = branching * index
-        for child in range(first, min(first + branching, len(worth[level + 1]))):
+        for child in range(first, min(first + branching, counts[level + 1])):
             heapq.heappush(queue, (-worth[level][index], level + 1, child))
     return turns
