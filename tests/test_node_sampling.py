@@ -46,8 +46,8 @@ def additive(monkeypatch):
         effects = torch.stack([of_pair(name) for name in point.batch.ids])
         return chosen.expand(-1, len(effects), -1).double().mul(effects).sum(-1)
 
-    def truth(asked):
-        return torch.stack([of_pair(name) for batch in asked.batches for name in batch.ids])
+    def truth(model, batches, *_):
+        return torch.stack([of_pair(name) for batch in batches for name in batch.ids])
 
     monkeypatch.setattr(NodeProblem, "of_sets", of_sets)
     monkeypatch.setattr(node_problem, "exhaustive_effects", truth)

@@ -41,6 +41,7 @@ class AtP(NodeEstimator):
     fix_softmax: bool
     grad_drop: GradDrop
     cost: ClassVar[str] = "2 forward and 1 backward; with grad_drop half as many as layers"
+    random: ClassVar[bool] = False
 
     def unsupported(self, problem: Problem) -> str | None:
         """The metric needs a slope at the clean prompts, and a cut other layers to leave."""

@@ -19,6 +19,7 @@ from benchmark.model import LanguageModel
 from benchmark.nodes import NodeKind, NodePositions, Nodes
 from benchmark.patching import PatchPoint, set_effects
 from methods.importance.exhaustive import exhaustive_effects
+from methods.importance.kept_effects import Question
 from methods.importance.verified_recall import contributions
 from methods.ranges import check_counts
 
@@ -119,7 +120,16 @@ class NodeProblem:
     @cached_property
     def truth(self) -> Float[Tensor, "pairs nodes"]:
         """The intervention effect of every node for every pair, kept on disk once measured."""
-        return exhaustive_effects(self)
+        settings, problem = self.settings, self.problem
+        question = Question(
+            folder=problem.shared_folder,
+            model=self.model,
+            metric=problem.metric,
+            nodes=settings.nodes,
+            positions=settings.positions,
+            keep_first=self.keep_first,
+        )
+        return exhaustive_effects(self.model, self.batches, self.nodes, self.objective, question)
 
     def contribution(self, effects: Float[Tensor, "pairs nodes"]) -> Float[Tensor, " nodes"]:
         """How much nodes matter, from effects or estimates of them for every pair."""
