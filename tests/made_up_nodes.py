@@ -72,11 +72,11 @@ def write_recall(folder, method, *, noise, missed=0.0, n_nodes=60, repeats=1, **
     tensors = dict(layer=node // 16, site=node % 4, unit=node % 16, position=node % 7)
     tensors |= dict(estimate=guesses[0])
     if not given.get("settings", {}).get("judge", True):
-        return made_up_record(folder, "recall", method, NOT_JUDGED, tensors, **given)
+        return made_up_record(folder, "node_importance", method, NOT_JUDGED, tensors, **given)
     tensors |= dict(contribution=contribution, spent=spent, truth=effects)
     summary = recall_summary(contribution, spent, n_pairs) | {"estimation_passes": float(passes)}
     table = recall_table(contribution, spent, n_pairs)
-    return made_up_record(folder, "recall", method, table, tensors, summary, **given)
+    return made_up_record(folder, "node_importance", method, table, tensors, summary, **given)
 
 
 def write_missed_effects(folder, *, known=True, n_nodes=60, most_draws=64, repeats=1, **given):
