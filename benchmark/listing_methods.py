@@ -26,10 +26,15 @@ def methods() -> Table:
     table = Table(*columns, title="Methods", show_lines=True)
     for name in configured_names("method"):
         method: CircuitMethod | Study = configured("method", name)
-        what = first_comment("method", name)
-        finds = method.kind if isinstance(method, Study) else f"circuits of {_granularities(name)}"
-        table.add_row(name, what, finds, method.cost, _ablations(method, model))
+        row = name, first_comment("method", name), _finds(name, method), method.cost
+        table.add_row(*row, _ablations(method, model))
     return table
+
+
+def _finds(name: str, method: CircuitMethod | Study) -> str:
+    if isinstance(method, Study):
+        return method.kind.replace("_", " ")
+    return f"circuits of {_granularities(name)}"
 
 
 def _granularities(name: str) -> str:
