@@ -11,14 +11,13 @@ from test_running import cell
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.model import load_model
-from benchmark.node_effects import node_effects
+from benchmark.node_effects import AtPVariant, node_effects
 from benchmark.nodes import NodeKind, Nodes
 from benchmark.random_models import random_config, save_random_model
 from benchmark.record import CURVE, RECORD, TENSORS, Record, Status
 from benchmark.running import run_cell
 from benchmark.study import Findings, Study
 from benchmark.verify import verify_record
-from methods.importance.atp import GradDrop, variant_of
 from methods.importance.node_problem import NodeSettings
 
 QUICK = {
@@ -102,7 +101,7 @@ def test_a_model_of_one_block_has_no_other_to_cut(tmp_path):
     problem = pairs_problem(model)
     for name in ("atp_star", "missed_effects"):
         assert "method.grad_drop=half_layer" in study_of(name).unsupported(problem)
-        for other in ("half_layer", "none"):
+        for other in ("half_layer", None):
             assert study_of(name, grad_drop=other).unsupported(problem) is None
             assert len(found_by(name, problem, grad_drop=other).table)
 
@@ -140,12 +139,12 @@ def test_gradients_are_the_engines_and_cost_what_they_say(gpt2, name):
         problem.batches[0],
         nodes,
         problem.metric,
-        variant_of("qk" in name or "star" in name, study.grad_drop),
+        AtPVariant("qk" in name or "star" in name, study.grad_drop),
         keep_first=True,
     )
     assert largest(found.tensors["effects"], wanted.float()) < 1e-6
     assert largest(found.tensors["estimate"], wanted.abs().mean(0).float()) < 1e-6
-    backward = 1.0 if study.grad_drop is GradDrop.none else 1.5
+    backward = 1.0 if study.grad_drop is None else 1.5
     assert (found.cost.forward, found.cost.backward) == (2 * 3, backward * 3)
     assert found.tensors["spent"].min() == 3 * (2 + 3 * backward + 1)
     assert found.summary["estimation_passes"] == 3 * (2 + 3 * backward)

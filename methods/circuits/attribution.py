@@ -22,7 +22,7 @@ from benchmark.errors import UserError
 from benchmark.graph import ComputationalGraph
 from benchmark.mask import EdgeMask, EdgeScores, Pruning
 from benchmark.method import FoundCircuit, Problem
-from benchmark.metric import Accuracy, ExactMatch, KLDivergence
+from methods.gradients import without_gradient
 from methods.ranges import check_counts
 
 
@@ -114,13 +114,6 @@ def exactly(x: Tensor) -> Tensor:
     return x.double().cpu()
 
 
-def without_gradient(problem: Problem) -> str | None:
-    """Why a metric cannot be attributed by gradients, unless it can."""
-    if isinstance(problem.metric, Accuracy | ExactMatch):
-        return "a share of right answers has no gradient; give another metric"
-    return None
-
-
 def without_donors(problem: Problem, batch_size: int) -> str | None:
     """Why resample ablation needs more prompts in a batch, unless it is another, or has them."""
     if isinstance(problem.ablation, Resample) and batch_size < 2:
@@ -133,13 +126,6 @@ def needs_counterfactual(problem: Problem) -> str | None:
     if isinstance(problem.ablation, Counterfactual):
         return None
     return "the path runs from the corrupted to the clean prompt; give ablation=counterfactual"
-
-
-def flat_at_clean(problem: Problem) -> str | None:
-    """Why a single gradient at the clean prompts cannot attribute this metric."""
-    if isinstance(problem.metric, KLDivergence):
-        return "the gradient of the loss gap at the full model is zero; give another metric"
-    return None
 
 
 def circuits_of_sizes(

@@ -11,7 +11,8 @@ from typing import ClassVar
 from benchmark.batch import Batch, Objective
 from benchmark.edge_effects import Effects, effects_at_clean
 from benchmark.method import Problem
-from methods.circuits.attribution import Attribution, flat_at_clean
+from methods.circuits.attribution import Attribution
+from methods.gradients import flat_at_clean
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,10 @@ from methods.circuits.attribution import (
     Selection,
     circuits_of_sizes,
     exactly,
-    flat_at_clean,
     signed_objective,
     without_donors,
-    without_gradient,
 )
+from methods.gradients import flat_at_clean, without_gradient
 from methods.ranges import check_counts
 
 

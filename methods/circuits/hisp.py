@@ -24,8 +24,8 @@ from benchmark.method import FoundCircuit, Problem
 from benchmark.streams import PlainStream
 from benchmark.transformer import Transformer
 from benchmark.weights import Norm, Projection
-from methods.circuits.attribution import flat_at_clean, without_gradient
 from methods.circuits.reader_circuits import circuits_of_readers
+from methods.gradients import flat_at_clean, without_gradient
 from methods.ranges import check_counts
 
 

@@ -8,8 +8,9 @@ from benchmark.batch import Batch, Objective
 from benchmark.edge_effects import Effects, effects_at_clean
 from benchmark.method import Problem
 from benchmark.transformer import Transformer
-from methods.circuits.attribution import Attribution, flat_at_clean
+from methods.circuits.attribution import Attribution
 from methods.circuits.eap_ig import EAPIG, effects_along_path
+from methods.gradients import flat_at_clean
 
 
 @dataclass(frozen=True)

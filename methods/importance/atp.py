@@ -5,7 +5,6 @@ about half as many backward passes as there are layers; see benchmark/node_effec
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import ClassVar
 
 import torch
@@ -15,19 +14,11 @@ from torch import Tensor
 from benchmark.batch import Batch
 from benchmark.meter import metering
 from benchmark.method import Problem
-from benchmark.metric import Accuracy, ExactMatch, KLDivergence
 from benchmark.node_effects import AtPVariant, Cut, node_effects
+from methods.gradients import flat_at_clean, without_gradient
 from methods.importance.estimator import Estimate, NodeEstimator
 from methods.importance.node_problem import NodeProblem
 from methods.importance.verified_recall import spent_by_ranking
-
-
-class GradDrop(Enum):
-    """Which layers are cut one at a time: none, whole blocks, or attention and MLPs apart."""
-
-    none = "none"
-    block = "block"
-    half_layer = "half_layer"
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class AtP(NodeEstimator):
     """
 
     fix_softmax: bool
-    grad_drop: GradDrop
+    grad_drop: Cut | None
     cost: ClassVar[str] = "2 forward and 1 backward; with grad_drop half as many as layers"
     random: ClassVar[bool] = False
 
@@ -58,23 +49,14 @@ class AtP(NodeEstimator):
 
     @property
     def _variant(self) -> AtPVariant:
-        return variant_of(self.fix_softmax, self.grad_drop)
-
-
-def variant_of(fix_softmax: bool, grad_drop: GradDrop) -> AtPVariant:
-    """What the engine does for these settings."""
-    return AtPVariant(fix_softmax, None if grad_drop is GradDrop.none else Cut(grad_drop.value))
+        return AtPVariant(self.fix_softmax, self.grad_drop)
 
 
 def cannot_estimate(problem: Problem, variant: AtPVariant) -> str | None:
     """Why gradients cannot estimate effects on this metric in this model, unless they can."""
-    if isinstance(problem.metric, Accuracy | ExactMatch):
-        return "a share of right answers has no gradient; give another metric"
-    if isinstance(problem.metric, KLDivergence):
-        return "the gradient of the loss gap at the full model is zero; give another metric"
     if variant.n_cuts(problem.model.shape.n_layers) == 1:
         return "a model of one block has no other to cut; give method.grad_drop=half_layer"
-    return None
+    return without_gradient(problem) or flat_at_clean(problem)
 
 
 def estimated_effects(asked: NodeProblem, variant: AtPVariant) -> Float[Tensor, "pairs nodes"]:

@@ -19,10 +19,10 @@ from benchmark.batch import Batch
 from benchmark.errors import UserError
 from benchmark.meter import metering
 from benchmark.method import Problem
-from benchmark.node_effects import AtPVariant
+from benchmark.node_effects import AtPVariant, Cut
 from benchmark.seeding import derived_seed
 from benchmark.study import Findings
-from methods.importance.atp import GradDrop, cannot_estimate, estimated_effects, variant_of
+from methods.importance.atp import cannot_estimate, estimated_effects
 from methods.importance.node_problem import NodeProblem, NodeSettings
 from methods.importance.subsampling import check_probability, drawn
 from methods.importance.subsampling_sums import SubsamplingSums
@@ -38,7 +38,7 @@ class MissedEffects(NodeSettings):
     """Settings of the diagnostic; see conf/method/missed_effects.yaml."""
 
     fix_softmax: bool
-    grad_drop: GradDrop
+    grad_drop: Cut | None
     verified: int
     probability: float
     draws: int
@@ -81,7 +81,7 @@ class MissedEffects(NodeSettings):
 
     @property
     def _variant(self) -> AtPVariant:
-        return variant_of(self.fix_softmax, self.grad_drop)
+        return AtPVariant(self.fix_softmax, self.grad_drop)
 
     def _check_nodes_are_left(self, asked: NodeProblem) -> None:
         if not self.verified < len(asked.nodes):
