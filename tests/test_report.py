@@ -18,6 +18,7 @@ from benchmark.report.plots import gap_against_size
 from benchmark.report.published import published_curves
 from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table, where_known
+from benchmark.report.studies import of_each_kind
 from benchmark.report.style import LOOKS, look, save
 from benchmark.sizes import averaged_draws
 
@@ -323,3 +324,19 @@ def test_a_panel_without_a_circuit_between_empty_and_whole_is_drawn_all_the_same
 
 def test_a_share_of_edges_is_headed_as_given():
     assert Score("loss_gap", 0.034).title.endswith("at 3.4 % of edges")
+
+
+def test_a_kind_that_cannot_be_compared_spares_the_others():
+    loaded = {"circuits": results(), "components": results()}
+
+    def make(kind, found):
+        if kind == "circuits":
+            raise UserError("cells are missing")
+        return [kind]
+
+    assert of_each_kind(loaded, make) == (
+        ["components"],
+        ["nothing on circuits: cells are missing"],
+    )
+    with pytest.raises(UserError, match="cells are missing"):
+        of_each_kind({"circuits": results()}, make)

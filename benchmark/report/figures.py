@@ -21,7 +21,7 @@ from benchmark.report.plots import (
 from benchmark.report.published import published_curves, published_faithfulness
 from benchmark.report.roc import roc
 from benchmark.report.scores import Score, score_table
-from benchmark.report.studies import study_figures
+from benchmark.report.studies import of_each_kind, study_figures
 from benchmark.report.style import save
 
 # A picture of more edges shows nothing and takes long; circuits of neurons touch many.
@@ -46,13 +46,16 @@ class Figures:
         Raises:
             UserError: there is no finished record.
         """
-        paths: list[Path] = []
+
+        def make(kind: str, results: Results) -> list[Path]:
+            return self._all(results) if kind == CIRCUITS else self._study(results)
+
+        loaded = load_kinds(Path(self.results_dir), self.experiment_name)
         try:
-            for kind, results in load_kinds(Path(self.results_dir), self.experiment_name).items():
-                paths += self._all(results) if kind == CIRCUITS else self._study(results)
+            paths, refused = of_each_kind(loaded, make)
         except OSError as error:
             raise UserError(f"directory={self.directory} cannot be written: {error}") from error
-        return Group(*(str(path) for path in paths if path.suffix == ".png"))
+        return Group(*(str(path) for path in paths if path.suffix == ".png"), *refused)
 
     def _study(self, results: Results) -> list[Path]:
         made = study_figures(results, published=self.published)

@@ -19,7 +19,7 @@ from benchmark.report.beside import WARNING, published_rows, published_tables
 from benchmark.report.comparable import refuse_what_cannot_be_compared
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.scores import AT_SHARE, NEEDS, SCORES, Score, score_table, where_known
-from benchmark.report.studies import study_tables
+from benchmark.report.studies import of_each_kind, study_tables
 from benchmark.report.tables import DASH, terminal, write_table
 
 
@@ -45,10 +45,13 @@ class Leaderboard:
             UserError: there is nothing to compare, or what there is cannot be compared.
         """
         score = Score(self.score, self.at_share)
-        shown: list[RenderableType] = []
-        for kind, results in load_kinds(Path(self.results_dir), self.experiment_name).items():
-            shown += self._circuits(results, score) if kind == CIRCUITS else self._study(results)
-        return Group(*shown)
+
+        def make(kind: str, results: Results) -> list[RenderableType]:
+            return self._circuits(results, score) if kind == CIRCUITS else self._study(results)
+
+        loaded = load_kinds(Path(self.results_dir), self.experiment_name)
+        shown, refused = of_each_kind(loaded, make)
+        return Group(*shown, *refused)
 
     def _study(self, results: Results) -> list[RenderableType]:
         shown: list[RenderableType] = []
