@@ -23,10 +23,10 @@ WIDTH = 140
 USAGE = """usage: ablation-bench VERB [key=value ...]
 
 verbs:
-  run          find circuits and evaluate them: one cell, or with -m a grid of them
+  run          find circuits and evaluate them, or do a study: one cell, or with -m a grid of them
   validate     list the cells of the same command and their state; runs nothing
   verify KEY   run a record again and compare every number
-  leaderboard  methods by tasks and models for one score, from the records
+  leaderboard  methods by tasks and models for one score, and studies, from the records
   figures      all pictures, from the records
   submit       a folder for the leaderboard of the MIB circuit track, from the records
   demo         ablate a random half of a model's edges under every ablation and print the loss gaps

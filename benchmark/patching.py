@@ -129,10 +129,8 @@ def _overwriting(model: Transformer, point: PatchPoint, patches: Patches) -> AtL
     def at(layer: int, site: Site, live: Tensor) -> Tensor:
         if (layer, site) not in patches:
             return live
-        donor, chosen = (
-            point.donors.layers[layer][site],
-            _as_activations(patches[layer, site], site),
-        )
+        donor = point.donors.layers[layer][site]
+        chosen = _as_activations(patches[layer, site], site)
         if layer == last and site not in (Site.k, Site.v):
             donor, chosen = (at_positions(x, reads) for x in (donor, chosen))
         return torch.where(chosen, donor, live)

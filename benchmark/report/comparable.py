@@ -1,6 +1,7 @@
 """What may stand in one table: checks that refuse holes, mixtures and duplicates."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ from benchmark.errors import UserError
 from benchmark.record import Record, Status
 from benchmark.report.frame import Results
 
+Facts = dict[tuple[Any, ...], Any]
 ADVICE = "choose one experiment_name, or add --allow-missing"
 
 
@@ -40,21 +42,43 @@ def _refuse_duplicates(scores: pd.DataFrame) -> None:
 
 
 def _refuse_mixtures(results: Results, scores: pd.DataFrame) -> None:
+    def facts() -> Iterator[tuple[str, Facts]]:
+        for row in scores.itertuples(index=False):
+            record = results.records[row.key]
+            column = row.task, row.model, row.evaluation
+            shared = _shared(record, row.evaluation).items()
+            yield (
+                row.key,
+                {
+                    (*column, row.seed, "prompts"): record.data,
+                    **{(*column, what): value for what, value in shared},
+                    (row.method, "method version"): record.versions["method"],
+                },
+            )
+
+    refuse_differences(results, facts(), f"run them alike, {ADVICE}")
+
+
+def refuse_differences(results: Results, facts: Iterable[tuple[str, Facts]], advice: str) -> None:
+    """Check that records say the same of everything that they share.
+
+    Args:
+        results: all records.
+        facts: the key of each record, and what it says; the last word of a name is shown.
+        advice: what to do if they do not.
+
+    Raises:
+        UserError: two of them do not.
+    """
     seen: dict[tuple[Any, ...], tuple[Any, str]] = {}
-    for row in scores.itertuples(index=False):
-        record = results.records[row.key]
-        column = row.task, row.model, row.evaluation
-        shared: dict[tuple[Any, ...], Any] = {
-            (*column, row.seed, "prompts"): record.data,
-            **{(*column, what): value for what, value in _shared(record, row.evaluation).items()},
-            (row.method, "method version"): record.versions["method"],
-        }
+    for key, shared in facts:
         for place, value in shared.items():
-            before, key = seen.setdefault(place, (value, row.key))
+            before, other = seen.setdefault(place, (value, key))
             if before != value:
+                label = results.labels[key]
                 raise UserError(
-                    f"records {key} and {row.key} of {row.task} on {row.model} have different "
-                    f"{place[-1]}: run them alike, {ADVICE}"
+                    f"records {other} and {key} of {label['task']} on {label['model']} have "
+                    f"different {place[-1]}: {advice}"
                 )
 
 

@@ -41,11 +41,9 @@ class Blocks(NodeEstimator):
         of_blocks = effects_of_groups(asked, block_of)
         effects = of_blocks[:, block_of]
         worth = asked.contribution(of_blocks)
-        blocks, best_first = (
-            order.split(self.block_size),
-            worth.argsort(descending=True, stable=True),
-        )
-        visited = torch.cat([blocks[block] for block in best_first.tolist()])
+        best_first = worth.argsort(descending=True, stable=True).tolist()
+        blocks = order.split(self.block_size)
+        visited = torch.cat([blocks[block] for block in best_first])
         rank = torch.empty(len(order), dtype=torch.float64)
         rank[visited] = torch.arange(1.0, len(order) + 1, dtype=torch.float64)
         spent = asked.n_pairs * (2 + len(worth) + rank)

@@ -24,7 +24,6 @@ from benchmark.ablation import Fitted, GaussianNoise, Mean, Replacement, Resampl
 from benchmark.batch import Batch
 from benchmark.bootstrap import interval_of_means
 from benchmark.config import configured
-from benchmark.errors import UserError
 from benchmark.forward import clean_logits, masked_logits, masked_prefix
 from benchmark.graph import ComputationalGraph
 from benchmark.meter import Meter, metering
@@ -34,6 +33,7 @@ from benchmark.pass_memory import masks_that_fit
 from benchmark.study import Findings
 from benchmark.transformer import Transformer
 from benchmark.values import SourceValues
+from methods.ranges import check_counts
 
 # Ablations that are drawn anew each time.
 RANDOM = Resample, GaussianNoise
@@ -52,8 +52,7 @@ class ComponentAblation:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.draws < 1:
-            raise UserError(f"method.draws={self.draws} must be 1 or more")
+        check_counts(self, "draws")
 
     def unsupported(self, problem: Problem) -> str | None:
         """Every ablation will do."""

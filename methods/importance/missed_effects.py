@@ -72,7 +72,7 @@ class MissedEffects(NodeSettings):
         table = pd.DataFrame(rows)
         summary = table.loc[table["draws"] == self.draws, list(CONFIDENCES)].mean().to_dict()
         tensors = {**asked.nodes.description, "verified": (~free).to(torch.uint8)}
-        missed = float("nan")
+        missed = math.nan
         if truth is not None:
             missed = summary["largest_missed"] = float(truth[free].max())
             tensors["contribution"] = truth

@@ -6,7 +6,6 @@ mean over prompts is one over seeds too.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from benchmark.errors import UserError
 from benchmark.record import Record
+from benchmark.report.comparable import refuse_differences
 from benchmark.report.frame import Results
 
 # As tables and pictures show them.
@@ -101,7 +101,7 @@ def joined(results: Results) -> list[Joined]:
 
 
 def _of_one(results: Results, task: str, model: str, records: list[Record]) -> Joined:
-    _refuse_mixtures(task, model, records)
+    refuse_differences(results, ((record.key, _shared(record)) for record in records), ADVICE)
     cells: dict[str, dict[int, Record]] = defaultdict(dict)
     for record in records:
         seeds = cells[results.labels[record.key]["ablation"]]
@@ -124,23 +124,15 @@ def _of_one(results: Results, task: str, model: str, records: list[Record]) -> J
     return Joined(task, model, components, gaps, settings, len(seeds))
 
 
-def _refuse_mixtures(task: str, model: str, records: Sequence[Record]) -> None:
-    seen: dict[tuple[Any, ...], tuple[Any, str]] = {}
-    for record in records:
-        shared = {
-            ("prompts", record.config["seed"]): record.data,
-            ("model files",): record.model["files"],
-            ("versions of task and method",): [record.versions[k] for k in ("task", "method")],
-            ("paper_compat",): record.config["method"]["paper_compat"],
-            ("keep_first",): record.config["ablation"]["keep_first"],
-        }
-        for what, value in shared.items():
-            before, key = seen.setdefault(what, (value, record.key))
-            if before != value:
-                raise UserError(
-                    f"records {key} and {record.key} of {task} on {model} have different "
-                    f"{what[0]}: {ADVICE}"
-                )
+def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
+    """All that records must share to be joined."""
+    return {
+        (record.config["seed"], "prompts"): record.data,
+        ("model files",): record.model["files"],
+        ("versions of task and method",): [record.versions[k] for k in ("task", "method")],
+        ("paper_compat",): record.config["method"]["paper_compat"],
+        ("keep_first",): record.config["ablation"]["keep_first"],
+    }
 
 
 def _shared_seeds(task: str, model: str, cells: dict[str, dict[int, Record]]) -> list[int]:
