@@ -5,6 +5,7 @@ differentiable where its definition is. Logits may carry leading axes (mask rows
 then has them too.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Protocol, runtime_checkable
@@ -13,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from benchmark.batch import NO_ANSWER, Batch
 from benchmark.errors import UserError
+from benchmark.prompts.batch import NO_ANSWER, Batch
 
 Logits = Float[Tensor, "*masks batch vocab"]
 PerPrompt = Float[Tensor, "*masks batch"]
@@ -153,3 +154,8 @@ def _sum(values: Tensor, real: Tensor) -> Tensor:
 
 def _mean(values: Tensor, real: Tensor) -> Tensor:
     return _sum(values, real) / real.sum(-1)
+
+
+# From logits [*rows, batch, vocab], the prompts and the unchanged run's [batch, vocab] to a number
+# for each prompt.
+Objective = Callable[[Tensor, Batch, Tensor], Float[Tensor, "*rows batch"]]

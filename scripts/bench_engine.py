@@ -21,15 +21,15 @@ import torch
 from rich.console import Console
 from rich.table import Column, Table
 
-from benchmark.batch import Batch
-from benchmark.forward import masked_logits, source_values
+from benchmark.forward.passes import masked_logits, source_values
+from benchmark.forward.values import SourceValues, zero_values
 from benchmark.memory import keep_freed_memory
 from benchmark.meter import peak_bytes
 from benchmark.metric import KLDivergence
-from benchmark.model import LanguageModel, load_model
-from benchmark.random_models import random_config, save_random_model
-from benchmark.seeding import generator
-from benchmark.values import SourceValues, zero_values
+from benchmark.models.loading import LanguageModel, load_model
+from benchmark.models.random_models import random_config, save_random_model
+from benchmark.prompts.batch import Batch
+from benchmark.seeds import generator
 
 SIZES = {
     "small": dict(n_layers=4, n_heads=8, d_model=128, d_mlp=512, d_vocab=1000),

@@ -24,16 +24,16 @@ from bench_methods import plain_pass, problem
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.batch import Batch
 from benchmark.config import configured
-from benchmark.exact_nodes import exact_node_effects
+from benchmark.effects.nodes.exact import exact_node_effects
+from benchmark.effects.nodes.first_order import AtPVariant, Cut, node_effects
+from benchmark.effects.nodes.nodes import NodeKind, Nodes
+from benchmark.effects.nodes.patching import PatchPoint, set_effects
 from benchmark.memory import keep_freed_memory
 from benchmark.metric import CrossEntropy
-from benchmark.model import LanguageModel, load_model
-from benchmark.node_effects import AtPVariant, Cut, node_effects
-from benchmark.nodes import NodeKind, Nodes
-from benchmark.patching import PatchPoint, set_effects
-from benchmark.random_models import random_config, save_random_model
+from benchmark.models.loading import LanguageModel, load_model
+from benchmark.models.random_models import random_config, save_random_model
+from benchmark.prompts.batch import Batch
 
 BARS = {"atp": 1.5, "softmax fix adds": 2.0}
 PROMPTS, SETS = 8, 64

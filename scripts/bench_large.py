@@ -21,9 +21,9 @@ from rich.table import Table
 from benchmark.config import configured
 from benchmark.memory import keep_freed_memory
 from benchmark.meter import metering, peak_bytes
-from benchmark.method import Problem
-from benchmark.model import LanguageModel, load_model
-from benchmark.random_models import random_config, save_random_model
+from benchmark.method.problem import Problem
+from benchmark.models.loading import LanguageModel, load_model
+from benchmark.models.random_models import random_config, save_random_model
 
 METHODS = ("eap", "eap_ig")
 

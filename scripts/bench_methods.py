@@ -28,19 +28,19 @@ from bench_engine import N_TOKENS, SIZES, random_batch, seconds
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.ablation import Counterfactual
-from benchmark.batch import Batch
+from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
-from benchmark.joint_training import CONSTANTS_LEARN_BELOW
-from benchmark.masked_training import MaskedTraining
 from benchmark.memory import keep_freed_memory
-from benchmark.method import Problem
-from benchmark.model import LanguageModel, load_model
-from benchmark.random_models import random_config, save_random_model
-from benchmark.trained_values import GivenValues
-from methods.circuits.concrete_masks import ConcreteMasks
-from methods.circuits.priced_masks import PricedMasks
-from methods.circuits.uniform_masks import UniformMasks
+from benchmark.method.problem import Problem
+from benchmark.models.loading import LanguageModel, load_model
+from benchmark.models.random_models import random_config, save_random_model
+from benchmark.prompts.batch import Batch
+from benchmark.training.loop import MaskedTraining
+from benchmark.training.values import GivenValues
+from methods.circuits.masks.concrete import ConcreteMasks
+from methods.circuits.masks.priced import PricedMasks
+from methods.circuits.masks.training import CONSTANTS_LEARN_BELOW
+from methods.circuits.masks.uniform import UniformMasks
 
 BARS = {
     "ugs step, optimal": 30.0,

@@ -18,10 +18,10 @@ from bench_engine import masked_forward, multiply_adds, random_batch, seconds
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.forward.values import zero_values
 from benchmark.memory import keep_freed_memory
-from benchmark.model import load_model
-from benchmark.random_models import random_config, save_random_model
-from benchmark.values import zero_values
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model
 
 BASE = dict(n_layers=4, n_heads=8, d_model=128, prompts=8, masks=1, tokens=20)
 CHANGES = {

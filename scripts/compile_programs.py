@@ -1,7 +1,7 @@
 """Write the hand-compiled models into the zoo. Run python scripts/compile_programs.py."""
 
-from benchmark.zoo_training.programs import PROGRAMS
-from benchmark.zoo_training.saving import save_zoo_model
+from benchmark.pretraining.compiled.programs import PROGRAMS
+from benchmark.pretraining.saving import save_zoo_model
 
 
 def main() -> None:

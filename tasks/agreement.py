@@ -10,8 +10,8 @@ from random import Random
 from typing import ClassVar
 
 from benchmark.errors import UserError
-from benchmark.prompts import PromptPair
-from benchmark.task import GeneratedTask
+from benchmark.prompts.encoding import PromptPair
+from benchmark.prompts.generated import GeneratedTask
 from tasks.words import number_pairs, verb_pairs
 
 SINGULAR, PLURAL = (" is", " was", " has"), (" are", " were", " have")

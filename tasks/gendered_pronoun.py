@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from benchmark.prompts import PromptPair
-from benchmark.task import GeneratedTask
+from benchmark.prompts.encoding import PromptPair
+from benchmark.prompts.generated import GeneratedTask
 from tasks.words import lines
 
 TEMPLATES = (

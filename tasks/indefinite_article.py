@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
 
-from benchmark.prompts import PromptPair
-from benchmark.task import GeneratedTask
+from benchmark.prompts.encoding import PromptPair
+from benchmark.prompts.generated import GeneratedTask
 from tasks.words import lines
 
 REQUEST = "I want one {thing}. Can you pick up"

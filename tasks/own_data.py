@@ -22,10 +22,10 @@ import datasets
 from datasets import Dataset, DatasetDict
 
 from benchmark.errors import UserError
-from benchmark.prompt_data import data_digest
-from benchmark.prompts import PromptPair
-from benchmark.seeding import derived_seed
-from benchmark.task import PromptTask, Split, split_of_text
+from benchmark.prompts.dataset import data_digest
+from benchmark.prompts.encoding import PromptPair
+from benchmark.prompts.task import PromptTask, Split, split_of_text
+from benchmark.seeds import derived_seed
 
 FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 NEEDED = ("clean", "corrupted", "answers", "wrong")

@@ -16,8 +16,8 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
-from benchmark.model import LanguageModel, load_model
-from benchmark.random_models import CONFIGS, random_config, save_random_model
+from benchmark.models.loading import LanguageModel, load_model
+from benchmark.models.random_models import CONFIGS, random_config, save_random_model
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 torch.use_deterministic_algorithms(True)

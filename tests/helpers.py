@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.batch import Batch
-from benchmark.cli import main
+from benchmark.cli.main import main
 from benchmark.config import configured
-from benchmark.forward import source_values
-from benchmark.graph import ComputationalGraph
-from benchmark.method import Problem
-from benchmark.model import LanguageModel
-from benchmark.seeding import generator
-from benchmark.transformer import Transformer
-from benchmark.values import SourceValues
+from benchmark.forward.passes import source_values
+from benchmark.forward.values import SourceValues
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.method.problem import Problem
+from benchmark.models.loading import LanguageModel
+from benchmark.prompts.batch import Batch
+from benchmark.seeds import generator
+from benchmark.transformer.transformer import Transformer
 
 
 def random_batch(
@@ -122,7 +122,7 @@ def run_in_fork(*arguments: str, cwd: Path | None = None) -> subprocess.Complete
 
     For the many mistakes that end early: a process of their own takes seconds to import torch.
     """
-    for module in ("grid", "demo", "showing"):
+    for module in ("run.jobs", "cli.demo", "cli.show_task"):
         import_module(f"benchmark.{module}")
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()

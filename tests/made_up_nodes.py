@@ -6,11 +6,11 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from benchmark.record import CURVE, RECORD, TENSORS, Record, Status
-from benchmark.seeding import generator
-from methods.importance.estimator import NOT_JUDGED
-from methods.importance.subsampling_sums import SubsamplingSums
-from methods.importance.verified_recall import recall_summary, recall_table, spent_by_ranking
+from benchmark.records.record import CURVE, RECORD, TENSORS, Record, Status
+from benchmark.seeds import generator
+from methods.importance.nodes.estimator import NOT_JUDGED
+from methods.importance.nodes.recall import recall_summary, recall_table, spent_by_ranking
+from methods.importance.nodes.sums import SubsamplingSums
 
 CONFIDENCES = {"bound_90": 0.9, "bound_99": 0.99, "bound_999": 0.999}
 

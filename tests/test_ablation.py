@@ -6,22 +6,17 @@ import pytest
 import torch
 from helpers import largest, random_batch, random_masks
 
-from benchmark.ablation import (
-    Ablation,
-    Counterfactual,
-    GaussianNoise,
-    Mean,
-    Replacement,
-    Resample,
-    Zero,
-    derangement,
-)
-from benchmark.batch import concatenate
+from benchmark.ablations.contract import Ablation, Replacement
+from benchmark.ablations.fixed import Mean, Zero
+from benchmark.ablations.moments import clean_tokens, source_moments
+from benchmark.ablations.noise import GaussianNoise
+from benchmark.ablations.other_prompts import Counterfactual, Resample, derangement
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
-from benchmark.forward import masked_logits, source_values
-from benchmark.moments import clean_tokens, for_length, source_moments
-from benchmark.seeding import generator
+from benchmark.forward.passes import masked_logits, source_values
+from benchmark.forward.values import for_length
+from benchmark.prompts.batch import concatenate
+from benchmark.seeds import generator
 
 
 @pytest.mark.parametrize("name", configured_names("ablation"))

@@ -5,16 +5,16 @@ import torch
 from helpers import random_batch
 from test_circuit_methods import problem
 
-from benchmark.ablation import Counterfactual
+from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.forward import clean_logits, masked_logits
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask
+from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask
 from benchmark.meter import metering
 from benchmark.metric import KLDivergence
-from methods.circuits.acdc_order import phases
-from methods.circuits.acdc_search import Search
+from methods.circuits.search.order import phases
+from methods.circuits.search.search import Search
 
 
 def plain(  # noqa: C901

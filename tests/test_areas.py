@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.areas import (
+from benchmark.statistics.areas import (
     MIB_SHARES,
     Curve,
     cpr_and_cmd,

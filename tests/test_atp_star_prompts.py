@@ -6,10 +6,10 @@ from random import Random
 import pytest
 
 from benchmark.config import configured
-from benchmark.forward import clean_logits
+from benchmark.forward.passes import clean_logits
 from benchmark.metric import Accuracy
-from benchmark.model import load_model
-from benchmark.task import Split
+from benchmark.models.loading import load_model
+from benchmark.prompts.task import Split
 
 NEEDED_BY_IMPORTANCE = 100
 

@@ -9,20 +9,20 @@ from helpers import counterfactual, largest, random_batch, random_values
 from test_circuit_methods import problem
 
 from benchmark.config import configured
-from benchmark.edge_effects import (
+from benchmark.effects.edges.exact import exact_edge_effects, exact_source_effects
+from benchmark.effects.edges.first_order import (
     CleanPoint,
     effects_at_activations,
     effects_at_clean,
     effects_at_inputs,
 )
-from benchmark.exact_effects import exact_edge_effects, exact_source_effects
-from benchmark.forward import clean_logits, masked_logits, source_values
-from benchmark.layers import embedded, run
-from benchmark.mask import Pruning
+from benchmark.effects.edges.taps import EdgeEffects, Held, TappedStream
+from benchmark.forward.layers import embedded, run
+from benchmark.forward.passes import clean_logits, masked_logits, source_values
+from benchmark.graph.mask import Pruning
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
-from benchmark.tapped import EdgeEffects, Held, TappedStream
-from benchmark.transformer import Transformer
-from benchmark.weights import Norm
+from benchmark.transformer.transformer import Transformer
+from benchmark.transformer.weights import Norm
 
 DIFFERENCE = LogitDifference(OverWrong.mean)
 NEAR = 1e-9

@@ -5,14 +5,14 @@ import torch
 from helpers import counterfactual, largest, random_batch
 from test_circuit_methods import problem
 
-from benchmark.backward_rules import BackwardRules, by_ratio, softmax_with_gradient_at
 from benchmark.config import configured
-from benchmark.edge_effects import effects_at_clean
-from benchmark.forward import clean_logits
+from benchmark.effects.edges.first_order import effects_at_clean
+from benchmark.forward.passes import clean_logits
+from benchmark.forward.values import zero_values
 from benchmark.metric import LogitDifference, OverWrong
-from benchmark.transformer import Transformer
-from benchmark.values import zero_values
-from benchmark.weights import AttentionRule
+from benchmark.transformer.backward_rules import BackwardRules, by_ratio, softmax_with_gradient_at
+from benchmark.transformer.transformer import Transformer
+from benchmark.transformer.weights import AttentionRule
 
 DIFFERENCE = LogitDifference(OverWrong.mean)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from helpers import random_batch
 
-from benchmark.batch import concatenate
 from benchmark.errors import UserError
+from benchmark.prompts.batch import concatenate
 
 
 def test_selecting_splitting_and_joining_keep_every_prompt():

@@ -4,15 +4,16 @@ import pytest
 import torch
 from helpers import largest, random_batch
 
+from benchmark.cli.list_methods import methods
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
-from benchmark.forward import clean_logits, masked_logits
-from benchmark.listing_methods import methods
-from benchmark.mask import EdgeMask, EdgeScores, Pruning
-from benchmark.method import CircuitMethod, Problem
+from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
+from benchmark.method.circuits import CircuitMethod
+from benchmark.method.problem import Problem
+from benchmark.method.study import Study
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
-from benchmark.mib import MibCircuit, write_mib
-from benchmark.study import Study
+from benchmark.mib.files import MibCircuit, write_mib
 
 
 def problem(model, ablation="counterfactual", metric=None, references=None, **changes):

@@ -6,14 +6,14 @@ from itertools import product
 import pytest
 import torch
 
-from benchmark.batch import Batch
 from benchmark.config import configured
-from benchmark.forward import clean_logits, masked_logits
-from benchmark.mask import EdgeMask
-from benchmark.model import load_model
-from benchmark.references import reference_circuits
-from benchmark.zoo import zoo_directory
-from benchmark.zoo_training.programs import PROGRAMS, SHARPNESS
+from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.graph.mask import EdgeMask
+from benchmark.models.loading import load_model
+from benchmark.pretraining.compiled.programs import PROGRAMS, SHARPNESS
+from benchmark.prompts.batch import Batch
+from benchmark.references.circuits import reference_circuits
+from benchmark.zoo.cards import zoo_directory
 
 # Cutting an edge of a circuit must change an output by far more than rounding.
 ROUNDING, CHANGE = 1e-9, 1e-3

@@ -12,21 +12,21 @@ from oracle import Oracle, written
 from scipy.stats import spearmanr
 from test_running import cell
 
-from benchmark.bootstrap import interval_of_means
 from benchmark.config import configured
-from benchmark.edge_effects import CleanPoint
+from benchmark.effects.edges.exact import exact_source_effects
+from benchmark.effects.edges.first_order import CleanPoint
 from benchmark.errors import UserError
-from benchmark.exact_effects import exact_source_effects
-from benchmark.forward import clean_logits, masked_logits, source_values
+from benchmark.forward.passes import clean_logits, masked_logits, source_values
+from benchmark.method.study import Study
 from benchmark.metric import KLDivergence
-from benchmark.model import load_model
-from benchmark.random_models import random_config, save_random_model
-from benchmark.record import Status
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model
+from benchmark.records.record import Status
 from benchmark.report.frame import load_kinds
-from benchmark.report.studies import study_figures, study_tables
-from benchmark.running import run_cell
-from benchmark.study import Study
-from benchmark.verify import verify_record
+from benchmark.report.kinds import study_figures, study_tables
+from benchmark.run.runner import run_cell
+from benchmark.run.verify import verify_record
+from benchmark.statistics.bootstrap import interval_of_means
 from methods.importance.component_ablation import components, mlps_shifted
 
 GAP = KLDivergence()

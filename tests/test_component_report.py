@@ -11,9 +11,12 @@ from test_report import record, results
 
 from benchmark.config import configured_names
 from benchmark.errors import UserError
-from benchmark.record import TENSORS
-from benchmark.report.components.joined import ORDER, joined
-from benchmark.report.components.statistics import (
+from benchmark.records.record import TENSORS
+from benchmark.report.kinds import study_figures, study_tables
+from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
+from benchmark.report.style import ABLATION_COLOURS
+from methods.importance.report.components.joined import ORDER, joined
+from methods.importance.report.components.statistics import (
     bound_table,
     bounds,
     log_correlation,
@@ -22,9 +25,6 @@ from benchmark.report.components.statistics import (
     summary_table,
     top_table,
 )
-from benchmark.report.published import COMPONENT_PROVENANCE, published_components
-from benchmark.report.studies import study_figures, study_tables
-from benchmark.report.style import ABLATION_COLOURS
 
 NAMES = ["input", "a0.h0", "a0.h1", "m0", "a1.h0", "a1.h1", "m1"]
 KINDS = ["input", "head", "head", "mlp", "head", "head", "mlp"]

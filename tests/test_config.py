@@ -8,11 +8,11 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from benchmark.arguments import check_arguments
-from benchmark.cell import Cell
+from benchmark.cli.arguments import check_arguments
 from benchmark.config import _schema, build, configured, configured_names
 from benchmark.errors import UserError
-from benchmark.zoo_training.language import ZooTraining
+from benchmark.pretraining.language import ZooTraining
+from benchmark.run.cell import Cell
 
 CONF = Path(__file__).parents[1] / "conf"
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -69,8 +69,8 @@ def test_yaml_keys_are_the_fields_and_each_has_a_comment(path):
         (dict(steps="many"), "ablation.steps cannot be used: Value 'many'.*Integer"),
         (dict(steps=None), "ablation.steps cannot be used"),
         (dict(_target_="os.system"), "'os.system' is not allowed; give a class in benchmark"),
-        (dict(_target_="benchmark.optimal.Optimum"), "cannot be imported"),
-        (dict(_target_="benchmark.seeding.generator"), "is not a dataclass"),
+        (dict(_target_="benchmark.ablations.optimal.Optimum"), "cannot be imported"),
+        (dict(_target_="benchmark.seeds.generator"), "is not a dataclass"),
     ],
 )
 def test_mistakes_are_explained(change, message):
@@ -80,7 +80,7 @@ def test_mistakes_are_explained(change, message):
 
 def test_missing_keys_and_options_are_explained():
     with pytest.raises(UserError, match=r"ablation\.keep_first is missing"):
-        build(OmegaConf.create({"_target_": "benchmark.ablation.Zero"}), "ablation")
+        build(OmegaConf.create({"_target_": "benchmark.ablations.fixed.Zero"}), "ablation")
     with pytest.raises(UserError, match=r"ablation=optimum does not exist.*'optimal'"):
         configured("ablation", "optimum")
     with pytest.raises(UserError, match="conf/ablations does not exist"):

@@ -6,16 +6,20 @@ import pytest
 import torch
 from helpers import counterfactual, largest, random_batch, training_problem
 
-from benchmark import blocks
 from benchmark.config import configured
-from benchmark.edge_effects import CleanPoint, effects_at_clean
-from benchmark.edge_magnitudes import PositionMagnitudes, PromptMagnitudes, query_key_magnitudes
-from benchmark.forward import source_values
-from benchmark.half_layers import output_gradients, recorded_pass
-from benchmark.kernels import project_heads
-from benchmark.layers import positions_of
+from benchmark.effects.edges.first_order import CleanPoint, effects_at_clean
+from benchmark.effects.edges.magnitudes import (
+    PositionMagnitudes,
+    PromptMagnitudes,
+    query_key_magnitudes,
+)
+from benchmark.effects.half_layers import output_gradients, recorded_pass
+from benchmark.forward.layers import positions_of
+from benchmark.forward.passes import source_values
+from benchmark.forward.values import SourceValues
 from benchmark.metric import LogitDifference, OverWrong
-from benchmark.values import SourceValues
+from benchmark.transformer import blocks
+from benchmark.transformer.kernels import project_heads
 
 METRIC = LogitDifference(OverWrong.mean)
 

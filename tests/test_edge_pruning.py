@@ -9,12 +9,12 @@ from helpers import edges_of_silent_nodes, largest, training_problem
 
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.method import CircuitMethod
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.method.circuits import CircuitMethod
 from benchmark.metric import KLDivergence
 from methods.circuits.edge_pruning import EdgePruning
-from methods.circuits.sparsity_schedule import Ramp, SparsitySchedule
-from methods.circuits.targeted_masks import TargetedMasks
+from methods.circuits.masks.schedule import Ramp, SparsitySchedule
+from methods.circuits.masks.targeted import TargetedMasks
 
 GRAPH = ComputationalGraph(2, 2)
 
@@ -178,7 +178,7 @@ def test_without_targets_there_is_one_per_size(planted):
 def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch, read_off):
     method = configured("method", "edge_pruning", targets=[0.4, 0.9], node_target=0.3, steps=14)
     method.discover(training_problem(planted, "optimal"), [])
-    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 4)
     update, calls = TargetedMasks.update, []
 
     def killed(self):

@@ -4,14 +4,14 @@ import pytest
 import torch
 from helpers import largest, random_batch, random_masks
 
-from benchmark import evaluate
-from benchmark.ablation import Counterfactual
+from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
-from benchmark.curve import areas, aurocs, curve_rows, ends, recovery
-from benchmark.evaluate import HeldOut, circuit_scores, full_model_scores, passes
-from benchmark.forward import clean_logits
-from benchmark.mask import EdgeMask
-from benchmark.method import FoundCircuit
+from benchmark.evaluation import circuits as evaluate
+from benchmark.evaluation.circuits import HeldOut, circuit_scores, full_model_scores, passes
+from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
+from benchmark.forward.passes import clean_logits
+from benchmark.graph.mask import EdgeMask
+from benchmark.method.circuits import FoundCircuit
 from benchmark.metric import Accuracy, KLDivergence, LogitDifference, OverWrong
 
 METRICS = {
@@ -56,7 +56,7 @@ def test_a_circuit_scores_the_same_in_any_company(gpt2, name, monkeypatch):
     together = circuit_scores(gpt2, masks, ablation, data)["loss_gap"]
     alone = [circuit_scores(gpt2, [mask], ablation, data)["loss_gap"][0] for mask in masks]
     assert largest(together, torch.stack(alone)) < 1e-9
-    monkeypatch.setattr("benchmark.pass_memory.MOST_BYTES", 1.0)
+    monkeypatch.setattr("benchmark.forward.memory.MOST_BYTES", 1.0)
     assert largest(circuit_scores(gpt2, masks, ablation, data)["loss_gap"], together) < 1e-9
 
 

@@ -6,10 +6,10 @@ from helpers import largest, random_batch
 from transformers import GPT2Config
 
 from benchmark.errors import UserError
-from benchmark.families import FAMILIES, family_of, shape_of
-from benchmark.forward import clean_logits
-from benchmark.model import load_model
-from benchmark.random_models import CONFIGS, random_config, save_random_model
+from benchmark.forward.passes import clean_logits
+from benchmark.models.families.adapters import FAMILIES, family_of, shape_of
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import CONFIGS, random_config, save_random_model
 
 VARIANTS = {
     "gpt2 scaled by layer": ("gpt2", dict(scale_attn_by_inverse_layer_idx=True)),

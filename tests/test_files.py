@@ -4,11 +4,11 @@ import os
 import pytest
 import torch
 
-from benchmark.checkpoint import load_checkpoint, save_checkpoint
 from benchmark.errors import near
 from benchmark.files import replacing
 from benchmark.memory import keep_freed_memory
-from benchmark.seeding import derived_seed, generator
+from benchmark.seeds import derived_seed, generator
+from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

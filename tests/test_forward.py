@@ -7,18 +7,13 @@ import torch
 from helpers import counterfactual, largest, random_batch, random_masks, random_values
 from transformers import AutoModelForCausalLM
 
-from benchmark.batch import concatenate
-from benchmark.forward import (
-    clean_logits,
-    clean_run,
-    masked_logits,
-    source_values,
-)
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, EdgeScores, Pruning
-from benchmark.model import load_model
-from benchmark.random_models import random_config
-from benchmark.values import zero_values
+from benchmark.forward.passes import clean_logits, clean_run, masked_logits, source_values
+from benchmark.forward.values import zero_values
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config
+from benchmark.prompts.batch import concatenate
 
 EXACT = 1e-12
 

@@ -8,15 +8,16 @@ import pytest
 import torch
 from helpers import largest
 
-from benchmark.ablation import Counterfactual, Mean
-from benchmark.batch import Batch
+from benchmark.ablations.fixed import Mean
+from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
-from benchmark.forward import clean_logits, masked_logits
-from benchmark.mask import EdgeMask, Pruning
-from benchmark.method import Problem
+from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.forward.values import zero_values
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
-from benchmark.model import load_model
-from benchmark.values import zero_values
+from benchmark.models.loading import load_model
+from benchmark.prompts.batch import Batch
 
 GOLDEN = Path(__file__).parent / "golden"
 DIFFERENCE = LogitDifference(OverWrong.mean)

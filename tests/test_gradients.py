@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from helpers import counterfactual, largest, random_batch, random_masks, random_values
 
-from benchmark.forward import masked_logits
-from benchmark.kernels import project_heads, short_attention
+from benchmark.forward.passes import masked_logits
 from benchmark.metric import KLDivergence
+from benchmark.transformer.kernels import project_heads, short_attention
 
 STEP = 1e-6
 

@@ -11,8 +11,8 @@ from transformers import (
 )
 
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.model import graph_of_config
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.models.loading import graph_of_config
 
 graphs = st.builds(ComputationalGraph, st.integers(1, 4), st.integers(1, 4), st.booleans())
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from helpers import run_in_fork
 
-from benchmark.record import CURVE, RECORD, Record, Status
+from benchmark.records.record import CURVE, RECORD, Record, Status
 
 COMMAND = Path(sys.executable).with_name("ablation-bench")
 QUICK = ("model=tiny_gpt2", "n_train=8", "n_test=8", "sizes=[0.1,0.3]", "threads=1")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import largest
 
-from methods.circuits.hard_concrete import (
+from methods.circuits.masks.hard_concrete import (
     HIGH,
     LOW,
     TEMPERATURE,

@@ -8,11 +8,11 @@ from helpers import largest, training_problem
 
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, Pruning
-from methods.circuits.concrete_masks import ConcreteMasks
-from methods.circuits.hard_concrete import probability_nonzero
-from methods.circuits.probing_masks import Granularity, ProbingMasks
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, Pruning
+from methods.circuits.masks.concrete import ConcreteMasks
+from methods.circuits.masks.hard_concrete import probability_nonzero
+from methods.circuits.masks.probing import Granularity, ProbingMasks
 
 GRAPH = ComputationalGraph(2, 2)
 
@@ -101,7 +101,7 @@ def test_higher_prices_give_smaller_circuits(planted, name):
 def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch):
     hcgs = configured("method", "hcgs", penalties=[0.01, 0.1], steps=12, masks_per_step=3)
     whole = hcgs.discover(training_problem(planted), [])
-    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 4)
     replace(hcgs, steps=8).discover(training_problem(planted, work_folder=tmp_path), [])
     resumed = hcgs.discover(training_problem(planted, work_folder=tmp_path), [])
     for a, b in zip(whole, resumed, strict=True):

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, EdgeScores, Pruning, stack
-from benchmark.overlap import edge_overlap, node_overlap
-from benchmark.pruning import drop_dead_ends, drop_unfed
-from benchmark.seeding import generator
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning, stack
+from benchmark.graph.overlap import edge_overlap, node_overlap
+from benchmark.graph.pruning import drop_dead_ends, drop_unfed
+from benchmark.seeds import generator
 
 graphs = st.builds(ComputationalGraph, st.integers(1, 3), st.integers(1, 3), st.booleans())
 seeds = st.integers(0, 2**30)

@@ -2,12 +2,7 @@
 
 from helpers import random_batch, random_masks, random_values
 
-from benchmark.forward import (
-    clean_logits,
-    masked_logits,
-    masked_prefix,
-    source_values,
-)
+from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix, source_values
 from benchmark.meter import metering
 
 

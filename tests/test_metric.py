@@ -4,7 +4,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmark.batch import Batch
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.metric import (
@@ -17,6 +16,7 @@ from benchmark.metric import (
     OverWrong,
     ProbabilityDifference,
 )
+from benchmark.prompts.batch import Batch
 
 
 @pytest.fixture

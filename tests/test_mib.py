@@ -13,13 +13,13 @@ from test_running import cell
 
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, EdgeScores
-from benchmark.matrix_file import load_matrix
-from benchmark.mib import MibCircuit, read_mib, write_mib
-from benchmark.record import MASKS, Status
-from benchmark.running import run_cell
-from benchmark.seeding import generator
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.graph.matrix_file import load_matrix
+from benchmark.mib.files import MibCircuit, read_mib, write_mib
+from benchmark.records.record import MASKS, Status
+from benchmark.run.runner import run_cell
+from benchmark.seeds import generator
 
 graphs = st.builds(ComputationalGraph, st.integers(1, 3), st.integers(1, 3), st.booleans())
 seeds = st.integers(0, 2**30)

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
 from benchmark.errors import UserError
-from benchmark.forward import clean_logits
-from benchmark.model import load_model
-from benchmark.model_check import largest_logit_difference
-from benchmark.random_models import random_config, save_random_model, word_tokenizer
+from benchmark.forward.passes import clean_logits
+from benchmark.models.check import largest_logit_difference
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model, word_tokenizer
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_config_that_does_not_fit_the_weights_is_refused(copy):
 
 
 def test_check_finds_an_adapter_that_is_wrong(copy, monkeypatch):
-    from benchmark import families
+    from benchmark.models.families import adapters as families
 
     monkeypatch.setattr(families.gpt2, "activation_of", lambda name: torch.relu)
     with pytest.raises(UserError, match="differ from Hugging Face's by"):

@@ -5,15 +5,15 @@ import torch
 from helpers import largest, random_batch
 from test_circuit_methods import problem
 
-from benchmark.ablation import Counterfactual
+from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
-from benchmark.differences import written
-from benchmark.edge_effects import CleanPoint
+from benchmark.effects.edges.differences import written
+from benchmark.effects.edges.first_order import CleanPoint
 from benchmark.errors import UserError
-from benchmark.forward import clean_logits, source_values
-from benchmark.layers import run
+from benchmark.forward.layers import run
+from benchmark.forward.passes import clean_logits, source_values
+from benchmark.forward.streams import PlainStream
 from benchmark.meter import metering
-from benchmark.streams import PlainStream
 
 
 def test_a_gradient_path_comes_nearer_to_the_corrupted_logits(gpt2):

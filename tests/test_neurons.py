@@ -18,23 +18,24 @@ from test_running import cell
 from transformers import AutoModelForCausalLM
 
 from benchmark.config import configured, configured_alone, configured_names
-from benchmark.curve import aurocs, recovery
-from benchmark.edge_effects import effects_at_clean
+from benchmark.effects.edges.first_order import effects_at_clean
 from benchmark.errors import UserError
-from benchmark.evaluate import circuit_scores
-from benchmark.forward import clean_logits, masked_logits, masked_prefix
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, stack
-from benchmark.method import FoundCircuit, stacked_neurons
+from benchmark.evaluation.circuits import circuit_scores
+from benchmark.evaluation.curve import aurocs, recovery
+from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix
+from benchmark.forward.values import zero_values
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, stack
+from benchmark.method.circuits import FoundCircuit, stacked_neurons
 from benchmark.metric import LogitDifference, OverWrong
-from benchmark.model import load_model
-from benchmark.record import CURVE, MASKS, Status
-from benchmark.report.drawing import readable_circuit
-from benchmark.running import run_cell
-from benchmark.values import zero_values
-from benchmark.verify import verify_record
-from methods.circuits.attribution import Attribution, neuron_circuits
+from benchmark.models.loading import load_model
+from benchmark.records.record import CURVE, MASKS, Status
+from benchmark.report.circuits.drawing import readable_circuit
+from benchmark.run.runner import run_cell
+from benchmark.run.verify import verify_record
 from methods.circuits.eap import EAP
+from methods.circuits.scoring.attribution import Attribution
+from methods.circuits.scoring.selection import neuron_circuits
 
 EXACT, STEP = 1e-12, 1e-6
 DIFFERENCE = LogitDifference(OverWrong.mean)
@@ -305,7 +306,7 @@ def test_a_record_of_neurons(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     # Circuits of neurons survive a kill in evaluation.
-    monkeypatch.setattr("benchmark.circuit_results._evaluated", killed)
+    monkeypatch.setattr("benchmark.run.circuits._evaluated", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     monkeypatch.undo()

@@ -4,19 +4,19 @@ import pytest
 import torch
 from helpers import largest, random_batch
 
-from benchmark.attention_change import AttentionChange
-from benchmark.exact_nodes import exact_node_effects
-from benchmark.half_layers import recorded_pass
-from benchmark.layers import embedded, positions_of, run
+from benchmark.effects.attention import AttentionChange
+from benchmark.effects.half_layers import recorded_pass
+from benchmark.effects.nodes.exact import exact_node_effects
+from benchmark.effects.nodes.first_order import AtPVariant, Cut, node_effects
+from benchmark.effects.nodes.names import LETTERS
+from benchmark.effects.nodes.nodes import NodeKind, Nodes
+from benchmark.effects.nodes.patching import PatchPoint, recorded, set_effects
+from benchmark.forward.layers import embedded, positions_of, run
+from benchmark.forward.streams import PlainStream
 from benchmark.meter import metering
 from benchmark.metric import LogitDifference, OverWrong
-from benchmark.model import load_model
-from benchmark.node_effects import AtPVariant, Cut, node_effects
-from benchmark.node_names import LETTERS
-from benchmark.nodes import NodeKind, Nodes
-from benchmark.patching import PatchPoint, recorded, set_effects
-from benchmark.sites import Site
-from benchmark.streams import PlainStream
+from benchmark.models.loading import load_model
+from benchmark.transformer.sites import Site
 
 PLAIN = AtPVariant(fix_softmax=False, cut=None)
 METRIC = LogitDifference(OverWrong.mean)

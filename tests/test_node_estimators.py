@@ -9,16 +9,16 @@ from helpers import largest, pairs_problem, random_batch
 from test_running import cell
 
 from benchmark.config import configured, configured_names
+from benchmark.effects.nodes.first_order import AtPVariant, node_effects
+from benchmark.effects.nodes.nodes import NodeKind, Nodes
 from benchmark.errors import UserError
-from benchmark.model import load_model
-from benchmark.node_effects import AtPVariant, node_effects
-from benchmark.nodes import NodeKind, Nodes
-from benchmark.random_models import random_config, save_random_model
-from benchmark.record import CURVE, RECORD, TENSORS, Record, Status
-from benchmark.running import run_cell
-from benchmark.study import Findings, Study
-from benchmark.verify import verify_record
-from methods.importance.node_problem import NodeSettings
+from benchmark.method.study import Findings, Study
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model
+from benchmark.records.record import CURVE, RECORD, TENSORS, Record, Status
+from benchmark.run.runner import run_cell
+from benchmark.run.verify import verify_record
+from methods.importance.nodes.problem import NodeSettings
 
 QUICK = {
     "missed_effects": dict(verified=8, draws=128, probability=0.2),

@@ -11,14 +11,14 @@ from test_grid import offline_records
 from test_running import cell
 
 from benchmark.config import configured
-from benchmark.nodes import NodeKind, Nodes
-from benchmark.record import RECORD, TENSORS, Status
+from benchmark.digests import digest_of_file
+from benchmark.effects.nodes.nodes import NodeKind, Nodes
+from benchmark.records.record import RECORD, TENSORS, Status
 from benchmark.report.frame import load_kinds
-from benchmark.report.studies import study_figures, study_tables
-from benchmark.running import run_cell
-from benchmark.store import digest_of_file
-from benchmark.tracking import mirror
-from benchmark.verify import verify_record
+from benchmark.report.kinds import study_figures, study_tables
+from benchmark.run.mirror import mirror
+from benchmark.run.runner import run_cell
+from benchmark.run.verify import verify_record
 
 
 def study(results_dir, method, **settings):

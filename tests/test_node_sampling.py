@@ -9,9 +9,9 @@ from helpers import pairs_problem
 from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.meter import metering
-from benchmark.seeding import generator
-from methods.importance import node_problem
-from methods.importance.node_problem import NodeProblem
+from benchmark.seeds import generator
+from methods.importance.nodes import problem as node_problem
+from methods.importance.nodes.problem import NodeProblem
 from methods.importance.subsampling import SETS_AT_ONCE
 
 # Queries, keys, values and outputs of four heads in two layers, over all positions.

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.config import configured
-from benchmark.seeding import generator
+from benchmark.seeds import generator
 from methods.importance.blocks import effects_of_groups
 from methods.importance.hierarchical import search
 from methods.importance.iterative import passes_until_verified
-from methods.importance.node_problem import NodeProblem
-from methods.importance.verified_recall import contributions
+from methods.importance.nodes.problem import NodeProblem
+from methods.importance.nodes.recall import contributions
 
 SEARCHES = ("activation_patching", "iterative", "blocks", "hierarchical")
 

@@ -9,11 +9,11 @@ from helpers import largest, pairs_problem, random_batch
 from safetensors.torch import save_file
 
 from benchmark.config import configured
+from benchmark.effects.nodes.nodes import NodeKind, Nodes
+from benchmark.effects.nodes.patching import PatchPoint, patched_effects, set_effects
 from benchmark.meter import metering
-from benchmark.nodes import NodeKind, Nodes
-from benchmark.patching import PatchPoint, patched_effects, set_effects
-from methods.importance import exhaustive
-from methods.importance.node_problem import NodeProblem
+from methods.importance.nodes import truth as exhaustive
+from methods.importance.nodes.problem import NodeProblem
 
 N_LAYERS = 2
 

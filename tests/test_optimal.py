@@ -6,19 +6,20 @@ import pytest
 import torch
 from helpers import largest, random_batch, random_masks
 
-from benchmark.ablation import Mean, Resample, Zero
-from benchmark.checkpoint import load_checkpoint
+from benchmark.ablations.fixed import Mean, Zero
+from benchmark.ablations.other_prompts import Resample
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.forward import clean_logits, masked_logits
-from benchmark.joint_training import train_masks
-from benchmark.mask import EdgeMask
-from benchmark.mask_sampler import FixedMasks, MaskSampler
-from benchmark.masked_training import MaskedTraining
+from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.forward.values import SourceValues
+from benchmark.graph.mask import EdgeMask
 from benchmark.metric import KLDivergence
-from benchmark.model import load_model
-from benchmark.random_models import random_config, save_random_model
-from benchmark.values import SourceValues
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model
+from benchmark.training.checkpoint import load_checkpoint
+from benchmark.training.loop import MaskedTraining
+from benchmark.training.masks import FixedMasks, MaskSampler
+from methods.circuits.masks.training import train_masks
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_interrupted_training_continues_bit_for_bit(tiny, tmp_path, monkeypatch)
     masks = random_masks(tiny.graph, 2, binary=True).float()
     optimal = configured("ablation", "optimal_positional", steps=24, batch_size=5)
     whole = optimal.train(tiny, masks, [batch])
-    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 4)
     advance, path = MaskedTraining.advance, tmp_path / "state.pt"
 
     def killed(self):
@@ -242,7 +243,7 @@ def test_joint_training_moves_both_masks_and_constants(tiny, tmp_path, monkeypat
     assert 0 < kept < tiny.graph.n_edges
     moved = largest(constants.rows.heads, optimal.fit(tiny, [batch]).rows.heads)
     assert moved > 1e-3
-    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 10)
+    monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 10)
     first, path = learner(), tmp_path / "joint.pt"
     train_jointly(tiny, first, replace(optimal, steps=20), batch, checkpoint=path)
     second = learner()

@@ -5,11 +5,11 @@ import torch
 from helpers import largest, random_batch, random_masks
 from oracle import Oracle, written
 
+from benchmark.ablations.optimal import Optimal
 from benchmark.config import configured, configured_names
-from benchmark.families import FAMILIES
-from benchmark.forward import masked_logits, source_values
-from benchmark.optimal import Optimal
-from benchmark.random_models import CONFIGS
+from benchmark.forward.passes import masked_logits, source_values
+from benchmark.models.families.adapters import FAMILIES
+from benchmark.models.random_models import CONFIGS
 
 
 @pytest.fixture(scope="module", params=list(CONFIGS))

@@ -7,9 +7,9 @@ import pytest
 
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.task import Split
-from benchmark.tokenizer import load_tokenizer
-from benchmark.zoo import zoo_directory
+from benchmark.models.tokenizer import load_tokenizer
+from benchmark.prompts.task import Split
+from benchmark.zoo.cards import zoo_directory
 
 ROWS = [
     {

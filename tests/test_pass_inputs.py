@@ -7,16 +7,11 @@ import torch
 from helpers import counterfactual, largest, random_batch, random_masks, random_values
 
 from benchmark.errors import UserError
-from benchmark.forward import (
-    clean_logits,
-    masked_logits,
-    masked_prefix,
-    source_values,
-)
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask
-from benchmark.model import load_model
-from benchmark.values import zero_values
+from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix, source_values
+from benchmark.forward.values import zero_values
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask
+from benchmark.models.loading import load_model
 
 
 def test_values_changed_after_recording_count_as_changed(gpt2):

@@ -5,12 +5,9 @@ import torch
 from helpers import counterfactual, largest, random_batch, random_masks, random_values
 
 from benchmark.errors import UserError
-from benchmark.forward import (
-    masked_logits,
-    masked_prefix,
-)
-from benchmark.model import load_model
-from benchmark.random_models import random_config, save_random_model
+from benchmark.forward.passes import masked_logits, masked_prefix
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model
 
 EXACT = 1e-12
 

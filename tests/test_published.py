@@ -7,10 +7,11 @@ import pytest
 from test_report import record, results
 
 from benchmark.config import configured_names
-from benchmark.report import published
-from benchmark.report.beside import published_rows, published_tables
+from benchmark.report.circuits.beside import published_rows, published_tables
+from benchmark.report.circuits.scores import Score
 from benchmark.report.leaderboard import Leaderboard
-from benchmark.report.published import (
+from benchmark.report.published import numbers as published
+from benchmark.report.published.numbers import (
     COLUMNS,
     COMPONENTS,
     FILES,
@@ -18,7 +19,6 @@ from benchmark.report.published import (
     published_faithfulness,
     published_scores,
 )
-from benchmark.report.scores import Score
 from benchmark.report.style import LOOKS
 
 SCORES = published_scores()
@@ -52,7 +52,7 @@ def test_every_number_is_there_once():
     counts = [len(published._read(name)) for name in FILES]
     assert counts == [138, 278, 11, 11, 186, 18]
     assert not SCORES.drop(columns="value").duplicated().any()
-    folder = files(published.__name__)
+    folder = files("benchmark.report.published")
     tables = {entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")}
     assert tables == {*FILES, COMPONENTS, "optimal_ablation.csv"}
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from helpers import random_batch
 
-from benchmark import mask, method
 from benchmark.config import configured
+from benchmark.graph import mask
+from benchmark.method import circuits as method
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -8,9 +8,9 @@ import pytest
 
 import benchmark.references
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, Pruning
-from benchmark.references import FILE, read_reference, reference_circuits
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.references.circuits import FILE, read_reference, reference_circuits
 
 FOLDER = Path(benchmark.references.__file__).parent
 GPT2_SMALL, ATTN_ONLY = ComputationalGraph(12, 12), ComputationalGraph(4, 8)

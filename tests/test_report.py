@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.areas import pessimistic_auroc
 from benchmark.errors import UserError
-from benchmark.record import Record, Status
+from benchmark.records.record import Record, Status
+from benchmark.report.circuits.faithfulness import faithfulness_against_size
+from benchmark.report.circuits.plots import gap_against_size
+from benchmark.report.circuits.roc import roc
+from benchmark.report.circuits.scores import Score, score_table, where_known
 from benchmark.report.comparable import refuse_what_cannot_be_compared
-from benchmark.report.faithfulness import faithfulness_against_size
 from benchmark.report.figures import Figures
 from benchmark.report.frame import Results, all_labels
+from benchmark.report.kinds import of_each_kind
 from benchmark.report.leaderboard import DASH, leaderboard
-from benchmark.report.plots import gap_against_size
-from benchmark.report.published import published_curves
-from benchmark.report.roc import roc
-from benchmark.report.scores import Score, score_table, where_known
-from benchmark.report.studies import of_each_kind
+from benchmark.report.published.numbers import published_curves
 from benchmark.report.style import LOOKS, look, save
-from benchmark.sizes import averaged_draws
+from benchmark.statistics.areas import pessimistic_auroc
+from benchmark.statistics.sizes import averaged_draws
 
 SCORE = Score("cmd", 0.1)
 

@@ -9,16 +9,16 @@ from made_up_nodes import made_up_effects, write_missed_effects, write_recall
 from safetensors.numpy import load_file, save_file
 
 from benchmark.errors import UserError
-from benchmark.record import RECORD, TENSORS
+from benchmark.records.record import RECORD, TENSORS
 from benchmark.report.figures import Figures
 from benchmark.report.frame import load_kinds
+from benchmark.report.kinds import study_figures, study_tables
 from benchmark.report.leaderboard import Leaderboard
-from benchmark.report.missed_effects import bounds_beside_effects
-from benchmark.report.node_problems import problems
-from benchmark.report.node_ranks import cancellation, cancelled, known_ranks, ranks_compared
-from benchmark.report.recall import settings_compared
-from benchmark.report.studies import study_figures, study_tables
 from benchmark.report.style import look
+from methods.importance.report.missed_effects import bounds_beside_effects
+from methods.importance.report.problems import problems
+from methods.importance.report.ranks import cancellation, cancelled, known_ranks, ranks_compared
+from methods.importance.report.recall import settings_compared
 
 
 def loaded(folder, kind="node_importance"):

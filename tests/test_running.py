@@ -12,15 +12,15 @@ import torch
 from omegaconf import OmegaConf
 from safetensors import safe_open
 
-from benchmark.cell import Cell
 from benchmark.config import build
 from benchmark.errors import UserError
-from benchmark.mask import EdgeMask
-from benchmark.record import CURVE, MASKS, RECORD, Record, Status
+from benchmark.graph.mask import EdgeMask
+from benchmark.records.record import CURVE, MASKS, RECORD, Record, Status
+from benchmark.records.store import folders
 from benchmark.report.frame import load
-from benchmark.running import run_cell
-from benchmark.store import folders
-from benchmark.verify import verify_record
+from benchmark.run.cell import Cell
+from benchmark.run.runner import run_cell
+from benchmark.run.verify import verify_record
 from methods.circuits.eap import EAP
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -82,7 +82,7 @@ def test_a_record_says_everything(finished):
 
 def test_the_same_cell_is_not_run_again(finished, monkeypatch):
     settings, record = finished
-    monkeypatch.setattr("benchmark.running._run", None)
+    monkeypatch.setattr("benchmark.run.runner._run", None)
     outcome = run_cell(settings)
     assert outcome.was_there and outcome.record == record
 
@@ -102,7 +102,7 @@ def test_verify_notices_another_number(tmp_path):
     curve.assign(loss_gap=curve["loss_gap"] + 0.1).to_parquet(path, index=False)
     with pytest.raises(UserError, match="is not a whole record"):
         verify_record(tmp_path, record.key)
-    from benchmark.store import digest_of_file
+    from benchmark.digests import digest_of_file
 
     forged = replace(record, files={**record.files, CURVE: digest_of_file(path)})
     forged.write(settings.folder.path / RECORD)
@@ -213,7 +213,7 @@ def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monk
         evaluated.append(arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.circuit_results._evaluated", killed)
+    monkeypatch.setattr("benchmark.run.circuits._evaluated", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     monkeypatch.undo()
@@ -240,7 +240,7 @@ def test_a_kill_leaves_no_record_and_keeps_checkpoints(tmp_path, monkeypatch):
     def killed(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.circuit_results.save_matrix", killed)
+    monkeypatch.setattr("benchmark.run.circuits.save_matrix", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     assert settings.folder.record() is None

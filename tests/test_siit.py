@@ -13,21 +13,26 @@ from transformers import AutoModelForCausalLM
 
 from benchmark.config import build, configured
 from benchmark.errors import UserError
-from benchmark.forward import clean_run, masked_logits, source_values
-from benchmark.mask import EdgeMask
+from benchmark.forward.passes import clean_run, masked_logits, source_values
+from benchmark.graph.mask import EdgeMask
 from benchmark.metric import Accuracy
-from benchmark.model import load_model
-from benchmark.references import reference_circuits
-from benchmark.task import Split
-from benchmark.tokenizer import load_tokenizer
-from benchmark.zoo import read_card, zoo_directory
-from benchmark.zoo_training.attention_hints import attention_loss, log_attention
-from benchmark.zoo_training.causal_ioi import NOTHING, VARIABLES, Names, run, target
-from benchmark.zoo_training.circuit import Circuit
-from benchmark.zoo_training.interchange import Activations, Replacing, Rewiring, next_token_logits
-from benchmark.zoo_training.saving import initial_model
-from benchmark.zoo_training.siit import interchange_scores
-from benchmark.zoo_training.siit_prompts import skeletons
+from benchmark.models.loading import load_model
+from benchmark.models.tokenizer import load_tokenizer
+from benchmark.pretraining.known_circuit.causal_graph import NOTHING, VARIABLES, Names, run, target
+from benchmark.pretraining.known_circuit.circuit import Circuit
+from benchmark.pretraining.known_circuit.hints import attention_loss, log_attention
+from benchmark.pretraining.known_circuit.interchange import (
+    Activations,
+    Replacing,
+    Rewiring,
+    next_token_logits,
+)
+from benchmark.pretraining.known_circuit.prompts import skeletons
+from benchmark.pretraining.known_circuit.training import interchange_scores
+from benchmark.pretraining.saving import initial_model
+from benchmark.prompts.task import Split
+from benchmark.references.circuits import reference_circuits
+from benchmark.zoo.cards import read_card, zoo_directory
 
 HEADS = dict(previous="a0.h0", duplicate="a1.h1", s_inhibition="a2.h3", name_mover="a3.h2")
 
@@ -336,7 +341,7 @@ def test_a_few_steps_of_training_are_deterministic(tmp_path, monkeypatch):
     from hydra import compose, initialize_config_dir
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("benchmark.zoo_training.corpus.VOCABULARY_TEXTS", 500)
+    monkeypatch.setattr("benchmark.pretraining.corpus.VOCABULARY_TEXTS", 500)
     settings = [
         "steps=3", "checkpoint_every=3", "n_skeletons=30", "batch_size=8", "n_scored=10",
         "scored=[ioi]",

@@ -6,8 +6,7 @@ from helpers import largest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.attention_change import AttentionChange
-from benchmark.softmax_fix import PatchedKeys, softmax_of
+from benchmark.effects.attention import AttentionChange, PatchedKeys, softmax_of
 
 T = 7
 VISIBLE = torch.ones(T, T, dtype=torch.bool).tril()
@@ -77,7 +76,7 @@ def test_keys_of_a_group_count_for_all_its_queries(models):
 
     def sites(seed):
         sizes = {"q": shape.n_heads, "k": shape.n_key_value_heads, "v": shape.n_key_value_heads}
-        from benchmark.sites import Site
+        from benchmark.transformer.sites import Site
 
         return {
             Site(name): torch.randn(n, 1, 2, T, shape.d_head, generator=draw, dtype=torch.double)

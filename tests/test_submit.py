@@ -13,14 +13,14 @@ import torch
 from rich.console import Console
 from test_running import cell
 
-from benchmark import submission
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
-from benchmark.matrix_file import load_matrix
-from benchmark.mib import read_mib
-from benchmark.mib_board import SHARES, board_cells, lacking
-from benchmark.record import MASKS, RECORD
-from benchmark.running import run_cell
+from benchmark.graph.matrix_file import load_matrix
+from benchmark.mib import submission
+from benchmark.mib.board import SHARES, board_cells, lacking
+from benchmark.mib.files import read_mib
+from benchmark.records.record import MASKS, RECORD
+from benchmark.run.runner import run_cell
 
 COMMAND = Path(sys.executable).with_name("ablation-bench")
 QWEN = "Qwen/Qwen2.5-0.5B"

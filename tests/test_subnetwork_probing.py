@@ -8,11 +8,11 @@ from helpers import edges_of_silent_nodes, largest, training_problem
 
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, Pruning
-from methods.circuits.hard_concrete import log_alpha_of, probability_nonzero
-from methods.circuits.probing_masks import Granularity, ProbingMasks
-from methods.circuits.reader_circuits import edges_between
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, Pruning
+from methods.circuits.masks.hard_concrete import log_alpha_of, probability_nonzero
+from methods.circuits.masks.probing import Granularity, ProbingMasks
+from methods.circuits.scoring.readers import edges_between
 
 GRAPH = ComputationalGraph(2, 3)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmark.seeding import generator
-from methods.importance.subsampling_sums import SubsamplingSums
+from benchmark.seeds import generator
+from methods.importance.nodes.sums import SubsamplingSums
 
 CONFIDENCES = (0.9, 0.99, 0.999)
 

@@ -11,11 +11,12 @@ import pytest
 
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
-from benchmark.prompt_data import batch_of, data_hash
-from benchmark.task import N_FINGERPRINT_PAIRS, Split, Task
-from benchmark.tokenizer import load_tokenizer
-from benchmark.zoo import zoo_directory
-from benchmark.zoo_training.vocabulary import word_level_tokenizer
+from benchmark.models.tokenizer import load_tokenizer
+from benchmark.pretraining.vocabulary import word_level_tokenizer
+from benchmark.prompts.dataset import batch_of, data_hash
+from benchmark.prompts.generated import N_FINGERPRINT_PAIRS
+from benchmark.prompts.task import Split, Task
+from benchmark.zoo.cards import zoo_directory
 from tasks.words import capitals, categories, lines, names, number_pairs
 
 OPTIONS = [name for name in configured_names("task") if name != "own_data"]
@@ -234,7 +235,7 @@ def test_changed_words_make_new_prompts(monkeypatch):
 
 
 def test_another_process_may_make_the_same_dataset_first(monkeypatch):
-    from benchmark import prompt_data
+    from benchmark.prompts import dataset as prompt_data
 
     save, calls = prompt_data._save_atomically, []
 

@@ -6,18 +6,19 @@ import pytest
 import torch
 from helpers import largest, random_batch
 
-from benchmark.ablation import Counterfactual
+from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.forward import clean_logits, masked_logits
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, Pruning
-from benchmark.method import CircuitMethod, Problem
+from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.method.circuits import CircuitMethod
+from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
-from benchmark.model import load_model
-from benchmark.random_models import random_config, save_random_model
-from methods.circuits.priced_masks import _edge_groups
-from methods.circuits.uniform_masks import UniformMasks
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model
+from methods.circuits.masks.priced import _edge_groups
+from methods.circuits.masks.uniform import UniformMasks
 
 GRAPH = ComputationalGraph(2, 2)
 
@@ -174,7 +175,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch):
     ugs = configured("method", "ugs", penalties=[0.01, 0.1], steps=14, masks_per_step=3)
     ablation = configured("ablation", "optimal")
     whole = ugs.discover(problem(tiny, ablation), [])
-    monkeypatch.setattr("benchmark.masked_training.CHECKPOINT_EVERY", 4)
+    monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 4)
     update, calls = UniformMasks.update, []
 
     def killed(self):

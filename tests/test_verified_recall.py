@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import UserError
-from benchmark.seeding import generator
-from methods.importance.verified_recall import (
+from benchmark.seeds import generator
+from methods.importance.nodes.recall import (
     contributions,
     recall_cost,
     recall_summary,

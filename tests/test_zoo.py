@@ -11,14 +11,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmark.config import build, configured, configured_names
 from benchmark.errors import UserError
-from benchmark.model import load_model
-from benchmark.scoring import score_model
-from benchmark.task import Split
-from benchmark.zoo import read_card, zoo_directory, zoo_names
-from benchmark.zoo_training import language
-from benchmark.zoo_training.corpus import PADDING, make_corpus, zoo_tokenizer
-from benchmark.zoo_training.language import ZooTraining
-from benchmark.zoo_training.schedule import cosine_schedule
+from benchmark.evaluation.tasks import score_model
+from benchmark.models.loading import load_model
+from benchmark.pretraining import language
+from benchmark.pretraining.corpus import PADDING, make_corpus, zoo_tokenizer
+from benchmark.pretraining.language import ZooTraining
+from benchmark.pretraining.loop import cosine_schedule
+from benchmark.prompts.task import Split
+from benchmark.zoo.cards import read_card, zoo_directory, zoo_names
 
 TRAINED = ["small_gpt2", "tiny_gpt2", "toy_gpt2", "toy_llama"]
 CONF = Path(__file__).parents[1] / "conf" / "zoo"
@@ -146,7 +146,7 @@ def weights(directory):
 
 def test_training_is_deterministic_and_resumes_bit_for_bit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("benchmark.zoo_training.corpus.VOCABULARY_TEXTS", 300)
+    monkeypatch.setattr("benchmark.pretraining.corpus.VOCABULARY_TEXTS", 300)
     tiny_training(tmp_path / "whole").run("a command")
     assert "step 6: accuracy/induction" in capsys.readouterr().out
     checkpoint = tmp_path / "outputs" / "zoo" / "tiny_gpt2.checkpoint"
@@ -203,7 +203,7 @@ def test_training_is_deterministic_and_resumes_bit_for_bit(tmp_path, monkeypatch
 )
 def test_settings_that_cannot_be_used_are_refused(tmp_path, monkeypatch, changes, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("benchmark.zoo_training.corpus.VOCABULARY_TEXTS", 100)
+    monkeypatch.setattr("benchmark.pretraining.corpus.VOCABULARY_TEXTS", 100)
     with pytest.raises(UserError, match=message):
         tiny_training(tmp_path, **changes).run("a command")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UserError
-from benchmark.record import Record, Status
+from benchmark.records.record import Record, Status
 from benchmark.report.frame import Results
 
 Facts = dict[tuple[Any, ...], Any]

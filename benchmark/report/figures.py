@@ -7,21 +7,21 @@ from rich.console import Group, RenderableType
 
 from benchmark.errors import UserError
 from benchmark.files import file_stem
-from benchmark.record import CIRCUITS
-from benchmark.report.drawing import draw_edges, readable_circuit
-from benchmark.report.faithfulness import faithfulness_against_size
-from benchmark.report.frame import Results, load_kinds
-from benchmark.report.leaderboard import column_names, row_names
-from benchmark.report.plots import (
+from benchmark.records.record import CIRCUITS
+from benchmark.report.circuits.drawing import draw_edges, readable_circuit
+from benchmark.report.circuits.faithfulness import faithfulness_against_size
+from benchmark.report.circuits.plots import (
     ablations_compared,
     gap_against_size,
     quality_against_cost,
     score_map,
 )
-from benchmark.report.published import published_curves, published_faithfulness
-from benchmark.report.roc import roc
-from benchmark.report.scores import Score, score_table
-from benchmark.report.studies import of_each_kind, study_figures
+from benchmark.report.circuits.roc import roc
+from benchmark.report.circuits.scores import Score, score_table
+from benchmark.report.frame import Results, load_kinds
+from benchmark.report.kinds import of_each_kind, study_figures
+from benchmark.report.leaderboard import column_names, row_names
+from benchmark.report.published.numbers import published_curves, published_faithfulness
 from benchmark.report.style import save
 
 # A picture of more edges shows nothing and takes long; circuits of neurons touch many.

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from benchmark.errors import UserError
-from benchmark.record import CIRCUITS, CURVE, TENSORS, Record, Status
-from benchmark.store import Folder, folders, members
+from benchmark.records.record import CIRCUITS, CURVE, TENSORS, Record, Status
+from benchmark.records.store import Folder, folders, members
 
 KINDS = ("task", "model", "ablation", "method")
 # Settings that change no number.

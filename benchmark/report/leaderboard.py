@@ -14,12 +14,19 @@ from scipy.stats import t
 
 from benchmark.errors import UserError
 from benchmark.files import file_stem
-from benchmark.record import CIRCUITS
-from benchmark.report.beside import WARNING, published_rows, published_tables
+from benchmark.records.record import CIRCUITS
+from benchmark.report.circuits.beside import WARNING, published_rows, published_tables
+from benchmark.report.circuits.scores import (
+    AT_SHARE,
+    NEEDS,
+    SCORES,
+    Score,
+    score_table,
+    where_known,
+)
 from benchmark.report.comparable import refuse_what_cannot_be_compared
 from benchmark.report.frame import Results, load_kinds
-from benchmark.report.scores import AT_SHARE, NEEDS, SCORES, Score, score_table, where_known
-from benchmark.report.studies import of_each_kind, study_tables
+from benchmark.report.kinds import of_each_kind, study_tables
 from benchmark.report.tables import DASH, terminal, write_table
 
 

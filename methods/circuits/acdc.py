@@ -16,13 +16,14 @@ from enum import Enum
 from typing import ClassVar
 
 from benchmark.errors import UserError
-from benchmark.mask import EdgeMask, Pruning
-from benchmark.method import FoundCircuit, Problem
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence
-from methods.circuits.acdc_order import phases
-from methods.circuits.acdc_search import Loss, Search
-from methods.circuits.attribution import without_donors
+from methods.circuits.search.order import phases
+from methods.circuits.search.search import Loss, Search
 from methods.ranges import check_counts
+from methods.requirements import without_donors
 
 
 class Objective(Enum):

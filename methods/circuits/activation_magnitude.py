@@ -11,11 +11,12 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.differences import written
-from benchmark.forward import source_values
-from benchmark.mask import EdgeScores
-from benchmark.method import FoundCircuit, Problem
-from methods.circuits.attribution import Selection, circuits_of_sizes
+from benchmark.effects.edges.differences import written
+from benchmark.forward.passes import source_values
+from benchmark.graph.mask import EdgeScores
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from methods.circuits.scoring.selection import Selection, circuits_of_sizes
 from methods.ranges import check_counts
 
 

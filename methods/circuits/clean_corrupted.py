@@ -6,10 +6,12 @@ The two ends of the path of EAP-IG, as in the library of Hanna et al. (2024, arX
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch, Objective
-from benchmark.edge_effects import CleanPoint, Effects, effects_at_inputs
-from benchmark.method import Problem
-from methods.circuits.attribution import Attribution, needs_counterfactual
+from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_inputs
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
+from methods.circuits.scoring.attribution import Attribution
+from methods.requirements import needs_counterfactual
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ gives all edges. It is also the gradient of the metric in the edge's mask, at th
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch, Objective
-from benchmark.edge_effects import Effects, effects_at_clean
-from benchmark.method import Problem
-from methods.circuits.attribution import Attribution
-from methods.gradients import flat_at_clean
+from benchmark.effects.edges.first_order import Effects, effects_at_clean
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
+from methods.circuits.scoring.attribution import Attribution
+from methods.requirements import flat_at_clean
 
 
 @dataclass(frozen=True)

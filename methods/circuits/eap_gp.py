@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.batch import Batch, Objective
-from benchmark.edge_effects import CleanPoint, Effects, effects_at_inputs
+from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_inputs
 from benchmark.errors import UserError
-from benchmark.layers import run
-from benchmark.method import Problem
-from benchmark.streams import PlainStream
-from benchmark.transformer import Transformer
+from benchmark.forward.layers import run
+from benchmark.forward.streams import PlainStream
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
+from benchmark.transformer.transformer import Transformer
 from methods.circuits.eap_ig import EAPIG
 
 SHORTEST = 1e-12

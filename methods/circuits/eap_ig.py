@@ -9,13 +9,15 @@ out the clean one.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch, Objective
-from benchmark.edge_effects import CleanPoint, Effects, effects_at_inputs
-from benchmark.method import Problem
-from benchmark.transformer import Transformer
-from benchmark.values import SourceValues
-from methods.circuits.attribution import Attribution, needs_counterfactual
+from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_inputs
+from benchmark.forward.values import SourceValues
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
+from benchmark.transformer.transformer import Transformer
+from methods.circuits.scoring.attribution import Attribution
 from methods.ranges import check_counts
+from methods.requirements import needs_counterfactual
 
 
 @dataclass(frozen=True)

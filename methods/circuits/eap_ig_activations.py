@@ -9,10 +9,11 @@ edges out of the sublayer that moves.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.batch import Batch, Objective
-from benchmark.edge_effects import CleanPoint, Effects, effects_at_activations
-from benchmark.method import Problem
-from methods.circuits.attribution import Attribution
+from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_activations
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
+from methods.circuits.scoring.attribution import Attribution
 from methods.ranges import check_counts
 
 

@@ -10,20 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.edge_effects import CleanPoint, effects_at_clean
-from benchmark.edge_magnitudes import PositionMagnitudes, PromptMagnitudes, query_key_magnitudes
-from benchmark.mask import EdgeScores
-from benchmark.method import FoundCircuit, Problem
-from benchmark.nodes import NodePositions
-from methods.circuits.attribution import (
-    Selection,
-    circuits_of_sizes,
-    exactly,
-    signed_objective,
-    without_donors,
+from benchmark.effects.edges.first_order import CleanPoint, effects_at_clean
+from benchmark.effects.edges.magnitudes import (
+    PositionMagnitudes,
+    PromptMagnitudes,
+    query_key_magnitudes,
 )
-from methods.gradients import flat_at_clean, without_gradient
+from benchmark.effects.nodes.nodes import NodePositions
+from benchmark.graph.mask import EdgeScores
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from methods.circuits.scoring.attribution import exactly, signed_objective
+from methods.circuits.scoring.selection import Selection, circuits_of_sizes
 from methods.ranges import check_counts
+from methods.requirements import flat_at_clean, without_donors, without_gradient
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.mask import EdgeMask, Pruning
-from benchmark.method import FoundCircuit, Problem
-from benchmark.pass_memory import masks_that_fit
-from methods.circuits.mask_training import TrainsMasks, in_groups
-from methods.circuits.sparsity_schedule import Ramp, SparsitySchedule
-from methods.circuits.targeted_masks import TargetedMasks
+from benchmark.forward.memory import masks_that_fit
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from methods.circuits.masks.schedule import Ramp, SparsitySchedule
+from methods.circuits.masks.targeted import TargetedMasks
+from methods.circuits.masks.training import TrainsMasks, in_groups
 from methods.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
 
 

@@ -9,12 +9,15 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.batch import Batch, Objective
-from benchmark.edge_effects import CleanPoint, Effects
+from benchmark.effects.edges.exact import exact_edge_effects, exact_source_effects
+from benchmark.effects.edges.first_order import CleanPoint, Effects
 from benchmark.errors import UserError
-from benchmark.exact_effects import exact_edge_effects, exact_source_effects
-from benchmark.method import Problem
-from methods.circuits.attribution import Attribution, Granularity, without_donors
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
+from methods.circuits.scoring.attribution import Attribution
+from methods.circuits.scoring.selection import Granularity
+from methods.requirements import without_donors
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ the gradients are averaged along the path of EAP-IG.
 
 from dataclasses import dataclass
 
-from benchmark.backward_rules import BackwardRules
 from benchmark.errors import UserError
-from benchmark.weights import AttentionRule
+from benchmark.transformer.backward_rules import BackwardRules
+from benchmark.transformer.weights import AttentionRule
 from methods.circuits.ruled import RuledAttribution
 
 

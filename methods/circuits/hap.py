@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.method import Problem
+from benchmark.method.problem import Problem
 from methods.circuits.eap import EAP
 from methods.circuits.edge_pruning import EdgePruning
 from methods.ranges import check_counts

@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.ablation import Counterfactual, Resample
-from benchmark.method import Problem
-from methods.circuits.concrete_masks import ConcreteMasks
-from methods.circuits.hard_concrete import LOW
-from methods.circuits.price_grid import PricedEdges
+from benchmark.ablations.other_prompts import Counterfactual, Resample
+from benchmark.method.problem import Problem
+from methods.circuits.masks.concrete import ConcreteMasks
+from methods.circuits.masks.hard_concrete import LOW
+from methods.circuits.masks.prices import PricedEdges
 
 
 class Stretch(Enum):

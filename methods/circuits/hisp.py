@@ -15,18 +15,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablation import Counterfactual, Zero
-from benchmark.batch import Batch
-from benchmark.graph import Stage
-from benchmark.kernels import one_per_query_head
-from benchmark.layers import embedded, run
-from benchmark.method import FoundCircuit, Problem
-from benchmark.streams import PlainStream
-from benchmark.transformer import Transformer
-from benchmark.weights import Norm, Projection
-from methods.circuits.reader_circuits import circuits_of_readers
-from methods.gradients import flat_at_clean, without_gradient
+from benchmark.ablations.fixed import Zero
+from benchmark.ablations.other_prompts import Counterfactual
+from benchmark.forward.layers import embedded, run
+from benchmark.forward.streams import PlainStream
+from benchmark.graph.graph import Stage
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from benchmark.prompts.batch import Batch
+from benchmark.transformer.kernels import one_per_query_head
+from benchmark.transformer.transformer import Transformer
+from benchmark.transformer.weights import Norm, Projection
+from methods.circuits.scoring.readers import circuits_of_readers
 from methods.ranges import check_counts
+from methods.requirements import flat_at_clean, without_gradient
 
 
 @dataclass(frozen=True)

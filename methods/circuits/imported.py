@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from benchmark.digests import digest, digest_of_file
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask, EdgeScores
-from benchmark.matrix_file import matrix_names
-from benchmark.method import FoundCircuit, Problem
-from benchmark.mib import MibCircuit, read_mib
-from benchmark.prompt_data import digest
-from benchmark.store import digest_of_file
-from methods.circuits.attribution import Selection, circuits_of_sizes
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.graph.matrix_file import matrix_names
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from benchmark.mib.files import MibCircuit, read_mib
+from methods.circuits.scoring.selection import Selection, circuits_of_sizes
 
 OWN, FORMS = ".safetensors", (".json", ".pt", ".safetensors")
 WHAT_TO_TYPE = (

@@ -14,14 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.batch import Batch
-from benchmark.differences import written
-from benchmark.forward import source_values
-from benchmark.graph import Stage
-from benchmark.mask import EdgeScores
-from benchmark.method import FoundCircuit, Problem
-from benchmark.transformer import Transformer
-from methods.circuits.attribution import Selection, circuits_of_sizes
+from benchmark.effects.edges.differences import written
+from benchmark.forward.passes import source_values
+from benchmark.graph.graph import Stage
+from benchmark.graph.mask import EdgeScores
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from benchmark.prompts.batch import Batch
+from benchmark.transformer.transformer import Transformer
+from methods.circuits.scoring.selection import Selection, circuits_of_sizes
 from methods.ranges import check_counts
 
 SMALLEST_SUM = 1e-12

@@ -12,11 +12,12 @@ from typing import ClassVar
 import torch
 
 from benchmark.errors import UserError
-from benchmark.graph import ComputationalGraph
-from benchmark.mask import EdgeMask
-from benchmark.method import FoundCircuit, Problem
-from benchmark.pruning import drop_dead_ends, drop_unfed
-from benchmark.seeding import generator
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask
+from benchmark.graph.pruning import drop_dead_ends, drop_unfed
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from benchmark.seeds import generator
 
 # Draws at a time, and such rounds before a size counts as out of reach.
 DRAWS, MOST_ROUNDS = 64, 200

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.method import FoundCircuit, Problem
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
 
 
 @dataclass(frozen=True)

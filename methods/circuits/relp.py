@@ -8,8 +8,8 @@ keys score zero. With `steps` above one the coefficients are averaged along the 
 
 from dataclasses import dataclass
 
-from benchmark.backward_rules import BackwardRules
-from benchmark.weights import AttentionRule
+from benchmark.transformer.backward_rules import BackwardRules
+from benchmark.transformer.weights import AttentionRule
 from methods.circuits.ruled import RuledAttribution
 
 

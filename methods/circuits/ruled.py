@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.backward_rules import BackwardRules
-from benchmark.batch import Batch, Objective
-from benchmark.edge_effects import Effects, effects_at_clean
-from benchmark.method import Problem
-from benchmark.transformer import Transformer
-from methods.circuits.attribution import Attribution
+from benchmark.effects.edges.first_order import Effects, effects_at_clean
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
+from benchmark.transformer.backward_rules import BackwardRules
+from benchmark.transformer.transformer import Transformer
 from methods.circuits.eap_ig import EAPIG, effects_along_path
-from methods.gradients import flat_at_clean
+from methods.circuits.scoring.attribution import Attribution
+from methods.requirements import flat_at_clean
 
 
 @dataclass(frozen=True)

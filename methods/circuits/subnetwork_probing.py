@@ -15,10 +15,10 @@ from typing import ClassVar
 import torch
 
 from benchmark.errors import UserError
-from benchmark.mask import EdgeMask, Pruning
-from benchmark.method import Problem
-from methods.circuits.price_grid import PriceGrid
-from methods.circuits.probing_masks import Granularity, ProbingMasks
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.method.problem import Problem
+from methods.circuits.masks.prices import PriceGrid
+from methods.circuits.masks.probing import Granularity, ProbingMasks
 
 # How far Adam can move a log-alpha in the authors' 3,000 steps at 0.001.
 DISTANCE = 3.0

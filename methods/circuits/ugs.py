@@ -16,10 +16,10 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.ablation import Counterfactual, Resample
-from benchmark.method import Problem
-from methods.circuits.price_grid import PricedEdges
-from methods.circuits.uniform_masks import UniformMasks
+from benchmark.ablations.other_prompts import Counterfactual, Resample
+from benchmark.method.problem import Problem
+from methods.circuits.masks.prices import PricedEdges
+from methods.circuits.masks.uniform import UniformMasks
 from methods.ranges import check_above_zero
 
 

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import torch
 
-from methods.importance.estimator import Estimate, NodeEstimator
-from methods.importance.node_problem import NodeProblem
+from methods.importance.nodes.estimator import Estimate, NodeEstimator
+from methods.importance.nodes.problem import NodeProblem
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.batch import Batch
+from benchmark.effects.nodes.first_order import AtPVariant, Cut, node_effects
 from benchmark.meter import metering
-from benchmark.method import Problem
-from benchmark.node_effects import AtPVariant, Cut, node_effects
-from methods.gradients import flat_at_clean, without_gradient
-from methods.importance.estimator import Estimate, NodeEstimator
-from methods.importance.node_problem import NodeProblem
-from methods.importance.verified_recall import spent_by_ranking
+from benchmark.method.problem import Problem
+from benchmark.prompts.batch import Batch
+from methods.importance.nodes.estimator import Estimate, NodeEstimator
+from methods.importance.nodes.problem import NodeProblem
+from methods.importance.nodes.recall import spent_by_ranking
+from methods.requirements import flat_at_clean, without_gradient
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmark.patching import PatchPoint
-from benchmark.seeding import generator
-from methods.importance.estimator import Estimate, NodeEstimator
-from methods.importance.node_problem import NodeProblem
+from benchmark.effects.nodes.patching import PatchPoint
+from benchmark.seeds import generator
+from methods.importance.nodes.estimator import Estimate, NodeEstimator
+from methods.importance.nodes.problem import NodeProblem
 from methods.ranges import check_counts
 
 # Sets of nodes are rows of truth values, of which this many are made at once.

@@ -20,19 +20,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablation import Fitted, GaussianNoise, Mean, Replacement, Resample
-from benchmark.batch import Batch
-from benchmark.bootstrap import interval_of_means
+from benchmark.ablations.contract import Fitted, Replacement
+from benchmark.ablations.fixed import Mean
+from benchmark.ablations.noise import GaussianNoise
+from benchmark.ablations.other_prompts import Resample
 from benchmark.config import configured
-from benchmark.forward import clean_logits, masked_logits, masked_prefix
-from benchmark.graph import ComputationalGraph
+from benchmark.forward.memory import masks_that_fit
+from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix
+from benchmark.forward.values import SourceValues
+from benchmark.graph.graph import ComputationalGraph
 from benchmark.meter import Meter, metering
-from benchmark.method import Problem
+from benchmark.method.problem import Problem
+from benchmark.method.study import Findings
 from benchmark.metric import KLDivergence, Metric
-from benchmark.pass_memory import masks_that_fit
-from benchmark.study import Findings
-from benchmark.transformer import Transformer
-from benchmark.values import SourceValues
+from benchmark.prompts.batch import Batch
+from benchmark.statistics.bootstrap import interval_of_means
+from benchmark.transformer.transformer import Transformer
 from methods.ranges import check_counts
 
 # Ablations that are drawn anew each time.

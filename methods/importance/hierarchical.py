@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.seeding import generator
+from benchmark.seeds import generator
 from methods.importance.blocks import effects_of_groups
-from methods.importance.estimator import Estimate, NodeEstimator
-from methods.importance.node_problem import NodeProblem
+from methods.importance.nodes.estimator import Estimate, NodeEstimator
+from methods.importance.nodes.problem import NodeProblem
 from methods.ranges import check_counts
 
 

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.seeding import generator
-from methods.importance.estimator import Estimate, NodeEstimator
-from methods.importance.node_problem import NodeProblem
+from benchmark.seeds import generator
+from methods.importance.nodes.estimator import Estimate, NodeEstimator
+from methods.importance.nodes.problem import NodeProblem
 
 Contribution = Callable[[Float[Tensor, "pairs nodes"]], Float[Tensor, " nodes"]]
 

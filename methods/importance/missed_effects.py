@@ -15,17 +15,17 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from benchmark.batch import Batch
+from benchmark.effects.nodes.first_order import AtPVariant, Cut
 from benchmark.errors import UserError
 from benchmark.meter import metering
-from benchmark.method import Problem
-from benchmark.node_effects import AtPVariant, Cut
-from benchmark.seeding import derived_seed
-from benchmark.study import Findings
+from benchmark.method.problem import Problem
+from benchmark.method.study import Findings
+from benchmark.prompts.batch import Batch
+from benchmark.seeds import derived_seed
 from methods.importance.atp import cannot_estimate, estimated_effects
-from methods.importance.node_problem import NodeProblem, NodeSettings
+from methods.importance.nodes.problem import NodeProblem, NodeSettings
+from methods.importance.nodes.sums import SubsamplingSums
 from methods.importance.subsampling import check_probability, drawn
-from methods.importance.subsampling_sums import SubsamplingSums
 from methods.ranges import check_counts
 
 # With fewer draws hardly any node has been patched twice.

@@ -15,11 +15,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.seeding import generator
-from methods.importance.estimator import Estimate, NodeEstimator
-from methods.importance.node_problem import NodeProblem
-from methods.importance.subsampling_sums import SubsamplingSums
-from methods.importance.verified_recall import spent_by_ranking
+from benchmark.seeds import generator
+from methods.importance.nodes.estimator import Estimate, NodeEstimator
+from methods.importance.nodes.problem import NodeProblem
+from methods.importance.nodes.recall import spent_by_ranking
+from methods.importance.nodes.sums import SubsamplingSums
 from methods.ranges import check_counts
 
 # Sets are drawn and measured in runs of at most this many for each pair.

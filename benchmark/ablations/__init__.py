@@ -1,0 +1,1 @@
+"""What an absent edge carries: one ablation a file."""

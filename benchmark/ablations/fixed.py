@@ -1,0 +1,46 @@
+"""Zero and means: what is the same for every prompt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from benchmark.ablations.contract import Fitted, Replacement
+from benchmark.ablations.moments import clean_tokens, corrupted_tokens, source_moments
+from benchmark.forward.values import for_length, zero_values
+from benchmark.prompts.batch import Batch
+from benchmark.transformer.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Zero, for every source. Attention output biases still pass."""
+
+    keep_first: bool
+    total: ClassVar[bool] = True
+
+    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
+        """Nothing to learn."""
+        zeros = zero_values(model.shape, self.keep_first, model.device)
+        values = zeros.map(lambda x: x.to(model.stream_dtype))
+        return Fitted(lambda batch, draw: values)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean over prompts, pooled over positions or per position.
+
+    With `counterfactual` it is the mean over the corrupted prompts.
+    """
+
+    keep_first: bool
+    positional: bool
+    counterfactual: bool
+    total: ClassVar[bool] = True
+
+    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
+        """Average over the training prompts, one forward pass each."""
+        tokens_of = corrupted_tokens if self.counterfactual else clean_tokens
+        moments = source_moments(
+            model, batches, tokens_of, positional=self.positional, keep_first=self.keep_first
+        )
+        return Fitted(lambda batch, draw: for_length(moments.mean, batch.n_positions))

@@ -1,0 +1,108 @@
+"""The demonstration: one random circuit under every ablation.
+
+Half of the edges are kept; the loss gap says how far the ablated model's predictions are from
+the full model's. With random weights the numbers mean nothing about language, but their order
+shows what the ablations do: the optimal constants lose least among the total ablations.
+"""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from benchmark.config import configured
+from benchmark.errors import UserError
+from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.meter import metering
+from benchmark.metric import KLDivergence
+from benchmark.models.loading import LanguageModel, load_model
+from benchmark.models.random_models import random_config, save_random_model
+from benchmark.prompts.batch import Batch
+from benchmark.seeds import generator
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Settings of the demonstration; see conf/demo.yaml."""
+
+    model_name: str | None
+    device: str
+    n_prompts: int
+    length: int
+    keep: float
+    ablations: list[str]
+    optimal_steps: int
+    optimal_batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if not 0 <= self.keep <= 1:
+            raise UserError(f"demo.keep={self.keep} is not a share; give a number from 0 to 1")
+        if self.n_prompts < 2 or self.length < 4:
+            raise UserError("demo.n_prompts must be 2 or more and demo.length 4 or more")
+
+    def run(self) -> Table:
+        """Ablate and tabulate."""
+        model = self._load()
+        scores = torch.rand(model.graph.exists.shape, generator=generator(self.seed, "edges"))
+        ranked = EdgeScores(model.graph, scores, signed=True)
+        mask = ranked.top(round(self.keep * model.graph.n_edges))
+        fitting, held_out = (self._prompts(model, split) for split in ("fitting", "held out"))
+        table = Table("ablation", "loss gap (nats)", "+-", "passes", "seconds")
+        table.title = (
+            f"{model.name}: {mask.n_edges:,} of {model.graph.n_edges:,} edges kept at random, "
+            f"{len(held_out)} held-out prompts"
+        )
+        for name in self.ablations:
+            table.add_row(name, *self._row(model, name, mask, fitting, held_out))
+        return table
+
+    def _load(self) -> LanguageModel:
+        if self.model_name is not None:
+            return load_model(self.model_name, device=self.device)
+        config = random_config("gpt2", n_layers=4, n_heads=4, d_model=64, d_mlp=256, d_vocab=100)
+        with tempfile.TemporaryDirectory() as folder:
+            directory = save_random_model(Path(folder) / "random-gpt2", config, seed=self.seed)
+            return replace(load_model(directory, device=self.device), name="random-gpt2")
+
+    def _row(
+        self, model: LanguageModel, name: str, mask: EdgeMask, fitting: Batch, held_out: Batch
+    ) -> list[str]:
+        with metering() as meter:
+            gaps = self._gaps(model, name, mask, fitting, held_out)
+        error = gaps.std() / len(gaps) ** 0.5
+        # A divergence of zero may come out as minus a rounding error.
+        figures = [f"{gaps.mean().clamp(min=0):.4f}", f"{error:.4f}"]
+        return [*figures, f"{meter.forward + meter.backward:,.0f}", f"{meter.seconds:.1f}"]
+
+    def _gaps(
+        self, model: LanguageModel, name: str, mask: EdgeMask, fitting: Batch, held_out: Batch
+    ) -> torch.Tensor:
+        learned = name.startswith("optimal")
+        changes = dict(steps=self.optimal_steps, batch_size=self.optimal_batch_size)
+        ablation = configured("ablation", name, **(changes if learned else {}))
+        if learned:
+            replacement = ablation.train(model, mask, [fitting])
+        else:
+            replacement = ablation.fit(model, [fitting])
+        with torch.no_grad():
+            clean = clean_logits(model, held_out.clean, held_out.read_at)
+            logits = masked_logits(model, mask, held_out, replacement(held_out))
+        return KLDivergence()(logits, held_out, clean)
+
+    def _prompts(self, model: LanguageModel, split: str) -> Batch:
+        """Prompts of random tokens; the corrupted one differs in half of them."""
+        draw = generator(self.seed, split)
+        shape = self.n_prompts, self.length
+        clean, other = torch.randint(model.shape.d_vocab, (2, *shape), generator=draw)
+        corrupted = torch.where(torch.rand(shape, generator=draw) < 0.5, other, clean)
+        clean[:, 0] = corrupted[:, 0] = 0
+        lengths = torch.randint(3, self.length, (self.n_prompts,), generator=draw) + 1
+        answers = torch.zeros(self.n_prompts, 1, dtype=torch.long)
+        ids = tuple(f"{split} {i}" for i in range(self.n_prompts))
+        batch = Batch(clean, corrupted, lengths, lengths - 1, answers, answers + 1, ids)
+        return batch.to(model.device)

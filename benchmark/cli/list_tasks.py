@@ -1,0 +1,68 @@
+"""Tables of all tasks and all models, read from the yaml files and the zoo's cards.
+
+Nothing heavy is imported, so the tables appear at once.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Group
+from rich.table import Table
+
+from benchmark.config import configured_names
+from benchmark.zoo.cards import read_card, zoo_directory, zoo_names
+
+
+def tasks_and_models() -> Group:
+    """The table of tasks, the table of models, and the zoo's accuracies."""
+    cards = {name: read_card(path) for name in zoo_names() if (path := zoo_directory(name))}
+    return Group(_tasks(), _models(cards), _accuracies(cards))
+
+
+def _tasks() -> Table:
+    table = Table("task", "what", title="Tasks")
+    for name in configured_names("task"):
+        table.add_row(name, first_comment("task", name))
+    return table
+
+
+def _accuracies(cards: dict[str, dict[str, Any]]) -> Table:
+    accuracy = {
+        (score["task"], name): f"{score['accuracy']:.1%}"
+        for name, card in cards.items()
+        for score in card["scores"]
+    }
+    prompts = {
+        score["task"]: str(score["n_prompts"])
+        for card in cards.values()
+        for score in card["scores"]
+    }
+    table = Table("task", "prompts", *cards, title="Accuracy of the zoo's models on test prompts")
+    for task, n_prompts in prompts.items():
+        table.add_row(task, n_prompts, *(accuracy.get((task, name), "") for name in cards))
+    return table
+
+
+def _models(cards: dict[str, dict[str, Any]]) -> Table:
+    table = Table("model", "what", "edges", "parameters", "MB", "source", title="Models")
+    for name in configured_names("model"):
+        what = first_comment("model", name)
+        source = OmegaConf.create(_yaml("model", name)).name
+        path, card = zoo_directory(source), cards.get(source)
+        if path is None or card is None:
+            table.add_row(name, what, "", "", "", source)
+            continue
+        size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
+        numbers = f"{card['edges']:,}", f"{card['parameters']:,}", f"{size:.1f}"
+        table.add_row(name, what, *numbers, "zoo")
+    return table
+
+
+def _yaml(group: str, name: str) -> str:
+    return files("conf").joinpath(group, f"{name}.yaml").read_text()
+
+
+def first_comment(group: str, name: str) -> str:
+    """What an option is, as the first line of its yaml file says."""
+    return _yaml(group, name).splitlines()[0].removeprefix("# ")

@@ -1,0 +1,238 @@
+"""The console command `ablation-bench`: a verb, then Hydra overrides.
+
+Nothing heavy is imported before a verb needs it, so help and completion stay quick.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from rich.console import Console, RenderableType
+
+from benchmark.cli.arguments import check_arguments, given
+from benchmark.config import build, configured_alone
+from benchmark.errors import UserError, near
+
+WIDTH = 140
+USAGE = """usage: ablation-bench VERB [key=value ...]
+
+verbs:
+  run          find circuits and evaluate them, or do a study: one cell, or with -m a grid of them
+  validate     list the cells of the same command and their state; runs nothing
+  verify KEY   run a record again and compare every number
+  leaderboard  methods by tasks and models for one score, and studies, from the records
+  figures      all pictures, from the records
+  submit       a folder for the leaderboard of the MIB circuit track, from the records
+  demo         ablate a random half of a model's edges under every ablation and print the loss gaps
+  methods      list methods, with their cost and the ablations that they work under
+  tasks        list tasks and models, with the accuracies of the models that ship
+  tasks show   print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
+
+ablation-bench VERB --help lists a verb's settings."""
+CONFIG_PATH = "pkg://conf"
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb: the config file that lists its settings, if it has one, and what it runs."""
+
+    settings: str | None
+    run: Callable[[], None]
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
+def run_cells(config: DictConfig) -> None:
+    """Run one cell of a grid."""
+    from benchmark.run.jobs import run_job
+
+    run_job(config, *_job())
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
+def validate_cells(config: DictConfig) -> None:
+    """Note the state of one cell of a grid."""
+    from benchmark.run.jobs import validate_job
+
+    validate_job(config, *_job())
+
+
+def _printing(settings: str) -> Callable[[], None]:
+    """A verb that builds what a config file describes, runs it and prints the result."""
+
+    @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name=settings)
+    def verb(config: DictConfig) -> None:
+        _build_and_run(config, where=settings)
+
+    return verb
+
+
+def run() -> None:
+    """Run all cells, print what became of them, and exit with 1 if one failed."""
+    _gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
+
+
+def validate() -> None:
+    """Print the state of all cells; exit with 1 if one cannot be run."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        # Hydra writes a file of its own for every sweep; this one is not to be kept.
+        sys.argv.append(f"hydra.sweep.dir={folder}")
+        _gathered(validate_cells, Path(folder))
+
+
+def verify() -> None:
+    """Run a record again and compare; exit with 1 if a number differs."""
+    from benchmark.run.verify import verify_record
+
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE + "\n")
+        return
+    keys = [argument for argument in sys.argv[1:] if not argument.startswith("results_dir=")]
+    if len(keys) != 1 or keys[0].startswith("-") or "=" in keys[0]:
+        _refuse("verify takes one key: ablation-bench verify KEY results_dir=results")
+    results_dir = Path(given(sys.argv[1:], "results_dir", "results"))
+    agrees, table = _or_refuse(lambda: verify_record(results_dir, keys[0]))
+    _print(table)
+    sys.exit(0 if agrees else 1)
+
+
+def list_tasks() -> None:
+    """Print the tables of tasks and models."""
+    from benchmark.cli.list_tasks import tasks_and_models
+
+    if _nothing_but_help("tasks", "; did you mean ablation-bench tasks show?"):
+        _print(tasks_and_models())
+
+
+def list_methods() -> None:
+    """Print the table of methods."""
+    from benchmark.cli.list_methods import methods
+
+    if _nothing_but_help("methods", ""):
+        _print(methods())
+
+
+def _nothing_but_help(verb: str, hint: str) -> bool:
+    """Whether a verb that takes no settings got none; help is printed here."""
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(USAGE + "\n")
+        return False
+    if sys.argv[1:]:
+        _refuse(f"{verb} takes no {sys.argv[1]!r}{hint}")
+    return True
+
+
+VERBS = {
+    "run": Verb("config", run),
+    "validate": Verb("config", validate),
+    "verify": Verb(None, verify),
+    "leaderboard": Verb("leaderboard", _printing("leaderboard")),
+    "figures": Verb("figures", _printing("figures")),
+    "submit": Verb("submit", _printing("submit")),
+    "demo": Verb("demo", _printing("demo")),
+    "methods": Verb(None, list_methods),
+    "tasks": Verb(None, list_tasks),
+    "tasks show": Verb("tasks", _printing("tasks")),
+}
+
+
+def main() -> None:
+    """Run the verb that the command line names; exit with 2 on a mistake of the user's."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(USAGE + "\n")
+        return
+    n_words = 2 if " ".join(arguments[:2]) in VERBS else 1
+    name, rest = " ".join(arguments[:n_words]), arguments[n_words:]
+    if name not in VERBS:
+        _refuse(f"{name!r} is not a verb{near(name, VERBS)}; see ablation-bench --help")
+    verb = VERBS[name]
+    settings = verb.settings
+    if settings is not None:
+        rest = _or_refuse(lambda: check_arguments(settings, rest))
+    sys.argv = [f"ablation-bench {name}", *rest]
+    verb.run()
+
+
+def _gathered(jobs: Callable[[], None], parent: Path) -> None:
+    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad."""
+    from benchmark.records.store import cannot_write
+    from benchmark.run.sweep import BAD, REFUSED, gathering, noted, reports_on, summary
+
+    if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
+        jobs()
+        return
+
+    def gather() -> int:
+        with gathering(parent) as folder:
+            code = 0
+            try:
+                jobs()
+            except OSError as error:
+                raise cannot_write(parent, error) from error
+            except SystemExit as stopped:
+                # A launcher leaves so when a job was killed; the table still tells of the others.
+                code = int(stopped.code or 0) if not isinstance(stopped.code, str) else 1
+            notes = noted(folder)
+            if notes and all(entry.state == REFUSED for entry in notes):
+                raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
+            if notes:
+                _print(summary(notes))
+            for results_dir, experiment in reports_on(notes):
+                _report(results_dir, experiment)
+            return code or int(any(entry.state in BAD for entry in notes))
+
+    sys.exit(_or_refuse(gather))
+
+
+def _report(results_dir: str, experiment: str | None) -> None:
+    """The leaderboard and the figures of an experiment, with the defaults of their verbs."""
+    changes = {"results_dir": results_dir, "experiment_name": experiment}
+    for verb in ("leaderboard", "figures"):
+        try:
+            _print(configured_alone(verb, **changes).run())
+        except UserError as error:
+            sys.stderr.write(f"ablation-bench: no {verb}: {error}\n")
+
+
+def _job() -> tuple[int, str]:
+    """The number of this cell in its grid, and what the grid changes for it beside options."""
+    facts = HydraConfig.get()
+    if facts.mode is not RunMode.MULTIRUN:
+        return 0, ""
+    shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
+    typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
+    return facts.job.num, " ".join(typed)
+
+
+def _print(content: RenderableType) -> None:
+    # Away from a terminal nothing says how wide lines may be; rich would guess 80.
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(content)
+
+
+def _build_and_run(config: DictConfig, where: str) -> None:
+    from benchmark.memory import keep_freed_memory
+
+    keep_freed_memory()
+    _print(_or_refuse(lambda: build(config, where=where).run()))
+
+
+def _or_refuse(action: Callable[[], Result]) -> Result:
+    try:
+        return action()
+    except UserError as error:
+        _refuse(str(error))
+
+
+def _refuse(message: str) -> NoReturn:
+    # An exception would pass through Hydra, which prints a traceback; leaving quietly does not.
+    sys.stderr.write(f"ablation-bench: {message}\n")
+    sys.exit(2)

@@ -1,0 +1,1 @@
+"""Effects of ablated edges: exact, and by one gradient for all of them."""

@@ -1,0 +1,1 @@
+"""Effects of patched nodes, the units of a site at a position: exact, and to first order."""

@@ -1,0 +1,73 @@
+"""Exhaustive activation patching: the effect of every node by itself.
+
+A pass for every node and prompt, from the node's layer on, many nodes at once as rows. Nodes that
+cannot have an effect are not run: those whose values agree on both prompts of every pair, and in
+the last layer queries, outputs and neurons at positions that are not read.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from benchmark.effects.nodes.nodes import Nodes
+from benchmark.effects.nodes.patching import PatchPoint, patched_effects
+from benchmark.forward.memory import rows_that_fit
+from benchmark.metric import Objective
+from benchmark.transformer.sites import Site
+from benchmark.transformer.transformer import Transformer
+
+
+@torch.no_grad()
+def exact_node_effects(
+    model: Transformer, point: PatchPoint, nodes: Nodes, layer: int, objective: Objective
+) -> Float[Tensor, "batch layer_nodes"]:
+    """The intervention effect of every node of a layer, for every pair."""
+    found = [_of_site(model, point, nodes, layer, site, objective) for site in nodes.kind.sites]
+    return torch.cat(found, 1)
+
+
+def _of_site(
+    model: Transformer,
+    point: PatchPoint,
+    nodes: Nodes,
+    layer: int,
+    site: Site,
+    objective: Objective,
+) -> Float[Tensor, "batch site_nodes"]:
+    able = _able(model, point, nodes, layer, site)
+    effects = point.logits.new_zeros(len(point.batch), *able.shape)
+    places = able.nonzero()
+    for part in places.split(_rows_at_once(model, point)):
+        alone = _alone(part, able.shape)
+        rows = patched_effects(model, point, {(layer, site): alone}, objective)
+        effects[:, part[:, 0], part[:, 1]] = rows.T
+    return effects.flatten(1)
+
+
+def _alone(places: Int[Tensor, "rows 2"], sizes: torch.Size) -> Bool[Tensor, "units rows 1 pos"]:
+    """A row for each node, in which it is patched alone."""
+    n_units, n_positions = sizes
+    alone = torch.zeros(
+        n_units, len(places), 1, n_positions, dtype=torch.bool, device=places.device
+    )
+    alone[places[:, 0], torch.arange(len(places), device=places.device), 0, places[:, 1]] = True
+    return alone
+
+
+def _able(
+    model: Transformer, point: PatchPoint, nodes: Nodes, layer: int, site: Site
+) -> Bool[Tensor, "units pos"]:
+    """Which nodes of a site can have an effect on some pair."""
+    clean, donor = (values.layers[layer][site] for values in (point.sites, point.donors))
+    differs = clean != donor
+    by_unit = differs[0].any(0).permute(2, 0, 1) if site is Site.neuron else differs[:, 0].any(-1)
+    if layer == model.shape.n_layers - 1 and site not in (Site.k, Site.v):
+        by_unit = by_unit & (
+            torch.arange(by_unit.shape[-1], device=by_unit.device) == point.batch.read_at[:, None]
+        )
+    able = by_unit.any(1)
+    return able.any(-1, keepdim=True) if nodes.n_positions == 1 else able
+
+
+def _rows_at_once(model: Transformer, point: PatchPoint) -> int:
+    return rows_that_fit(model, *point.batch.clean.shape, with_gradient=False)

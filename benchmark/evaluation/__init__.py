@@ -1,0 +1,1 @@
+"""How well circuits do on held-out prompts, and models on their tasks."""

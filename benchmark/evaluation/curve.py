@@ -1,0 +1,100 @@
+"""From scores per prompt to the curve of a record: one row per circuit and evaluation ablation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.graph.mask import EdgeMask
+from benchmark.graph.overlap import edge_overlap, node_overlap
+from benchmark.method.circuits import FoundCircuit
+from benchmark.statistics.areas import Curve, cpr_and_cmd, log_area, pessimistic_auroc, share_auroc
+from benchmark.statistics.bootstrap import interval_of_means
+from benchmark.statistics.sizes import gap_curve, nominal_sizes
+
+Scores = dict[str, Float[Tensor, "circuits prompts"]]
+FullScores = dict[str, Float[Tensor, " prompts"]]
+
+
+def curve_rows(
+    circuits: Sequence[FoundCircuit], ablation: str, scores: Scores, full: FullScores
+) -> pd.DataFrame:
+    """The rows of one evaluation ablation.
+
+    Args:
+        circuits: what was found.
+        ablation: its name.
+        scores: metrics of the empty circuit, then of every circuit.
+        full: metrics of the whole model.
+    """
+    mean = {name: values.mean(1).numpy() for name, values in scores.items()}
+    empty, whole = mean["logit_difference"][0], float(full["logit_difference"].mean())
+    low, high = interval_of_means(scores["loss_gap"][1:].numpy())
+    rows = {
+        "circuit": range(len(circuits)),
+        "setting": [found.setting for found in circuits],
+        "requested_edges": pd.array([found.requested for found in circuits], dtype="Int64"),
+        "edges": [found.n_edges for found in circuits],
+        "nodes": [found.mask.n_nodes for found in circuits],
+        "ablation": ablation,
+        **{name: values[1:] for name, values in mean.items()},
+        "loss_gap_low": low,
+        "loss_gap_high": high,
+        "faithfulness": (mean["logit_difference"][1:] - empty) / ((whole - empty) or np.nan),
+    }
+    return pd.DataFrame(rows)
+
+
+def ends(scores: Scores, full: FullScores) -> dict[str, dict[str, float]]:
+    """The mean metrics of the empty circuit and of the whole model."""
+    return {
+        "empty": {name: float(values[0].mean()) for name, values in scores.items()},
+        "full": {name: float(values.mean()) for name, values in full.items()},
+    }
+
+
+def areas(rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int) -> dict[str, float]:
+    """CPR, CMD and the log area of the rows of one ablation."""
+    name = "logit_difference"
+    empty, full = ends["empty"][name], ends["full"][name]
+    cpr, cmd = cpr_and_cmd(Curve(nominal_sizes(rows), rows[name].tolist(), empty, full, n_edges))
+    return {"cpr": cpr, "cmd": cmd, "log_area": log_area(gap_curve(rows, ends, n_edges))}
+
+
+def recovery(circuits: Sequence[FoundCircuit], reference: EdgeMask) -> pd.DataFrame:
+    """How much each circuit shares with a reference, in edges and in nodes."""
+    rows = []
+    for found in circuits:
+        edges, nodes = (overlap(found.mask, reference) for overlap in (edge_overlap, node_overlap))
+        rows.append(
+            {
+                "edge_precision": edges.precision,
+                "edge_recall": edges.recall,
+                "edge_false_positive_rate": edges.false_positive_rate,
+                "node_precision": nodes.precision,
+                "node_recall": nodes.recall,
+                "node_false_positive_rate": nodes.false_positive_rate,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def aurocs(circuits: Sequence[FoundCircuit], reference: EdgeMask) -> dict[str, float]:
+    """How well the circuits tell a reference's edges and nodes from all others."""
+    exists = reference.graph.exists.numpy()
+    masks = [found.mask.keep.cpu().numpy() > 0 for found in circuits]
+    truth = reference.keep.numpy() > 0
+    members = {
+        "edges": (np.stack([mask[exists] for mask in masks]), truth[exists]),
+        "nodes": (np.stack([mask.any(1) for mask in masks]), truth.any(1)),
+    }
+    found: dict[str, Any] = {}
+    for kind, (given, wanted) in members.items():
+        if wanted.all() or not wanted.any():
+            continue
+        found[f"auroc_{kind}"] = share_auroc(given, wanted)
+        found[f"auroc_{kind}_pessimistic"] = pessimistic_auroc(given, wanted)
+    return found

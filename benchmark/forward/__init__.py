@@ -1,0 +1,1 @@
+"""The passes: clean, recorded and masked."""

@@ -1,0 +1,194 @@
+"""The memory behind a masked forward pass, and its hand-written gradient.
+
+Every destination v reads  x_v = sum_u [ m_uv y_u + (1 - m_uv) c_u ]  over the sources u before
+it: live values y, ablation values c, mask m (Li & Janson 2024, section 1.2). Written as
+x_v = sum_u m_uv (y_u - c_u) + sum_u c_u, all readers of a block are one matrix product of the
+mask with a buffer of differences D_u = y_u - c_u; the sum of all c_u so far is one more row of
+that buffer, always kept. The buffer is filled in place, source by source, and never re-stacked.
+Where only some neurons of a source are kept, D_u is multiplied by them, coordinate by coordinate,
+as it is written.
+
+The gradient of the differences accumulates in a second buffer of the same size; autograd reaches
+it through the functions of mixture_autograd.py.
+
+Cost of one pass, in multiply-adds per position and mask row: E * d_model for the mixing (E =
+edges) beside the model's own; backward twice that (once for the mask, once for the sources).
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from benchmark.forward.buffer import Buffer, Keep
+from benchmark.forward.values import SourceValues
+from benchmark.graph.graph import ComputationalGraph, Stage
+from benchmark.transformer.weights import Layer
+
+
+class Mixture:
+    """All state of one masked pass: mask, ablation values, buffers and their gradients.
+
+    It holds no autograd history (the token does), so it can be referenced from autograd's nodes
+    without a cycle.
+    """
+
+    def __init__(
+        self,
+        graph: ComputationalGraph,
+        layers: tuple[Layer, ...],
+        mask: Float[Tensor, "masks src dst"],
+        values: SourceValues,
+        buffer: Buffer,
+        constants_learn_below: float | None,
+        neurons: Float[Tensor, "src rows 1 1 d_model"] | None = None,
+    ) -> None:
+        self.graph, self.layers = graph, layers
+        self.mask, self.values = mask.detach(), values.detach()
+        self.keep = Keep.of(self.mask, buffer.n_shared)
+        self.neurons = neurons
+        self.buffer: Buffer = buffer
+        self.tail: Buffer | None = None
+        self.read_at: Int[Tensor, "batch reads"] | None = None
+        self.n_before_focus = 0
+        self.mask_learns, self.values_learn = mask.requires_grad, values.requires_grad
+        self.mask_gradient: Float[Tensor, "masks dst src"] | None = None
+        self.value_gradient: Float[Tensor, "src masks batch pos d_model"] | None = None
+        if self.values_learn:
+            # How much of an ablation value's gradient each edge passes.
+            self.ablated = 1 - self.mask
+            if constants_learn_below is not None:
+                self.ablated *= self.mask < constants_learn_below
+
+    @property
+    def current(self) -> Buffer:
+        """The buffer that blocks read and write now."""
+        return self.tail or self.buffer
+
+    def columns(self, stage: Stage) -> slice:
+        """The mask's destination columns of a stage; a node mask has a single one."""
+        return slice(0, 1) if self.mask.shape[-1] == 1 else stage.destinations
+
+    def mix(self, buffer: Buffer, stage: Stage) -> Float[Tensor, "readers masks batch pos d"]:
+        """What the readers of a stage receive."""
+        rows = buffer.rows(stage.n_sources)
+        keep = self.keep.live[:, self.columns(stage), : rows.shape[1]]
+        masks, readers = keep.shape[:2]
+        x = rows.new_empty(readers, masks, rows.shape[-1])
+        torch.bmm(keep, rows, out=x.transpose(0, 1))
+        if buffer.shared is not None:
+            shared = self.keep.shared[self.columns(stage)].flatten(0, 1)
+            x.view(readers * masks, -1).addmm_(shared, buffer.shared.flatten(1))
+        return x.view(readers, masks, *buffer.live.shape[2:])
+
+    def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
+        """Continue at the read positions only, with the first `n_sources` sources gathered."""
+        self.read_at, self.n_before_focus = read_at, n_sources
+        old, prompts = self.buffer, _rows_of(read_at)
+        live = old.live.new_empty(*old.live.shape[:3], read_at.shape[1], old.live.shape[-1])
+        written = 1 + n_sources - old.n_shared
+        live[:written] = old.live[:written, :, prompts, read_at]
+        shared = None if old.shared is None else old.shared[:, prompts, read_at]
+        self.tail = Buffer(live, shared)
+
+    def write(self, first: int, difference: Tensor, W: Tensor | None) -> None:
+        """Enter the differences of neighbouring sources, through their output weights if any."""
+        slots = self.current.slots(first, len(difference))
+        if W is None:
+            slots.copy_(difference)
+        elif W.dtype == slots.dtype:
+            torch.bmm(difference.flatten(1, 3), W, out=slots.flatten(1, 3))
+        else:
+            written = torch.bmm(difference.flatten(1, 3).to(W.dtype), W)
+            slots.copy_(written.view_as(slots))
+        neurons = self.neurons_of(first, len(difference))
+        if neurons is not None:
+            slots *= neurons
+
+    def neurons_of(self, first: int, count: int) -> Float[Tensor, "count rows 1 1 d_model"] | None:
+        """How much of each coordinate of neighbouring sources is kept, if that differs."""
+        return None if self.neurons is None else self.neurons[first : first + count]
+
+    def start_backward(self) -> None:
+        """Clear all gradients; a second backward pass through the same graph starts afresh."""
+        for buffer in (self.buffer, self.tail):
+            if buffer is not None:
+                buffer.clear_gradient()
+        if self.mask_learns:
+            self.mask_gradient = torch.zeros_like(self.mask.transpose(1, 2))
+        if self.values_learn:
+            axes = (self.graph.n_sources, *self.values.input.shape)
+            self.value_gradient = self.buffer.live.new_zeros(axes)
+
+    def read_backward(self, buffer: Buffer, stage: Stage, dx: Tensor) -> None:
+        """Spread the gradient of what a stage read over mask, sources and ablation values."""
+        rows = buffer.rows(stage.n_sources)[:, 1:]
+        n_live = rows.shape[1]
+        dx_rows = dx.contiguous().flatten(2).transpose(0, 1)
+        if self.mask_gradient is not None:
+            into = self.mask_gradient[:, self.columns(stage)]
+            into[..., buffer.n_shared : stage.n_sources] += dx_rows @ rows.mT
+            if buffer.shared is not None:
+                into[..., : buffer.n_shared] += dx_rows @ buffer.shared.flatten(1).mT
+        keep = self.keep.live[:, self.columns(stage), 1 : 1 + n_live].mT
+        buffer.add_gradient(keep, dx_rows)
+        if self.value_gradient is not None:
+            self.value_gradient[: stage.n_sources] += self._ablated_part(buffer, stage, dx)
+
+    def _ablated_part(self, buffer: Buffer, stage: Stage, dx: Tensor) -> Tensor:
+        """The gradient of the ablation values from one stage: (1 - m) of what arrives there.
+
+        With neurons n it is (1 - m n), which is n (1 - m) + (1 - n).
+        """
+        ablated = self.ablated[:, : stage.n_sources, self.columns(stage)]
+        masks, batch, pos = self.values.axes
+        dx = self._over_positions(dx, pos, focused=buffer is self.tail)
+        dx = dx.sum(2, keepdim=True) if batch == 1 else dx
+        rows = dx.flatten(2).transpose(0, 1)
+        neurons = self.neurons_of(0, stage.n_sources)
+        if masks == 1 and neurons is None:
+            # One set of values for all mask rows: sum over readers and mask rows at once.
+            ablated, rows = ablated.transpose(0, 1).flatten(1)[None], rows.flatten(0, 1)[None]
+        part = torch.bmm(ablated, rows).transpose(0, 1)
+        part = part.reshape(stage.n_sources, -1, *dx.shape[2:])
+        if neurons is not None:
+            part = dx.sum(0).lerp(part, neurons)
+            part = part.sum(1, keepdim=True) if masks == 1 else part
+        return part
+
+    def _over_positions(self, dx: Tensor, pos: int, focused: bool) -> Tensor:
+        """Sum or place a gradient on the positions of the ablation values, none on a kept first."""
+        keep_first = self.values.keep_first and not focused
+        if pos == 1:
+            return dx[..., int(keep_first) :, :].sum(-2, keepdim=True)
+        if keep_first:
+            dx = torch.nn.functional.pad(dx[..., 1:, :], (0, 0, 1, 0))
+        if not focused:
+            return dx
+        assert self.read_at is not None
+        placed = dx.new_zeros(*dx.shape[:-2], pos, dx.shape[-1])
+        placed[:, :, _rows_of(self.read_at), self.read_at] = dx
+        return placed
+
+    def focus_backward(self) -> None:
+        """Hand the tail's gradient to the read positions of the whole buffer."""
+        assert self.tail is not None and self.tail.gradient is not None
+        assert self.read_at is not None
+        n_live = self.n_before_focus - self.buffer.n_shared
+        positions = _rows_of(self.read_at), self.read_at
+        self.buffer.add_gradient_at(positions, self.tail.gradient[:n_live])
+
+    def compact_value_gradient(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradient of the ablation values in their own space: input, heads and MLPs."""
+        gradient, graph = self.value_gradient, self.graph
+        assert gradient is not None
+        heads = [
+            gradient[graph.head_source(i) : graph.mlp_source(i)].flatten(1, 3)
+            @ layer.attention.W_O.mT.to(gradient.dtype)
+            for i, layer in enumerate(self.layers)
+        ]
+        mlps = [gradient[graph.mlp_source(i)] for i in range(graph.n_layers)]
+        return gradient[0], torch.stack(heads).view_as(self.values.heads), torch.stack(mlps)
+
+
+def _rows_of(read_at: Int[Tensor, "batch reads"]) -> Int[Tensor, "batch 1"]:
+    return torch.arange(len(read_at), device=read_at.device)[:, None]

@@ -1,0 +1,1 @@
+"""The canonical graph of sources, readers and edges; masks, scores and their files."""

@@ -1,0 +1,95 @@
+"""All that a method may see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from benchmark.ablations.contract import Ablation, Replacement
+from benchmark.ablations.optimal import Constants, Optimal
+from benchmark.forward.memory import masks_that_fit
+from benchmark.forward.values import SourceValues
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask
+from benchmark.metric import Metric
+from benchmark.models.loading import LanguageModel
+from benchmark.prompts.batch import Batch, concatenate
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a method may see.
+
+    Attributes:
+        model: the model.
+        batches: prompts of the train split.
+        metric: what attribution methods attribute.
+        ablation: what ablated edges carry.
+        references: circuits known beforehand, by name; only a method that shows them may look.
+        seed: of everything random in the method.
+        training_steps: optimiser steps of methods that train and have no number of their own;
+            None leaves it to the method.
+        work_folder: a folder for checkpoints, or None to keep none.
+        shared_folder: a folder for what is costly and the same for many records, or None.
+    """
+
+    model: LanguageModel
+    batches: Sequence[Batch]
+    metric: Metric
+    ablation: Ablation
+    references: dict[str, EdgeMask]
+    seed: int
+    training_steps: int | None
+    work_folder: Path | None
+    shared_folder: Path | None = None
+
+    @property
+    def graph(self) -> ComputationalGraph:
+        """The model's graph."""
+        return self.model.graph
+
+    @cached_property
+    def replacement(self) -> Replacement:
+        """The fitted ablation, for methods that measure single edges or gradients.
+
+        Under optimal ablation it is the constants that lose least when each source is ablated
+        alone (Li & Janson 2024, arXiv 2409.09951, section 2.2), trained by the ablation's recipe.
+        """
+        if not isinstance(self.ablation, Optimal):
+            return self.ablation.fit(self.model, self.batches)
+        return self._constants_of_single_sources(self.ablation)
+
+    def _constants_of_single_sources(self, optimal: Optimal) -> Constants:
+        """Trained in groups of sources that fit into memory.
+
+        A constant has gradient from its own source's row alone, so what each group learned adds up.
+        """
+        n_positions = max(batch.n_positions for batch in self.batches)
+        n_at_once = masks_that_fit(self.model, optimal.batch_size, n_positions)
+        one_at_a_time = (1 - torch.eye(self.graph.n_sources))[..., None]
+        start = optimal.fit(self.model, self.in_batches(optimal.batch_size)).rows
+        total = start
+        for first in range(0, self.graph.n_sources, n_at_once):
+            learned = optimal.train(
+                self.model,
+                one_at_a_time[first : first + n_at_once],
+                self.batches,
+                one_set=True,
+                checkpoint=self.checkpoint(f"constants of single sources {first}"),
+            ).rows
+            triples = zip(total.tensors, learned.tensors, start.tensors, strict=True)
+            values, heads, mlps = (t + new - old for t, new, old in triples)
+            total = SourceValues(values, heads, mlps, start.keep_first)
+        return Constants(total)
+
+    def checkpoint(self, name: str) -> Path | None:
+        """Where a training loop may keep its state."""
+        if self.work_folder is None:
+            return None
+        return self.work_folder / f"{name.replace(' ', '_')}.checkpoint"
+
+    def in_batches(self, size: int) -> list[Batch]:
+        """The prompts in batches of another size."""
+        return concatenate(list(self.batches)).in_parts(size)

@@ -1,0 +1,1 @@
+"""The MIB circuit track: its files, forms, board and submissions."""

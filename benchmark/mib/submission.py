@@ -1,0 +1,201 @@
+"""A submission to the leaderboard of the MIB circuit track, from records.
+
+Of each record it has nine binary circuits: for each share of the edges the largest circuit within
+it, as MIB asks of methods that give circuits and no scores (Mueller et al. 2025, 2504.13151).
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from jaxtyping import Float
+from rich.console import Group, RenderableType
+from rich.table import Table
+from torch import Tensor
+
+from benchmark.errors import UserError, near
+from benchmark.files import replacing_folder
+from benchmark.graph.graph import ComputationalGraph
+from benchmark.graph.mask import EdgeMask
+from benchmark.graph.matrix_file import load_matrix, matrix_names
+from benchmark.mib.board import LARGEST_FILE_MB, SHARES, board_cell, board_cells, lacking
+from benchmark.mib.files import MibCircuit, write_mib
+from benchmark.records.record import MASKS, Record
+from benchmark.report.frame import Results, load
+
+FILE = "edges_{}_percent.{}"
+
+
+class Format(Enum):
+    """Form of the circuit files: names and truth values as text, or matrices."""
+
+    json = "json"
+    pt = "pt"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Settings of `ablation-bench submit`; see conf/submit.yaml."""
+
+    results_dir: str
+    experiment_name: str | None
+    method_name: str | None
+    ablation_name: str | None
+    task_names: list[str] | None
+    seed: int
+    format: Format
+    other_cells: bool
+    overwrite: bool
+    directory: str
+
+    def run(self) -> RenderableType:
+        """Write the folder; return what is in it and what the board would still want.
+
+        Raises:
+            UserError: no record fits, two fit one cell, or the folder is there or cannot be
+                written.
+        """
+        self._check_place()
+        cells, left_out = self._cells(load(Path(self.results_dir), self.experiment_name))
+        try:
+            with replacing_folder(Path(self.directory)) as folder:
+                sizes = {name: self._write(folder / name, cells[name]) for name in cells}
+        except OSError as error:
+            raise UserError(f"directory={self.directory} cannot be written: {error}") from error
+        table = Table("folder", *(f"{share:.1%}" for share in SHARES), title="Edges of circuits")
+        for name, row in sizes.items():
+            table.add_row(name, *map(str, row))
+        without = [name for name, row in sizes.items() if 0 in row]
+        return Group(table, *_notes(cells, left_out, without), f"written: {self.directory}")
+
+    def _check_place(self) -> None:
+        place = Path(self.directory)
+        if place.is_dir() and not any(place.iterdir()):
+            return
+        if place.exists() and not (self.overwrite and _is_submission(place)):
+            raise UserError(
+                f"directory={place} is there and not empty; give another, or overwrite=true if "
+                "it holds nothing but an earlier submission"
+            )
+
+    def _cells(self, results: Results) -> tuple[dict[str, Record], list[str]]:
+        """The record of each folder, and the folders that are left out."""
+        found: dict[str, Record] = {}
+        left_out = []
+        for record in self._chosen(results):
+            on_board = board_cell(record)
+            parts = on_board or (record.names["task"], record.names["model"])
+            name = re.sub(r"[^\w.=-]+", "-", "_".join(parts))
+            if on_board is None and not self.other_cells:
+                left_out.append(name)
+                continue
+            if name in found:
+                one, two = (
+                    f"{key} ({', '.join(results.labels[key].values())})"
+                    for key in (found[name].key, record.key)
+                )
+                raise UserError(
+                    f"records {one} and {two} are both of {name}; choose one by "
+                    "task_names=[NAME], method_name='NAME' or experiment_name=NAME"
+                )
+            found[name] = record
+        if not found:
+            raise UserError(
+                f"MIB's board has none of the cells {', '.join(left_out)}, but only "
+                f"{', '.join(board_cells())}; type other_cells=true to write them all the same"
+            )
+        return found, left_out
+
+    def _chosen(self, results: Results) -> list[Record]:
+        """The finished records that the settings name."""
+        labels = results.labels
+
+        def names(kind: str) -> Callable[[Record], set[str]]:
+            return lambda record: {record.names[kind], labels[record.key][kind]}
+
+        chosen = _only(results.done, "seed", [str(self.seed)], lambda r: {str(r.config["seed"])})
+        if self.task_names is not None:
+            chosen = _only(chosen, "task_names", self.task_names, names("task"))
+        for kind, asked in (("method", self.method_name), ("ablation", self.ablation_name)):
+            setting, options = f"{kind}_name", sorted({record.names[kind] for record in chosen})
+            if asked is None and len(options) > 1:
+                raise UserError(
+                    f"{setting} is not given; type one of {setting}={'|'.join(options)}"
+                )
+            chosen = _only(chosen, setting, options if asked is None else [asked], names(kind))
+        return chosen
+
+    def _write(self, folder: Path, record: Record) -> list[int]:
+        """Write the circuits of a record; return their numbers of edges."""
+        file = Path(self.results_dir) / record.key / MASKS
+        if "neurons" in matrix_names(file):
+            raise UserError(
+                f"record {record.key} has circuits of neurons, and the files hold whole edges; "
+                "choose a record of method.granularity=edge or node by method_name='NAME'"
+            )
+        graph, keep, _ = load_matrix(file, "keep")
+        if "d_model" not in record.model:
+            raise UserError(
+                f"record {record.key} does not say how wide its model is, as records of earlier "
+                "versions do not; run it again with overwrite=true"
+            )
+        circuits = _within_shares(graph, keep)
+        for share, mask in circuits.items():
+            path = folder / FILE.format(f"{100 * share:g}", self.format.value)
+            write_mib(path, MibCircuit(mask=mask), record.model["d_model"])
+            if path.stat().st_size > LARGEST_FILE_MB * 1e6:
+                raise UserError(
+                    f"a circuit of {folder.name} takes {path.stat().st_size / 1e6:.0f} MB as "
+                    f"{self.format.value}; MIB's board reads files up to {LARGEST_FILE_MB} MB; "
+                    "type format=pt"
+                )
+        return [mask.n_edges for mask in circuits.values()]
+
+
+def _notes(cells: dict[str, Record], left_out: list[str], without: list[str]) -> list[str]:
+    """What a reader should know of the cells, of those left out, and of those without circuits."""
+    on_board = [cell for record in cells.values() if (cell := board_cell(record))]
+    others = [name for name, record in cells.items() if board_cell(record) is None]
+    lists = {
+        "An empty circuit stands where the method found none within the share": without,
+        "Left out, as MIB's board does not have them": left_out,
+        "Written, but MIB's board will not take them": others,
+    }
+    notes = [f"{what}: {', '.join(names)}" for what, names in lists.items() if names]
+    return [*notes, *filter(None, [lacking(on_board)])]
+
+
+def _only(
+    records: list[Record], setting: str, asked: list[str], names: Callable[[Record], set[str]]
+) -> list[Record]:
+    """The records of one of the names asked for, of which each must be there."""
+    known = {name for record in records for name in names(record)}
+    for name in asked:
+        if name not in known:
+            raise UserError(
+                f"{setting}={name} has no finished record{near(name, known)}; there are: "
+                f"{', '.join(sorted(known))}"
+            )
+    return [record for record in records if names(record) & set(asked)]
+
+
+def _within_shares(
+    graph: ComputationalGraph, keep: Float[Tensor, "circuits src dst"]
+) -> dict[float, EdgeMask]:
+    """For each share of the edges the largest circuit within it, or the empty one."""
+    masks = [EdgeMask.empty(graph), *(EdgeMask(graph, rows) for rows in keep)]
+    limits = {share: int(share * graph.n_edges) for share in SHARES}
+    return {
+        share: max((m for m in masks if m.n_edges <= limit), key=lambda mask: mask.n_edges)
+        for share, limit in limits.items()
+    }
+
+
+def _is_submission(place: Path) -> bool:
+    """Whether a folder holds folders of circuit files, of `submit`, and nothing else."""
+    return place.is_dir() and all(
+        folder.is_dir() and all(file.match(FILE.format("*", "*")) for file in folder.iterdir())
+        for folder in place.iterdir()
+    )

@@ -1,0 +1,1 @@
+"""Adapters from Hugging Face models to plain weights, one file a family."""

@@ -1,0 +1,36 @@
+"""Gemma 2: Llama's outline with post-norms, soft-caps, sliding windows and a query scalar.
+
+Its norms multiply by one plus their weight.
+"""
+
+from dataclasses import replace
+
+from benchmark.errors import UserError
+from benchmark.models.families.llama import gated_mlp, llama_attention, weights_of
+from benchmark.models.families.parts import Module, norm_of
+from benchmark.transformer.weights import Layer, Weights
+
+
+def _gemma2_layer(block: Module) -> Layer:
+    attention = llama_attention(block, 1.0)
+    if attention.b_O is not None:
+        raise UserError("Gemma 2 with attention_bias=True is not supported; only False is")
+    post = norm_of(block.post_attention_layernorm, 1.0)
+    W_O = attention.W_O
+    attention = replace(
+        attention,
+        W_O=W_O * post.weight.to(W_O.dtype),
+        W_O_before_norm=W_O,
+        post_norm_eps=post.eps,
+    )
+    mlp = gated_mlp(
+        block.mlp,
+        norm_of(block.pre_feedforward_layernorm, 1.0),
+        block.self_attn.config.hidden_activation,
+    )
+    return Layer(attention, replace(mlp, post_norm=norm_of(block.post_feedforward_layernorm, 1.0)))
+
+
+def read_gemma2(model: Module) -> Weights:
+    """The weights of a Gemma 2 model."""
+    return weights_of(model, _gemma2_layer, norm_offset=1.0)

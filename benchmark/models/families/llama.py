@@ -1,0 +1,80 @@
+"""Llama 3, Qwen 2 and Qwen 3: RMSNorm, rotary embedding, grouped-query attention, gated MLP.
+
+Qwen 2 adds biases to q, k and v, Qwen 3 norms on each head's q and k; both show in the modules.
+"""
+
+from collections.abc import Callable
+
+from benchmark.models.families.parts import (
+    Module,
+    activation_of,
+    detached,
+    head_bias,
+    norm_of,
+    per_head,
+)
+from benchmark.transformer.weights import Attention, FeedForward, Layer, Norm, Weights
+
+
+def llama_attention(block: Module, norm_offset: float) -> Attention:
+    """A block's attention; the family's norms multiply by their weight plus `norm_offset`."""
+    attention = block.self_attn
+    d_head, d_model = attention.head_dim, attention.q_proj.weight.shape[1]
+    q, k, v, o = attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj
+    q_norm, k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+    return Attention(
+        norm=norm_of(block.input_layernorm, norm_offset),
+        W_Q=per_head(q.weight, d_head),
+        b_Q=head_bias(q.bias, d_head),
+        W_K=per_head(k.weight, d_head),
+        b_K=head_bias(k.bias, d_head),
+        W_V=per_head(v.weight, d_head),
+        b_V=head_bias(v.bias, d_head),
+        W_O=o.weight.detach().T.view(-1, d_head, d_model),
+        b_O=detached(o.bias),
+        scale=attention.scaling,
+        softcap=getattr(attention, "attn_logit_softcapping", None),
+        window=getattr(attention, "sliding_window", None),
+        q_norm=None if q_norm is None else norm_of(q_norm, norm_offset),
+        k_norm=None if k_norm is None else norm_of(k_norm, norm_offset),
+    )
+
+
+def gated_mlp(mlp: Module, norm: Norm, activation: str) -> FeedForward:
+    """An MLP whose hidden layer is gated by a second projection."""
+    return FeedForward(
+        norm=norm,
+        W_in=mlp.up_proj.weight.detach().T,
+        b_in=detached(mlp.up_proj.bias),
+        W_out=mlp.down_proj.weight.detach().T,
+        b_out=detached(mlp.down_proj.bias),
+        activation=activation_of(activation),
+        W_gate=mlp.gate_proj.weight.detach().T,
+        b_gate=detached(mlp.gate_proj.bias),
+    )
+
+
+def _llama_layer(block: Module) -> Layer:
+    norm = norm_of(block.post_attention_layernorm)
+    activation = block.self_attn.config.hidden_act
+    return Layer(llama_attention(block, 0.0), gated_mlp(block.mlp, norm, activation))
+
+
+def weights_of(
+    model: Module, layer: Callable[[Module], Layer], norm_offset: float = 0.0
+) -> Weights:
+    """All weights of a model with Llama's outline, given how one of its blocks is read."""
+    body = model.model
+    return Weights(
+        embed=body.embed_tokens,
+        rotary=body.rotary_emb,
+        layers=tuple(layer(block) for block in body.layers),
+        final_norm=norm_of(body.norm, norm_offset),
+        W_U=model.lm_head.weight.detach().T,
+        final_softcap=getattr(model.config, "final_logit_softcapping", None),
+    )
+
+
+def read_llama(model: Module) -> Weights:
+    """The weights of a Llama, Qwen 2 or Qwen 3 model."""
+    return weights_of(model, _llama_layer)

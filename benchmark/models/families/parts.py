@@ -1,0 +1,54 @@
+"""Reading the parts that families share: norms, activations, per-head views of weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from transformers.activations import ACT2FN
+
+from benchmark.transformer.weights import Norm, stream_dtype
+
+# Configurations and modules of Hugging Face are duck-typed: each family has classes of its own.
+Config = Any
+Module = Any
+
+
+def activation_of(name: str) -> Callable[[Tensor], Tensor]:
+    """The activation function that Hugging Face calls `name`."""
+    # Hugging Face composes tanh-GELU from elementwise steps; the fused kernel is the same function.
+    if name in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"):
+        return lambda x: F.gelu(x, approximate="tanh")
+    return ACT2FN[name]
+
+
+def norm_of(module: Module, offset: float = 0.0) -> Norm:
+    """A norm, its weight plus `offset` as gain, in the stream's precision."""
+    eps = getattr(module, "variance_epsilon", None) or module.eps
+    bias = getattr(module, "bias", None)
+    dtype = stream_dtype(module.weight.dtype)
+    return Norm(
+        weight=module.weight.detach().to(dtype) + offset,
+        bias=None if bias is None else bias.detach().to(dtype),
+        eps=float(eps),
+        centred=isinstance(module, torch.nn.LayerNorm),
+    )
+
+
+def per_head(
+    weight: Float[Tensor, "heads_d_head d_model"], d_head: int
+) -> Float[Tensor, "heads d_model d_head"]:
+    """A Linear weight as one matrix per head, a view."""
+    return weight.detach().view(-1, d_head, weight.shape[1]).transpose(1, 2)
+
+
+def head_bias(bias: Tensor | None, d_head: int) -> Tensor | None:
+    """A bias [heads * d_head] as [heads, 1, d_head]."""
+    return None if bias is None else bias.detach().view(-1, 1, d_head)
+
+
+def detached(parameter: Tensor | None) -> Tensor | None:
+    """A parameter without gradient, if it is there."""
+    return None if parameter is None else parameter.detach()

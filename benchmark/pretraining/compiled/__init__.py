@@ -1,0 +1,1 @@
+"""Models compiled by hand from programs."""

@@ -1,0 +1,1 @@
+"""A task's pairs of clean and corrupted texts become batches of tokens."""

@@ -1,0 +1,1 @@
+"""The record of one cell and its folder; read without torch."""

@@ -1,0 +1,140 @@
+"""The folder of a record, and when what lies in it counts as whole.
+
+The record itself is written last and names the digests of the files beside it, so a folder that
+a kill or a full disk left half written has no record, or one that does not fit: it is run again.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from benchmark.digests import digest_of_file
+from benchmark.errors import UserError, near
+from benchmark.records.record import RECORD, Record
+
+ASIDE, LOCKS, EXPERIMENTS, SHARED = "aside", ".locks", ".experiments", ".shared"
+log = logging.getLogger("benchmark")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The place of one record: `results_dir`/`key`."""
+
+    results_dir: Path
+    key: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.results_dir / self.key
+
+    @property
+    def work(self) -> Path:
+        """Where checkpoints live until the record is whole."""
+        return self.path / "checkpoints"
+
+    @property
+    def shared(self) -> Path:
+        """Where records keep what is costly and the same for many of them."""
+        return self.results_dir / SHARED
+
+    def record(self) -> Record | None:
+        """The whole record, or None if there is none or it is damaged."""
+        try:
+            record = Record.read(self.path / RECORD)
+        except UserError:
+            return None
+        whole = all(
+            (self.path / name).is_file() and digest_of_file(self.path / name) == digest
+            for name, digest in record.files.items()
+        )
+        return record if whole and record.key == self.key else None
+
+    @contextmanager
+    def locked(self) -> Iterator[bool]:
+        """Hold the folder for this process; gives whether another one held it before.
+
+        Raises:
+            UserError: the results folder cannot be written.
+        """
+        locks = self.results_dir / LOCKS
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(locks / f"{self.key}.lock")
+            try:
+                lock.acquire(timeout=0)
+                waited = False
+            except Timeout:
+                log.info("%s: waiting for another process that runs it", self.key)
+                lock.acquire()
+                waited = True
+        except OSError as error:
+            raise cannot_write(self.results_dir, error) from error
+        try:
+            yield waited
+        finally:
+            lock.release()
+
+    def put_aside(self, created: str) -> Path:
+        """Move the folder out of the way, but for its checkpoints; return where it is now."""
+        stamp = created.replace(":", "").replace("-", "")
+        target = self.results_dir / ASIDE / f"{self.key}-{stamp}"
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{self.key}-{stamp}-{number}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.path.rename(target)
+        if (target / self.work.name).exists():
+            self.path.mkdir()
+            (target / self.work.name).rename(self.work)
+        return target
+
+
+def join(folder: Folder, experiment: str | None) -> None:
+    """Make a record one of an experiment's, which may share it with others."""
+    if experiment is not None:
+        place = folder.results_dir / EXPERIMENTS / experiment
+        place.mkdir(parents=True, exist_ok=True)
+        (place / folder.key).touch()
+
+
+def members(results_dir: Path, experiment: str) -> set[str]:
+    """The keys of an experiment's records.
+
+    Raises:
+        UserError: there is no such experiment.
+    """
+    place = results_dir / EXPERIMENTS
+    known = [path.name for path in place.iterdir()] if place.is_dir() else []
+    if experiment not in known:
+        listed = ", ".join(sorted(known)) or "none"
+        raise UserError(
+            f"experiment_name={experiment} has no record in results_dir={results_dir}"
+            f"{near(experiment, known)}; experiments there: {listed}"
+        )
+    return {path.name for path in (place / experiment).iterdir()}
+
+
+def folders(results_dir: Path) -> list[Folder]:
+    """All folders that may hold a record, in order of their keys.
+
+    Raises:
+        UserError: there is no such folder of results.
+    """
+    if not results_dir.is_dir():
+        raise UserError(f"results_dir={results_dir} does not exist; run something first")
+    found = (path.parent for path in results_dir.glob(f"*/{RECORD}"))
+    return [Folder(results_dir, path.name) for path in sorted(found)]
+
+
+def cannot_write(results_dir: Path, error: OSError) -> UserError:
+    """The error of a results folder that is read-only or full."""
+    return UserError(
+        f"results_dir={results_dir} cannot be written: {error.strerror or error}; nothing that was "
+        "finished is lost; give another folder or make room, and run the same command again"
+    )

@@ -1,0 +1,1 @@
+"""A cell from its settings to its record, and grids of cells."""

@@ -1,0 +1,55 @@
+"""What a record says about the code and the machine that made it."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+LIBRARIES = ("ablation-bench", "torch", "transformers", "datasets", "hydra-core", "numpy")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Where a computation runs; numbers may differ in their last bits between two of these."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "device": str(device),
+        "gpu": gpu,
+        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        "git": _git(),
+    }
+
+
+def _git() -> str | None:
+    """The commit of the code, with a mark if files differ from it; None outside a checkout."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def compute_repeatably() -> None:
+    """Choose deterministic algorithms; one that a device lacks is a warning.
+
+    Call it before anything runs on a GPU. Memory that is not yet written stays as it is: filling
+    it would cost the masked pass another pass over its buffer, and nothing reads it.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore

@@ -1,0 +1,118 @@
+"""The mirror of a finished record on Weights & Biases: the local record comes first and counts.
+
+The run's id is the record's key, its group the experiment. What goes wrong here is written to the
+record's folder and never fails the cell. The same command mirrors what is not mirrored yet.
+"""
+
+import logging
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL.Image import Image
+from PIL.Image import open as open_image
+
+from benchmark.files import replacing
+from benchmark.records.record import CIRCUITS, CURVE, Record
+from benchmark.report.frame import Results, results_of
+from benchmark.run.cell import Cell
+
+log = logging.getLogger("benchmark")
+ERROR_FILE = "tracking_error.txt"
+
+
+def mirror(record: Record, cell: Cell) -> None:
+    """Send a record's settings, curve, pictures, tables and summary, if tracking is on."""
+    marker = cell.folder.path / f"tracked_{cell.tracking}.txt"
+    if cell.tracking == "off" or marker.exists():
+        return
+    try:
+        _send(record, cell)
+        _write(marker, f"{record.created}\n")
+    except Exception as error:
+        log.warning("tracking=%s failed (%s); the record is whole", cell.tracking, error)
+        _write(cell.folder.path / ERROR_FILE, f"{type(error).__name__}: {error}\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write what is good to know but not part of the record."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+    except OSError as error:
+        log.warning("%s cannot be written: %s", path, error)
+
+
+def _send(record: Record, cell: Cell) -> None:
+    import wandb
+
+    curve = pd.read_parquet(cell.folder.path / CURVE)
+    run = wandb.init(
+        project="ablation-bench",
+        id=record.key,
+        name=cell.title,
+        group=cell.experiment_name or "no experiment",
+        job_type=record.names["method"],
+        tags=sorted(record.names.values()),
+        config=record.config,
+        mode="offline" if cell.tracking == "offline" else "online",
+        resume="allow",
+        settings=wandb.Settings(x_transaction_log_flush_interval=1),
+    )
+    try:
+        run.log({"curve": wandb.Table(dataframe=curve), **_shown(record, cell)})
+        run.summary.update(_summary(record))
+    finally:
+        run.finish()
+
+
+def _shown(record: Record, cell: Cell) -> dict[str, Any]:
+    """Pictures and tables, by name."""
+    import wandb
+
+    made = _of_circuits if record.kind == CIRCUITS else _of_study
+    return {
+        name: wandb.Image(_pixels(one))
+        if isinstance(one, Figure)
+        else wandb.Table(dataframe=one.reset_index())
+        for name, one in made(results_of([(cell.folder, record)]), cell).items()
+    }
+
+
+def _of_circuits(results: Results, cell: Cell) -> dict[str, Figure | pd.DataFrame]:
+    from benchmark.report.circuits.drawing import draw_circuit
+    from benchmark.report.circuits.plots import gap_against_size
+
+    return {
+        "loss gap against size": gap_against_size(results.curves, cell.title),
+        "circuit": draw_circuit(cell.folder.path, cell.title),
+    }
+
+
+def _of_study(results: Results, cell: Cell) -> dict[str, Figure | pd.DataFrame]:
+    from benchmark.report.kinds import study_figures, study_tables
+
+    figures = study_figures(results, published=False)
+    tables = study_tables(results, published=False)
+    return {" ".join(one.words): one.figure for one in figures} | {
+        one.name: one.table for one in tables
+    }
+
+
+def _pixels(figure: Figure) -> Image:
+    written = BytesIO()
+    figure.savefig(written, format="png", dpi=120)
+    return open_image(written)
+
+
+def _summary(record: Record) -> dict[str, float]:
+    areas = {
+        f"{name}/{ablation}": value
+        for ablation, found in record.areas.items()
+        for name, value in found.items()
+    }
+    cost = {f"cost/{name}": value for name, value in record.cost["discovery"].items()}
+    accuracy = {} if record.accuracy is None else {"accuracy": record.accuracy}
+    return {**areas, **record.recovery, **record.summary, **cost, **accuracy}

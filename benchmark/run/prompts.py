@@ -1,0 +1,49 @@
+"""The prompts of a cell: those that methods see, and those that circuits are measured on."""
+
+from dataclasses import dataclass
+
+from benchmark.errors import UserError
+from benchmark.models.loading import LanguageModel
+from benchmark.prompts.batch import Batch
+from benchmark.prompts.dataset import batch_of, data_hash
+from benchmark.prompts.task import Split
+from benchmark.run.cell import Cell
+from benchmark.seeds import derived_seed
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of a cell, and what to know of them."""
+
+    train: Batch
+    test: Batch
+    digests: dict[str, str]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, cell: Cell, model: LanguageModel) -> "Prompts":
+        """Draw the prompts; a task that has fewer than asked for gives all it has.
+
+        Raises:
+            UserError: the model cannot read them, or a split has too few.
+        """
+        batches, digests, warnings = {}, {}, []
+        wanted = {Split.train: cell.n_train, Split.test: cell.n_test}
+        seed = derived_seed(cell.seed, "prompts")
+        for split, n_prompts in wanted.items():
+            rows = cell.built_task.dataset(model.tokenizer, split, n_prompts, seed, or_fewer=True)
+            if len(rows) < min(2, n_prompts):
+                raise UserError(f"{cell.names['task']} has {len(rows)} {split.value} prompts")
+            if len(rows) < n_prompts:
+                warnings.append(
+                    f"{len(rows)} {split.value} prompts, not {n_prompts}: all there are"
+                )
+            batches[split] = batch_of(rows).to(model.device)
+            digests[split.value] = data_hash(rows)
+        longest = max(batch.n_positions for batch in batches.values())
+        if longest > model.shape.n_ctx:
+            raise UserError(
+                f"prompts of {cell.names['task']} have up to {longest} tokens; "
+                f"{model.name} reads {model.shape.n_ctx}"
+            )
+        return cls(batches[Split.train], batches[Split.test], digests, tuple(warnings))

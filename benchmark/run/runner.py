@@ -1,0 +1,201 @@
+"""Running a cell: let its method work, and leave a whole record.
+
+Whatever happens, the cell ends with a record: done, skipped with the reason, or failed with the
+traceback.
+"""
+
+import logging
+import shutil
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from benchmark.digests import digest_of_file
+from benchmark.errors import UserError
+from benchmark.files import replacing
+from benchmark.method.problem import Problem
+from benchmark.method.study import Study
+from benchmark.models.loading import LanguageModel
+from benchmark.records.record import (
+    CIRCUITS,
+    CONFIG,
+    CURVE,
+    LOG,
+    MASKS,
+    RECORD,
+    TENSORS,
+    Record,
+    Status,
+)
+from benchmark.records.store import Folder, cannot_write, join
+from benchmark.references.circuits import reference_circuits
+from benchmark.run.cell import Cell
+from benchmark.run.circuits import find_and_measure
+from benchmark.run.machine import library_versions, machine
+from benchmark.run.prompts import Prompts
+from benchmark.run.studies import study_and_write
+from benchmark.seeds import derived_seed
+
+log = logging.getLogger("benchmark")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A cell's record, and whether it was there before."""
+
+    record: Record
+    was_there: bool
+
+
+def run_cell(cell: Cell) -> Outcome:
+    """Run a cell, unless its record is there; failures become records, not errors.
+
+    Raises:
+        UserError: the results folder cannot be written, or the cell names what does not exist.
+    """
+    folder = cell.checked().folder
+    with folder.locked() as waited:
+        found = folder.record()
+        finished = found is not None and found.status is not Status.failed
+        try:
+            if found is not None and finished and (waited or not cell.overwrite):
+                join(folder, cell.experiment_name)
+                return Outcome(found, was_there=True)
+            if cell.overwrite:
+                shutil.rmtree(folder.work, ignore_errors=True)
+            if (folder.path / RECORD).exists():
+                log.info("the old record is now %s", folder.put_aside(_now()))
+            folder.work.mkdir(parents=True, exist_ok=True)
+            join(folder, cell.experiment_name)
+            with logging_to(folder.path / LOG):
+                return Outcome(_record_of(cell, folder), was_there=False)
+        except OSError as error:
+            raise cannot_write(folder.results_dir, error) from error
+
+
+def _record_of(cell: Cell, folder: Folder) -> Record:
+    """The record of a run, written."""
+    started = time.monotonic()
+    log.info("%s: %s", cell.key, cell.title)
+    try:
+        record = _run(cell, folder)
+    except UserError as error:
+        record = _unfinished(cell, Status.failed, str(error))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        record = replace(_unfinished(cell, Status.failed, reason), traceback=traceback.format_exc())
+    with replacing(folder.path / CONFIG) as temporary:
+        OmegaConf.save(OmegaConf.create(cell.settings()), temporary)
+    names = [CONFIG, *(_results(cell) if record.status is Status.done else ())]
+    record = replace(record, files={name: digest_of_file(folder.path / name) for name in names})
+    record.write(folder.path / RECORD)
+    reason = f": {record.reason}" if record.reason else ""
+    seconds = time.monotonic() - started
+    log.info("%s: %s in %.0f s%s", cell.key, record.status.value, seconds, reason)
+    if record.status is not Status.failed:
+        shutil.rmtree(folder.work, ignore_errors=True)
+    return record
+
+
+def _results(cell: Cell) -> tuple[str, str]:
+    return CURVE, (MASKS if cell.kind == CIRCUITS else TENSORS)
+
+
+def _unfinished(cell: Cell, status: Status, reason: str) -> Record:
+    return Record(
+        key=cell.key,
+        kind=cell.kind,
+        status=status,
+        names=cell.names,
+        config=cell.settings(),
+        created=_now(),
+        reason=reason,
+        versions=_versions(cell),
+    )
+
+
+def _run(cell: Cell, folder: Folder) -> Record:
+    if cell.threads is not None:
+        torch.set_num_threads(cell.threads)
+    model = cell.model_choice.load()
+    prompts = Prompts.of(cell, model)
+    problem = _problem(cell, model, prompts, folder)
+    method = cell.built_method
+    reason = method.unsupported(problem)
+    if reason is not None:
+        return _unfinished(cell, Status.skipped, reason)
+    answer = study_and_write if isinstance(method, Study) else find_and_measure
+    facts = answer(cell, problem, prompts, folder)
+    return Record(
+        key=cell.key,
+        kind=cell.kind,
+        status=Status.done,
+        names=cell.names,
+        config=cell.settings(),
+        created=_now(),
+        model={**model.facts(), "files": cell.model_files},
+        n_edges=model.graph.n_edges,
+        data=prompts.digests,
+        versions=_versions(cell),
+        machine=machine(model.device),
+        **{**facts, "warnings": [*prompts.warnings, *facts["warnings"]]},
+    )
+
+
+def _problem(cell: Cell, model: LanguageModel, prompts: Prompts, folder: Folder) -> Problem:
+    references = {
+        name: found.mask
+        for name, found in reference_circuits(cell.built_task.family, model).items()
+    }
+    return Problem(
+        model=model,
+        batches=[prompts.train],
+        metric=cell.built_metric,
+        ablation=cell.built_ablation,
+        references=references,
+        seed=derived_seed(cell.seed, "method"),
+        training_steps=cell.training_steps,
+        work_folder=folder.work,
+        shared_folder=folder.shared,
+    )
+
+
+def _versions(cell: Cell) -> dict[str, Any]:
+    own = {"task": cell.built_task.version, "method": cell.built_method.version}
+    return {**own, **library_versions()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+log = logging.getLogger("benchmark")
+
+
+class LogFile(logging.FileHandler):
+    """A log file whose disk may be full: the same lines go to stderr, so nothing is lost."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Print no traceback for each line."""
+
+
+@contextmanager
+def logging_to(path: Path) -> Iterator[None]:
+    """Copy what is logged inside the block to a file."""
+    handler = LogFile(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()

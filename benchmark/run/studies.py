@@ -1,0 +1,35 @@
+"""What a cell that does a study leaves: its table, its scores, and the facts of its record."""
+
+from dataclasses import asdict
+from typing import Any
+
+from safetensors.torch import save_file
+
+from benchmark.evaluation.circuits import passes
+from benchmark.files import replacing
+from benchmark.method.problem import Problem
+from benchmark.method.study import Study
+from benchmark.records.record import CURVE, TENSORS
+from benchmark.records.store import Folder
+from benchmark.run.cell import Cell
+from benchmark.run.prompts import Prompts
+
+
+def study_and_write(
+    cell: Cell, problem: Problem, prompts: Prompts, folder: Folder
+) -> dict[str, Any]:
+    """Do the study and write its files; return the fields of the record."""
+    study = cell.built_method
+    assert isinstance(study, Study)
+    found = study.study(problem, passes(prompts.test))
+    with replacing(folder.path / CURVE) as temporary:
+        found.table.to_parquet(temporary, index=False)
+    # Two names of one tensor would be refused.
+    tensors = {name: x.detach().cpu().clone() for name, x in found.tensors.items()}
+    with replacing(folder.path / TENSORS) as temporary:
+        save_file(tensors, temporary)
+    return {
+        "summary": found.summary,
+        "cost": {"discovery": asdict(found.cost), "evaluation": asdict(found.judging)},
+        "warnings": found.warnings,
+    }

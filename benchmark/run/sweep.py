@@ -1,0 +1,123 @@
+"""What became of the cells of one command, gathered from all of its processes.
+
+Each job notes its cell in a file of its own when it begins and again when it ends, so a job that
+was killed is known too. The folder is removed when the command ends.
+"""
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.files import replacing
+from benchmark.records.store import cannot_write
+
+VARIABLE = "ABLATION_BENCH_SWEEP"
+log = logging.getLogger("benchmark")
+KILLED, REFUSED, MISSING = "killed", "refused", "missing"
+STOP = "stop"
+BAD = ("failed", KILLED, REFUSED)
+# Task, method, ablation, model and seed always show; of the rest, what tells cells apart.
+N_NAMES = 5
+COLOURS = {"done": "green", "skipped": "yellow", "missing": "cyan"}
+
+
+@dataclass(frozen=True)
+class Note:
+    """One cell of a command.
+
+    Attributes:
+        title: the cell in words.
+        key: its record's key; empty if it has none.
+        state: done, failed, skipped, missing, refused, or killed.
+        detail: the reason, or whether it was there before.
+        report_on: the results folder and the experiment to report on when all is done, if any.
+    """
+
+    title: str
+    key: str
+    state: str
+    detail: str = ""
+    report_on: tuple[str, str | None] | None = None
+
+
+def stop() -> None:
+    """Let no further cell of this command begin."""
+    folder = os.environ.get(VARIABLE)
+    if folder is not None:
+        (Path(folder) / STOP).touch()
+
+
+def stopped() -> bool:
+    """Whether a cell of this command has failed that is to end it."""
+    folder = os.environ.get(VARIABLE)
+    return folder is not None and (Path(folder) / STOP).exists()
+
+
+def note(job: int, entry: Note) -> None:
+    """Note a cell, from the process that runs it."""
+    folder = os.environ.get(VARIABLE)
+    if folder is None:
+        return
+    try:
+        with replacing(Path(folder) / f"{job}.json") as temporary:
+            temporary.write_text(json.dumps(asdict(entry)))
+    except OSError as error:
+        log.warning("the note of %s cannot be written: %s", entry, error)
+
+
+def noted(folder: Path) -> list[Note]:
+    """All cells, in the order of their jobs."""
+    files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
+    return [Note(**json.loads(path.read_text())) for path in files]
+
+
+def reports_on(notes: list[Note]) -> list[tuple[str, str | None]]:
+    """The folders and experiments to report on, none if a cell went wrong."""
+    if any(entry.state in BAD for entry in notes):
+        return []
+    wanted = (entry.report_on for entry in notes)
+    return list(dict.fromkeys((place, name) for place, name in filter(None, wanted)))
+
+
+@contextmanager
+def gathering(parent: Path) -> Iterator[Path]:
+    """A folder for the notes of this command and of all processes that it starts.
+
+    Raises:
+        UserError: the parent folder cannot be written.
+    """
+    folder = parent.absolute() / ".sweeps" / uuid.uuid4().hex
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise cannot_write(parent, error) from error
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield folder
+    finally:
+        del os.environ[VARIABLE]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def summary(notes: list[Note]) -> Group:
+    """A table of all cells, and how many ended how."""
+    table = Table("task method ablation model", "key", "state", "")
+    shared = set.intersection(*(set(entry.title.split()[N_NAMES:]) for entry in notes))
+    for entry in notes:
+        colour = COLOURS.get(entry.state, "red")
+        words = entry.title.split()
+        title = " ".join(words[:N_NAMES] + [w for w in words[N_NAMES:] if w not in shared])
+        table.add_row(title, entry.key, Text(entry.state, style=colour), entry.detail)
+    counts = Counter(entry.state for entry in notes)
+    return Group(table, ", ".join(f"{n} {state}" for state, n in counts.most_common()))

@@ -1,0 +1,121 @@
+"""Running a record again, in a folder of its own, and comparing every number."""
+
+import math
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+from rich.console import Group, RenderableType
+from rich.table import Table
+from safetensors.numpy import load_file
+
+from benchmark.config import build
+from benchmark.errors import UserError, near
+from benchmark.records.record import CIRCUITS, CURVE, MASKS, TENSORS, Record, Status
+from benchmark.records.store import Folder, folders
+from benchmark.run.cell import Cell
+from benchmark.run.machine import compute_repeatably
+from benchmark.run.runner import run_cell
+
+Numbers = NDArray[np.float64]
+# Numbers of another machine or number of threads agree up to rounding that training enlarges.
+CLOSE = 1e-4
+
+
+def verify_record(results_dir: Path, key: str) -> tuple[bool, RenderableType]:
+    """Whether a record's numbers come out again, and a table of the largest differences.
+
+    Raises:
+        UserError: there is no such record, or the code has changed so that it has another key.
+    """
+    folder = Folder(results_dir, key)
+    record = folder.record()
+    if record is None:
+        known = [found.key for found in folders(results_dir)]
+        raise UserError(f"{key} is not a whole record of {results_dir}{near(key, known)}")
+    if record.status is not Status.done:
+        raise UserError(f"{key} is a {record.status.value} record: {record.reason}")
+    compute_repeatably()
+    with tempfile.TemporaryDirectory() as place:
+        again = _run_again(record, Path(place))
+        return _compared(record, folder, Folder(Path(place), key), again)
+
+
+def _run_again(record: Record, place: Path) -> Record:
+    changes = {"results_dir": str(place), "overwrite": False, "tracking": "off"}
+    config = {"_target_": "benchmark.run.cell.Cell", **record.config, **changes}
+    cell: Cell = build(OmegaConf.create(config), where="record")
+    if cell.checked().key != record.key:
+        raise UserError(
+            f"{record.key} would now have the key {cell.key}: the task, the method, the model or "
+            f"the schema has changed; it was made with version {record.versions['ablation-bench']}"
+        )
+    return run_cell(cell).record
+
+
+def _compared(
+    record: Record, folder: Folder, again: Folder, found: Record
+) -> tuple[bool, RenderableType]:
+    if found.status is not Status.done:
+        return False, f"{record.key}: this time it {found.status.value}: {found.reason}"
+    old, new = (pd.read_parquet(place.path / CURVE) for place in (folder, again))
+    table = Table("column", "largest difference", title=f"{record.key}: {len(old)} rows")
+    if old.shape != new.shape or list(old.columns) != list(new.columns):
+        return False, f"{record.key}: {old.shape} numbers then, {new.shape} now"
+    differences = {str(name): _difference(old[name], new[name]) for name in old.columns}
+    if record.kind != CIRCUITS:
+        differences |= _of_scores(folder, again)
+    worst = max(differences.values(), default=0.0)
+    for name, difference in differences.items():
+        table.add_row(name, f"{difference:.3g}")
+    same_circuits = record.kind != CIRCUITS or _same_circuits(folder, again)
+    verdict = (
+        "every number agrees exactly"
+        if worst == 0 and same_circuits
+        else f"numbers agree to {worst:.2g}" + ("" if same_circuits else "; the circuits differ")
+    )
+    return worst <= CLOSE and same_circuits, Group(table, verdict)
+
+
+def _same_circuits(one: Folder, other: Folder) -> bool:
+    before, now = (load_file(place.path / MASKS) for place in (one, other))
+    return before.keys() == now.keys() and all(
+        np.array_equal(before[name], now[name]) for name in before
+    )
+
+
+def _of_scores(one: Folder, other: Folder) -> dict[str, float]:
+    """The largest difference of each of a study's scores, as a share of the largest of them."""
+    before, now = (load_file(place.path / TENSORS) for place in (one, other))
+    return {
+        f"scores: {name}": _share_of_largest(before[name].astype(float), now[name].astype(float))
+        if name in before and name in now
+        else math.inf
+        for name in before | now
+    }
+
+
+def _share_of_largest(before: Numbers, now: Numbers) -> float:
+    finite = before[np.isfinite(before)]
+    return _apart(before, now, np.asarray(np.abs(finite).max(initial=0) or 1.0))
+
+
+def _difference(old: pd.Series, new: pd.Series) -> float:
+    if not pd.api.types.is_numeric_dtype(old):
+        return 0.0 if old.equals(new) else math.inf
+    before, now = (x.astype(float).to_numpy() for x in (old, new))
+    return _apart(before, now, np.maximum(1, np.abs(before)))
+
+
+def _apart(before: Numbers, now: Numbers, unit: Numbers) -> float:
+    """The largest difference in units; infinite if only one of two numbers is there, or finite."""
+    if before.shape != now.shape:
+        return math.inf
+    finite = np.isfinite(before) & np.isfinite(now)
+    if not np.array_equal(before[~finite], now[~finite], equal_nan=True):
+        return math.inf
+    units = np.broadcast_to(unit, before.shape)[finite]
+    return float((np.abs(before[finite] - now[finite]) / units).max(initial=0))

@@ -1,0 +1,1 @@
+"""Numbers of a curve: areas, bootstrap intervals, averages at sizes; without torch."""

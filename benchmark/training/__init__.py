@@ -1,0 +1,1 @@
+"""The loop that trains masks and constants, and its checkpoints."""

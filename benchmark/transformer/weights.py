@@ -1,0 +1,155 @@
+"""What a transformer is made of, whatever its family: plain tensors and a few facts.
+
+The forward pass reads only these classes. Weight matrices are laid out per head, as in the
+circuits literature (W_Q, W_K, W_V, W_O), and are views of the Hugging Face parameters wherever
+the layout allows, so that a model is in memory once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Norm:
+    """LayerNorm (`centred`) or RMSNorm over the last axis, applied in the stream's precision."""
+
+    weight: Float[Tensor, " d"]
+    bias: Float[Tensor, " d"] | None
+    eps: float
+    centred: bool
+
+    def __call__(self, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
+        """Normalise `x` over its last axis."""
+        x, size = x.to(self.weight.dtype), self.weight.shape
+        if self.centred:
+            return F.layer_norm(x, size, self.weight, self.bias, self.eps)
+        return F.rms_norm(x, size, self.weight, self.eps)
+
+    def pull_back(
+        self, x: Float[Tensor, "*rows d"], gradient: Float[Tensor, "*more d"]
+    ) -> Float[Tensor, "*more d"]:
+        """Turn gradients after the norm, in place, into those before it; `x` is its input there."""
+        x = x.to(gradient.dtype)
+        if self.centred:
+            x = x - x.mean(-1, keepdim=True)
+        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        gradient.mul_(self.weight)
+        self._project_out(x * scale, gradient)
+        return gradient.mul_(scale)
+
+    def _project_out(self, x: Tensor, gradient: Tensor) -> None:
+        """Take from a gradient, in place, what the norm does not let through at normalised `x`."""
+        along = torch.linalg.vecdot(gradient, x)[..., None] / x.shape[-1]
+        if self.centred:
+            gradient.sub_(gradient.mean(-1, keepdim=True))
+        gradient.addcmul_(x, along, value=-1)
+
+
+Projection = tuple[Tensor, Tensor | None]
+
+
+@dataclass(frozen=True)
+class AttentionRule:
+    """How gradients pass through attention, where not as the derivative says.
+
+    Attributes:
+        through_pattern: whether any passes through the attention pattern, to queries and keys.
+        temperature: of the softmax whose derivative is taken; the forward pass has 1.
+        query_key_share: factor of the gradients of queries and keys.
+        value_share: factor of the gradients of values.
+    """
+
+    through_pattern: bool
+    temperature: float
+    query_key_share: float
+    value_share: float
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One attention block. Keys and values may have fewer heads than queries (GQA).
+
+    `W_O` writes into the residual stream; in a family with
+    post-norms (Gemma 2) it already carries the post-norm's gain, and `post_norm_eps` is set:
+    the head's activation is then divided by the root mean square of the block's summed output.
+    `window` counts the positions a query sees, itself included. `rule` and
+    `post_norm_has_gradient` change the backward pass alone (backward_rules.py).
+    """
+
+    norm: Norm
+    W_Q: Float[Tensor, "heads d_model d_head"]
+    b_Q: Float[Tensor, "heads 1 d_head"] | None
+    W_K: Float[Tensor, "kv_heads d_model d_head"]
+    b_K: Float[Tensor, "kv_heads 1 d_head"] | None
+    W_V: Float[Tensor, "kv_heads d_model d_head"]
+    b_V: Float[Tensor, "kv_heads 1 d_head"] | None
+    W_O: Float[Tensor, "heads d_head d_model"]
+    b_O: Float[Tensor, " d_model"] | None
+    scale: float
+    softcap: float | None = None
+    window: int | None = None
+    q_norm: Norm | None = None
+    k_norm: Norm | None = None
+    post_norm_eps: float | None = None
+    W_O_before_norm: Float[Tensor, "heads d_head d_model"] | None = None
+    post_norm_has_gradient: bool = True
+    rule: AttentionRule | None = None
+
+    @property
+    def projections(self) -> tuple[Projection, Projection, Projection]:
+        """Weight and bias of queries, keys and values."""
+        return (self.W_Q, self.b_Q), (self.W_K, self.b_K), (self.W_V, self.b_V)
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """One MLP block, gated when `W_gate` is given. Its output includes its bias and post-norm.
+
+    `gate_share` is a factor of the gradient of both branches of the gate.
+    """
+
+    norm: Norm
+    W_in: Float[Tensor, "d_model d_mlp"]
+    b_in: Float[Tensor, " d_mlp"] | None
+    W_out: Float[Tensor, "d_mlp d_model"]
+    b_out: Float[Tensor, " d_model"] | None
+    activation: Callable[[Tensor], Tensor]
+    W_gate: Float[Tensor, "d_model d_mlp"] | None = None
+    b_gate: Float[Tensor, " d_mlp"] | None = None
+    post_norm: Norm | None = None
+    gate_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One transformer block."""
+
+    attention: Attention
+    mlp: FeedForward
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A whole model: embedding, layers, final norm and unembedding.
+
+    `embed` maps tokens to the residual stream before layer 0 (token embedding, its scale and
+    learned positions included). `rotary` maps (any tensor of the wanted dtype and device, the
+    positions) to the cosines and sines of the rotary embedding, or is None.
+    """
+
+    embed: Callable[[Int[Tensor, "rows pos"]], Float[Tensor, "rows pos d_model"]]
+    rotary: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None
+    layers: tuple[Layer, ...]
+    final_norm: Norm
+    W_U: Float[Tensor, "d_model d_vocab"]
+    final_softcap: float | None = None
+
+
+def stream_dtype(weight_dtype: torch.dtype) -> torch.dtype:
+    """The precision of the residual stream and of all scores: at least float32."""
+    return torch.promote_types(weight_dtype, torch.float32)

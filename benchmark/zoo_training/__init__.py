@@ -1,1 +1,0 @@
-"""Training the zoo: texts, loop and cards; strict interchange training; compiled programs."""

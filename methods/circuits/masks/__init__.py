@@ -1,0 +1,1 @@
+"""Masks that are trained: their parameters, prices, targets and schedules."""

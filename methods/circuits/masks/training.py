@@ -1,0 +1,109 @@
+"""What methods that train masks share: their prompts, their steps, and the loop that trains."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmark.ablations.contract import Ablation
+from benchmark.ablations.optimal import Constants, Optimal
+from benchmark.ablations.other_prompts import Resample
+from benchmark.method.problem import Problem
+from benchmark.prompts.batch import Batch, concatenate
+from benchmark.training.loop import MaskedTraining
+from benchmark.training.masks import MaskSampler
+from benchmark.training.values import GivenValues
+from benchmark.transformer.transformer import Transformer
+
+STEPS = 3000
+
+
+class TrainsMasks:
+    """A method that trains masks on the loss gap; its dataclass has these fields."""
+
+    batch_size: int
+    steps: int | None
+    constants_learning_rate: float
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Donors come from a step's own prompts."""
+        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
+            return "resample ablation takes donors from the step's prompts; give batch_size=2"
+        return None
+
+    def _steps(self, problem: Problem) -> int:
+        """Optimiser steps."""
+        return self.steps or problem.training_steps or STEPS
+
+    def _train(self, problem: Problem, masks: MaskSampler, n_circuits: int, first: int) -> None:
+        """Train the masks of `n_circuits` circuits side by side, `first` the number of the first.
+
+        Each circuit has constants of its own under optimal ablation.
+        """
+        train_masks(
+            problem.model,
+            masks,
+            problem.ablation,
+            problem.batches,
+            steps=self._steps(problem),
+            batch_size=self.batch_size,
+            seed=problem.seed,
+            constants_learning_rate=self.constants_learning_rate,
+            n_sets=n_circuits,
+            checkpoint=problem.checkpoint(f"masks {first}"),
+            label=type(self).__name__,
+        )
+
+
+def in_groups(values: list[float], at_once: int | None) -> Iterator[tuple[int, list[float]]]:
+    """The values in ascending order, as many at once as share a pass, with the first's number."""
+    ordered = sorted(values)
+    size = at_once or len(ordered)
+    return ((first, ordered[first : first + size]) for first in range(0, len(ordered), size or 1))
+
+
+CONSTANTS_LEARN_BELOW = 1e-3
+
+
+def train_masks(
+    model: Transformer,
+    sampler: MaskSampler,
+    ablation: Ablation,
+    batches: Sequence[Batch],
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    constants_learning_rate: float,
+    n_sets: int = 1,
+    checkpoint: Path | None = None,
+    label: str = "masks",
+) -> Constants | None:
+    """Train what the sampler learns; return the constants, if the ablation is optimal.
+
+    The loss is the sum of the mask rows' mean loss gaps and the sampler's penalty.
+
+    Args:
+        model: the model.
+        sampler: the masks; what they learned stays in it.
+        ablation: what ablated edges carry.
+        batches: training prompts.
+        steps: optimiser steps.
+        batch_size: prompts per step.
+        seed: of the choice of prompts.
+        constants_learning_rate: of AdamW, for the constants of optimal ablation.
+        n_sets: sets of constants, each for equally many neighbouring mask rows.
+        checkpoint: a file to resume from and to save to every 100 steps.
+        label: what the progress bar says.
+    """
+    pool = concatenate(list(batches)).to(model.device)
+    if isinstance(ablation, Optimal):
+        values = ablation.learner(
+            model, pool, n_sets, constants_learning_rate, CONSTANTS_LEARN_BELOW
+        )
+    else:
+        # A mean is taken over whole batches; pairs of prompts, for donors, come from a step's own.
+        values = GivenValues(ablation.fit(model, pool.split(batch_size)), repr(ablation))
+    training = MaskedTraining(model, pool, sampler, values, batch_size=batch_size, seed=seed)
+    training.run(steps, checkpoint, label)
+    if isinstance(values, GivenValues):
+        return None
+    return Constants(values.rows, training.losses())

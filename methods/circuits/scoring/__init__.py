@@ -1,0 +1,1 @@
+"""Scores of edges, and circuits chosen by them."""

@@ -1,0 +1,54 @@
+"""What Li & Janson 2024 published on single components, in tables of their own.
+
+Their model is GPT-2 small and their numbers are of several origins, of which each has its tables;
+none is put among ours.
+"""
+
+from collections.abc import Collection
+
+import pandas as pd
+
+from benchmark.files import file_stem
+from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
+from benchmark.report.study import StudyTable
+from benchmark.report.tables import DASH
+from methods.importance.report.components.joined import in_order
+
+WORDS = {
+    "rank_correlation": "rank correlation with {other}",
+    "log_correlation": "log correlation with {other}",
+    "median_ratio": "median ratio of {other}",
+    "mean_loss_gap": "mean gap of heads and MLPs",
+    "median_loss_gap": "median gap of heads and MLPs",
+    "loss_gap": "gap of {component}",
+}
+PLACE = ["task", "source", "where", "provenance"]
+
+
+def published_tables(tasks: Collection[str]) -> list[StudyTable]:
+    """For tasks of the same families, a table for each origin; columns are ablations."""
+    rows = published_components()
+    rows = rows[[any(task.startswith(name) for task in tasks) for name in rows["task"]]]
+    made = []
+    for (task, source, where, tag), found in rows.groupby(PLACE, sort=False):
+        read_in = COMPONENT_PROVENANCE[tag]
+        title = f"published: {source}, {where} ({read_in}): {task} on gpt2{_notes(found)}"
+        name = file_stem("published_components", task, where)
+        made.append(StudyTable(name, title, _table(found)))
+    return made
+
+
+def _table(rows: pd.DataFrame) -> pd.DataFrame:
+    named = rows.assign(
+        number=[WORDS[row["metric"]].format(**row) for _, row in rows.iterrows()],
+        shown=[
+            f"{100 * row.value:g} %" if row.metric == "median_ratio" else f"{row.value:g}"
+            for row in rows.itertuples()
+        ],
+    )
+    table = named.pivot_table("shown", "number", "ablation", aggfunc="first", sort=False)
+    return table.fillna(DASH)[sorted(table, key=in_order)]
+
+
+def _notes(rows: pd.DataFrame) -> str:
+    return "".join(f"; {note}" for note in rows["note"].unique() if note)
