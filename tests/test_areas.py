@@ -85,3 +85,11 @@ def test_the_pessimistic_area_is_a_lower_bound(rows):
     truth = np.array([1, 1, 1, 0, 0, 0], dtype=bool)
     nested = np.logical_or.accumulate(np.array(rows, dtype=bool))
     assert 0 <= pessimistic_auroc(nested, truth) <= share_auroc(nested, truth) + 1e-12
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [1000], [0, 1000]])
+def test_an_area_needs_a_circuit_that_is_neither_empty_nor_the_whole_model(sizes):
+    nothing = curve([0.5] * len(sizes), sizes=sizes)
+    assert np.isnan([log_area(nothing), *cpr_and_cmd(nothing)]).all()
+    assert np.isnan(log_area(curve([0.5], sizes=[501])))
+    assert not np.isnan(log_area(curve([0.5], sizes=[500])))

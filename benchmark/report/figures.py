@@ -13,6 +13,7 @@ from benchmark.report.circuits.faithfulness import faithfulness_against_size
 from benchmark.report.circuits.plots import (
     ablations_compared,
     gap_against_size,
+    has_points,
     quality_against_cost,
     score_map,
 )
@@ -79,13 +80,16 @@ class Figures:
         ):
             same = (reported["task"] == task) & (reported["ablation"] == evaluation)
             overlay = reported[same] if self.published and same.any() else None
+            if not has_points(rows):
+                continue
             rows = rows.assign(method=row_names(rows))
             figure = gap_against_size(rows, f"{task}, {model}, {evaluation} ablation", overlay)
             paths += save(figure, rows, self._path("gap", task, model, evaluation))
         return paths
 
     def _faithfulness(self, results: Results) -> list[Path]:
-        paths, curves = [], results.curves.dropna(subset="faithfulness")
+        measured = results.curves[results.curves["edges"] > 0]
+        paths, curves = [], measured.dropna(subset="faithfulness")
         for (task, model, evaluation), rows in curves.groupby(["task", "model", "evaluation"]):
             areas = [results.records[key].areas[evaluation] for key in rows["key"]]
             rows = rows.assign(
@@ -118,7 +122,7 @@ class Figures:
         paths = []
         for (task, model, method), rows in results.curves.groupby(["task", "model", "method"]):
             own = rows[rows["ablation"] == rows["evaluation"]]
-            if own["evaluation"].nunique() > 1:
+            if own["evaluation"].nunique() > 1 and has_points(own):
                 figure = ablations_compared(own, f"{task}, {model}: {method}")
                 paths += save(figure, own, self._path("ablations", task, model, method))
         return paths

@@ -7,6 +7,7 @@ is added, so that no two kinds of run share a label.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ class Results:
     def done(self) -> list[Record]:
         """The records with a curve."""
         return [r for r in self.records.values() if r.status is Status.done]
+
+    def curve(self, key: str, evaluation: str) -> pd.DataFrame:
+        """The rows of a record of circuits under one evaluation ablation."""
+        rows = self._rows_of_curves.get((key, evaluation), [])
+        return self.curves.iloc[rows]
+
+    @cached_property
+    def _rows_of_curves(self) -> dict[tuple[str, str], NDArray[np.intp]]:
+        """Found once for all: a look through all rows for each record would take its square."""
+        return self.curves.groupby(["key", "evaluation"], sort=False).indices
 
     def scores(self, key: str, name: str) -> NDArray[np.generic] | None:
         """What a study's record left under this name beside its table; None if it left none."""

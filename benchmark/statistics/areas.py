@@ -49,16 +49,21 @@ class Curve:
         pairs = zip(self.sizes, self.values, strict=True)
         return float(np.mean([value for s, value in pairs if s == largest]))
 
+    def is_measured(self, most: float | int) -> bool:
+        """Whether it has a circuit, neither empty nor the whole model, of at most `most` edges."""
+        return any(0 < size <= most and size < self.n_edges for size in self.sizes)
+
 
 def cpr_and_cmd(metric: Curve) -> tuple[float, float]:
     """Circuit performance ratio (higher is better) and circuit-model distance (lower is better).
 
     With f(k) = (m(circuit of k edges) - m(empty)) / (m(full) - m(empty)), the trapezoid areas
     under f and under |1 - f| over the shares of `MIB_SHARES` (Mueller et al. 2025, section 3).
-    Not a number if the metric of the empty circuit equals the full model's.
+    Not a number if the metric of the empty circuit equals the full model's, or if no circuit
+    between the two was measured.
     """
     whole = metric.full - metric.empty
-    if whole == 0:
+    if whole == 0 or not metric.is_measured(metric.n_edges):
         return float("nan"), float("nan")
     sizes = [int(share * metric.n_edges) for share in MIB_SHARES]
     f = np.array([(metric.at(size) - metric.empty) / whole for size in sizes])
@@ -70,8 +75,11 @@ def log_area(loss_gap: Curve) -> float:
 
     Lower is better; one less is a tenfold smaller gap at every size. The smallest gap of the
     circuits of at most that size counts (the cumulative minimum of Li & Janson 2024, figure 3).
+    Not a number if no circuit of at most 50 % was measured.
     """
     low, high = (share * loss_gap.n_edges for share in LOG_AREA_SHARES)
+    if not loss_gap.is_measured(high):
+        return float("nan")
     n_points = 1 + round(POINTS_PER_FACTOR_TEN * np.log10(high / low))
     points = np.geomspace(low, high, n_points)
     known = sorted({0, *loss_gap.sizes})

@@ -22,13 +22,13 @@ def faithfulness_against_size(
     """A line per method, the mean over seeds and draws; known circuits as crosses.
 
     Args:
-        curves: circuits with their faithfulness, and cpr and cmd of the record that they are of.
+        curves: circuits that are not empty, with faithfulness and their record's cpr and cmd.
         title: of the picture.
         published: method, model, edges and faithfulness of what papers published.
     """
     figure, (axes,) = axes_of(title)
     axes.axhline(1.0, color="black", lw=0.8)
-    for method, rows in curves[curves["edges"] > 0].groupby("method", sort=True):
+    for method, rows in curves.groupby("method", sort=True):
         _line(axes, rows, str(method))
     if published is not None:
         for (method, model), rows in published.groupby(["method", "model"], sort=True):

@@ -36,6 +36,14 @@ def gap_against_size(
     return _finished(figure, axes)
 
 
+def has_points(curves: pd.DataFrame) -> bool:
+    """Whether a picture of loss gap against size would show anything.
+
+    The empty and the whole graph are no circuits, and neither has a place on log axes.
+    """
+    return not _drawn(curves).empty
+
+
 def ablations_compared(curves: pd.DataFrame, title: str) -> Figure:
     """One method's curves, one for each ablation that they were evaluated under."""
     figure, (axes,) = axes_of(title)
@@ -82,8 +90,7 @@ def score_map(table: pd.DataFrame, score: str, title: str, lower_is_better: bool
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
-    # The empty and the whole graph are no circuits, and neither has a place on log axes.
-    rows = rows[(rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])].dropna(subset="loss_gap")
+    rows = _drawn(rows)
     drawn: dict[str, Any] = dict(ls=own.dash, color=own.colour, lw=1.8)
     axes.plot([], [], marker=own.mark, ms=4, label=label, **drawn)
     if rows.empty:
@@ -97,6 +104,11 @@ def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
     axes.errorbar(rows["edges"], gap, yerr=whiskers, fmt=own.mark, ms=4, **shown)
     line = _smallest_so_far(rows)
     axes.plot(line["edges"], _gap(line), **drawn)
+
+
+def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
+    inside = (rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])
+    return rows[inside].dropna(subset="loss_gap")
 
 
 def _smallest_so_far(rows: pd.DataFrame) -> pd.DataFrame:

@@ -97,8 +97,7 @@ def score_table(results: Results, score: Score) -> pd.DataFrame:
     for record in results.done:
         own = [record.names["ablation"]]
         for evaluation in own if score.of_recovery else record.areas:
-            of_cell = results.curves["key"] == record.key
-            curve = results.curves[of_cell & (results.curves["evaluation"] == evaluation)]
+            curve = results.curve(record.key, evaluation)
             cost = record.cost["discovery"]
             for part, name in score.parts.items():
                 value, low, high = _value(results, record, evaluation, curve, name, score.at_share)
@@ -148,7 +147,8 @@ def _value(
     if name == "faithfulness":
         faithfulness = curve["faithfulness"].tolist()
         found = Curve(nominal_sizes(curve), faithfulness, 0.0, 1.0, record.n_edges)
-        return found.at(at_share * record.n_edges), nothing, nothing
+        most = at_share * record.n_edges
+        return (found.at(most) if found.is_measured(most) else nothing), nothing, nothing
     if name == "z":
         return _z(results, record, evaluation, curve, at_share), nothing, nothing
     if name.startswith("auroc"):
@@ -194,7 +194,4 @@ def _random_curve(results: Results, record: Record, evaluation: str) -> pd.DataF
         and evaluation in other.areas
     ]
     twins.sort(key=lambda other: other.names["ablation"] != record.names["ablation"])
-    if not twins:
-        return None
-    curves = results.curves
-    return curves[(curves["key"] == twins[0].key) & (curves["evaluation"] == evaluation)]
+    return results.curve(twins[0].key, evaluation) if twins else None
