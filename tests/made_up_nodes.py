@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from benchmark.records.record import CURVE, RECORD, TENSORS, Record, Status
+from benchmark.records.record import RECORD, TABLE, TENSORS, Record, Status
 from benchmark.seeds import generator
 from methods.importance.nodes.estimator import NOT_JUDGED
 from methods.importance.nodes.recall import recall_summary, recall_table, spent_by_ranking
@@ -38,7 +38,7 @@ def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **g
         summary=summary or {},
     )
     (folder / key).mkdir(parents=True)
-    table.to_parquet(folder / key / CURVE, index=False)
+    table.to_parquet(folder / key / TABLE, index=False)
     save_file(tensors, folder / key / TENSORS)
     record.write(folder / key / RECORD)
     return record

@@ -186,9 +186,9 @@ def records(tmp_path_factory):
 def test_records_hold_scores_and_come_out_again(records):
     (found,) = load_kinds(records).values()
     record = found.done[0]
-    gaps = found.scores(record.key, "loss_gap")
+    gaps = found.tensor(record.key, "loss_gap")
     assert gaps.shape == (11, 8) and (gaps > -1e-6).all()
-    rows = found.curves[found.curves["key"] == record.key]
+    rows = found.tables[found.tables["key"] == record.key]
     assert rows["loss_gap"].tolist() == pytest.approx(gaps.mean(1).tolist(), abs=1e-6)
     agrees, _ = verify_record(records, record.key)
     assert agrees
@@ -196,7 +196,7 @@ def test_records_hold_scores_and_come_out_again(records):
 
 def test_the_report_joins_what_the_records_measured(records):
     (found,) = load_kinds(records).values()
-    gaps = {record.names["ablation"]: found.scores(record.key, "loss_gap") for record in found.done}
+    gaps = {record.names["ablation"]: found.tensor(record.key, "loss_gap") for record in found.done}
     means = {name: values.mean(1)[1:] for name, values in gaps.items()}
     tables = {table.name: table.table for table in study_tables(found, published=False)}
     row = tables["components_ioi_tiny_gpt2"].loc["mean_positional"]

@@ -66,7 +66,7 @@ def found(place, *records, gaps=None):
         layer = pd.array([None, 0, 0, 0, 1, 1, 1], dtype="Int64")
         table = pd.DataFrame(dict(component=NAMES, kind=KINDS, layer=layer))
         rows.append(table.assign(key=r.key))
-    return replace(made, curves=pd.concat(rows, ignore_index=True), paths=lies)
+    return replace(made, tables=pd.concat(rows, ignore_index=True), paths=lies)
 
 
 def flat(*means):

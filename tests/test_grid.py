@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from helpers import run_in_fork
 
-from benchmark.records.record import CURVE, RECORD, Record, Status
+from benchmark.records.record import RECORD, TABLE, Record, Status
 
 COMMAND = Path(sys.executable).with_name("ablation-bench")
 QUICK = ("model=tiny_gpt2", "n_train=8", "n_test=8", "sizes=[0.1,0.3]", "threads=1")
@@ -303,7 +303,7 @@ def test_a_killed_run_goes_on_and_ends_alike(undisturbed, tmp_path, waited_for):
     assert "begun; goes on where it was" in run("validate", *UGS, cwd=tmp_path).stdout
     assert run("run", *UGS, cwd=tmp_path).returncode == 0
     (mine,), (theirs,) = (
-        list(place.glob(f"results/*/{CURVE}")) for place in (tmp_path, undisturbed)
+        list(place.glob(f"results/*/{TABLE}")) for place in (tmp_path, undisturbed)
     )
     assert pd.read_parquet(mine).equals(pd.read_parquet(theirs))
 
@@ -347,7 +347,7 @@ def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     assert by_method["eap"].recovery["auroc_edges"] > 0.75
     assert by_method["reference"].recovery["auroc_edges"] == 1
     assert by_method["random"].recovery["auroc_edges"] < 0.7
-    curve = pd.read_parquet(tmp_path / "results" / by_method["reference"].key / CURVE)
+    curve = pd.read_parquet(tmp_path / "results" / by_method["reference"].key / TABLE)
     assert list(curve["edges"]) == [22] and curve["accuracy"].iloc[0] > 0.9
     z = run("leaderboard", "score=z", cwd=tmp_path)
     assert z.returncode == 0, z.stderr

@@ -17,7 +17,7 @@ from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, EdgeScores
 from benchmark.graph.matrix_file import load_matrix
 from benchmark.mib.files import MibCircuit, read_mib, write_mib
-from benchmark.records.record import MASKS, Status
+from benchmark.records.record import CIRCUITS_FILE, Status
 from benchmark.run.runner import run_cell
 from benchmark.seeds import generator
 
@@ -332,7 +332,7 @@ def test_imported_circuits_are_evaluated_as_all_others(tmp_path):
     found = cell(tmp_path)
     own = run_cell(found).record
     model = found.model_choice.load()
-    _, keep, _ = load_matrix(found.folder.path / MASKS, "keep")
+    _, keep, _ = load_matrix(found.folder.path / CIRCUITS_FILE, "keep")
     for name, mask in zip("ab", keep, strict=True):
         circuit = MibCircuit(mask=EdgeMask(model.graph, mask))
         write_mib(tmp_path / "circuits" / f"{name}.pt", circuit, model.shape.d_model)

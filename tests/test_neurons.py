@@ -29,7 +29,7 @@ from benchmark.graph.mask import EdgeMask, stack
 from benchmark.method.circuits import FoundCircuit, stacked_neurons
 from benchmark.metric import LogitDifference, OverWrong
 from benchmark.models.loading import load_model
-from benchmark.records.record import CURVE, MASKS, Status
+from benchmark.records.record import CIRCUITS_FILE, TABLE, Status
 from benchmark.report.circuits.drawing import readable_circuit
 from benchmark.run.runner import run_cell
 from benchmark.run.verify import verify_record
@@ -315,7 +315,7 @@ def test_a_record_of_neurons(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert record.status is Status.done, record.reason
     folder = settings.folder.path
-    curve, tensors = pd.read_parquet(folder / CURVE), load_file(folder / MASKS)
+    curve, tensors = pd.read_parquet(folder / TABLE), load_file(folder / CIRCUITS_FILE)
     assert tensors["neurons"].shape == (3, *tensors["neurons"].shape[1:])
     edges = curve["edges"].tolist()
     assert 0 < edges[0] <= 5 < edges[1] <= 55 < edges[2] == 110 and edges[3:] == edges[:3]

@@ -15,7 +15,7 @@ from benchmark.errors import UserError
 from benchmark.method.study import Findings, Study
 from benchmark.models.loading import load_model
 from benchmark.models.random_models import random_config, save_random_model
-from benchmark.records.record import CURVE, RECORD, TENSORS, Record, Status
+from benchmark.records.record import RECORD, TABLE, TENSORS, Record, Status
 from benchmark.run.runner import run_cell
 from benchmark.run.verify import verify_record
 from methods.importance.nodes.problem import NodeSettings
@@ -188,7 +188,7 @@ def test_a_cell_leaves_a_record(tmp_path, name):
     record = run_cell(settings).record
     assert record.status is Status.done, record.traceback or record.reason
     assert record.kind == ("node_importance" if name == "atp_star" else name)
-    assert {RECORD, CURVE, TENSORS} <= {entry.name for entry in settings.folder.path.iterdir()}
+    assert {RECORD, TABLE, TENSORS} <= {entry.name for entry in settings.folder.path.iterdir()}
     assert Record.read(settings.folder.path / RECORD) == record and record.summary
     assert record.cost["discovery"]["backward"] == 2 * 1.5
     again = run_cell(replace(settings, overwrite=False))

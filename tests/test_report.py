@@ -212,7 +212,7 @@ def recovered(*values, **changes):
 
 
 def drawn(found, **columns):
-    return replace(found, curves=curve(found, **columns))
+    return replace(found, tables=curve(found, **columns))
 
 
 def test_one_table_has_the_aurocs_of_edges_and_nodes():
@@ -293,15 +293,15 @@ def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, 
     settings = ("results", None, "cmd", 0.1, False, False)
 
     def stems(curves, place):
-        loaded = {"circuits": replace(found, curves=curves)}
+        loaded = {"circuits": replace(found, tables=curves)}
         monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
         Figures(*settings, str(tmp_path / place)).run()
         return {path.stem.split("_")[0] for path in (tmp_path / place).iterdir()}
 
-    assert stems(found.curves, "all") == {"gap", "faithfulness", "roc", "cost", "map"}
+    assert stems(found.tables, "all") == {"gap", "faithfulness", "roc", "cost", "map"}
     assert set(pd.read_csv(tmp_path / "all" / "roc_ioi_toy_mean.csv")["method"]) == {"eap"}
-    without = found.curves.drop(
-        columns=[c for c in found.curves if c.startswith(("edge_", "node"))]
+    without = found.tables.drop(
+        columns=[c for c in found.tables if c.startswith(("edge_", "node"))]
     )
     assert stems(without.assign(faithfulness=np.nan), "some") == {"gap", "cost", "map"}
 

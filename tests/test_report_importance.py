@@ -79,12 +79,12 @@ def test_the_spread_is_that_of_all_seeds_and_repetitions(compared):
     records = [r for r in records if r.config["method"]["nodes"] == "attention"]
     logs = []
     for record in records:
-        rows = compared.curves[compared.curves["key"] == record.key]
+        rows = compared.tables[compared.tables["key"] == record.key]
         sizes = np.arange(1, rows["k"].max() + 1)
         for _, of_repeat in rows.groupby("repeat"):
             # The table keeps only some sizes; the number is over all.
-            spent = compared.scores(record.key, "spent")[of_repeat["repeat"].iloc[0]]
-            order = np.argsort(-compared.scores(record.key, "contribution"), kind="stable")
+            spent = compared.tensor(record.key, "spent")[of_repeat["repeat"].iloc[0]]
+            order = np.argsort(-compared.tensor(record.key, "contribution"), kind="stable")
             # Beyond the last size is rounding.
             cost = np.maximum.accumulate(spent[order])[: len(sizes)]
             logs.append(np.average(np.log(cost / sizes), weights=1 / sizes))
@@ -139,7 +139,7 @@ def test_bars_rise_from_one_to_the_relative_cost(compared):
 def test_ranks_count_who_is_above(compared):
     key = next(r.key for r in compared.done if r.names["method"] == "atp")
     ranks = known_ranks(compared, key)
-    contribution, estimate = (compared.scores(key, name) for name in ("contribution", "estimate"))
+    contribution, estimate = (compared.tensor(key, name) for name in ("contribution", "estimate"))
     for node, row in ranks.iterrows():
         assert row["true_rank"] == 1 + (contribution > contribution[node]).sum()
         assert row["estimated_rank"] == 1 + (estimate > estimate[node]).sum()
@@ -219,7 +219,7 @@ def test_estimates_that_nobody_judged_are_named_for_each_setting(tmp_path):
     record = next(
         r for r in results.done if r.config["seed"] == 2 and r.config["method"].get("draws") == 16
     )
-    estimate = results.scores(record.key, "estimate")
+    estimate = results.tensor(record.key, "estimate")
     best = estimate.argmax()
     assert shown.table.index[0] == f"a{best // 16}.h{best % 16}<{'qkvz'[best % 4]}>@{best % 7}"
     assert float(shown.table["estimate"].iloc[0]) == pytest.approx(estimate.max(), rel=0.005)
@@ -235,7 +235,7 @@ def test_the_top_nodes_stand_beside_when_each_method_verifies_them(compared):
         for r in compared.done
         if r.names["method"] == "blocks" and r.config["method"]["nodes"] == "attention"
     )
-    contribution, spent = (compared.scores(key, name) for name in ("contribution", "spent"))
+    contribution, spent = (compared.tensor(key, name) for name in ("contribution", "spent"))
     best = np.argsort(-contribution)[:10]
     names = [f"a{node // 16}.h{node % 16}<{'qkvz'[node % 4]}>@{node % 7}" for node in best]
     assert shown.table.index.tolist() == names
@@ -312,7 +312,7 @@ def test_bounds_stand_beside_what_is_missed(tmp_path):
 
 def test_a_broken_bound_is_called_so(tmp_path):
     record = write_missed_effects(tmp_path)
-    path = tmp_path / record.key / "curve.parquet"
+    path = tmp_path / record.key / "table.parquet"
     rows = pd.read_parquet(path)
     missed = rows["bound_99"].iloc[-1]
     rows.assign(largest_missed=missed).to_parquet(path)

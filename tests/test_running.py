@@ -15,7 +15,7 @@ from safetensors import safe_open
 from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask
-from benchmark.records.record import CURVE, MASKS, RECORD, Record, Status
+from benchmark.records.record import CIRCUITS_FILE, RECORD, TABLE, Record, Status
 from benchmark.records.store import folders
 from benchmark.report.frame import load
 from benchmark.run.cell import Cell
@@ -68,12 +68,12 @@ def test_a_record_says_everything(finished):
     assert set(record.areas) == {"counterfactual", "mean"} == set(record.evaluation)
     folder = settings.folder.path
     assert Record.read(folder / RECORD) == record
-    assert {"record.json", "curve.parquet", "masks.safetensors", "config.yaml", "log.txt"} == {
+    assert {"record.json", "table.parquet", "circuits.safetensors", "config.yaml", "log.txt"} == {
         entry.name for entry in folder.iterdir()
     }
-    curve = pd.read_parquet(folder / CURVE)
+    curve = pd.read_parquet(folder / TABLE)
     assert list(curve["edges"]) == [11, 55, 11, 55]
-    with safe_open(folder / MASKS, framework="pt") as file:
+    with safe_open(folder / CIRCUITS_FILE, framework="pt") as file:
         keep = file.get_tensor("keep")
     assert keep.sum((1, 2)).tolist() == [11, 55]
     assert "done in" in (folder / "log.txt").read_text()
@@ -97,14 +97,14 @@ def test_the_same_cell_gives_the_same_numbers(finished):
 def test_verify_notices_another_number(tmp_path):
     settings = cell(tmp_path)
     record = run_cell(settings).record
-    path = settings.folder.path / CURVE
+    path = settings.folder.path / TABLE
     curve = pd.read_parquet(path)
     curve.assign(loss_gap=curve["loss_gap"] + 0.1).to_parquet(path, index=False)
     with pytest.raises(UserError, match="is not a whole record"):
         verify_record(tmp_path, record.key)
     from benchmark.digests import digest_of_file
 
-    forged = replace(record, files={**record.files, CURVE: digest_of_file(path)})
+    forged = replace(record, files={**record.files, TABLE: digest_of_file(path)})
     forged.write(settings.folder.path / RECORD)
     agrees, _ = verify_record(tmp_path, record.key)
     assert not agrees
@@ -164,7 +164,7 @@ def test_constants_have_the_recipe_of_the_cell(tmp_path):
         cell(tmp_path, ablation="optimal", constants={"steps": "x"}).key  # noqa: B018
 
 
-@pytest.mark.parametrize("name", [RECORD, CURVE, MASKS])
+@pytest.mark.parametrize("name", [RECORD, TABLE, CIRCUITS_FILE])
 def test_a_truncated_file_is_no_record_and_the_cell_is_run_again(tmp_path, name):
     settings = cell(tmp_path)
     record = run_cell(settings).record
@@ -323,7 +323,7 @@ def test_a_folder_that_cannot_be_written_is_one_line():
 def test_circuits_of_a_record_are_the_methods(finished):
     """The masks beside the record are those that the curve speaks of."""
     settings, _ = finished
-    with safe_open(settings.folder.path / MASKS, framework="pt") as file:
+    with safe_open(settings.folder.path / CIRCUITS_FILE, framework="pt") as file:
         header, keep = file.metadata(), file.get_tensor("keep")
     model = settings.model_choice.load()
     assert json.loads(header["sources"]) == list(model.graph.sources)

@@ -19,7 +19,7 @@ from benchmark.graph.matrix_file import load_matrix
 from benchmark.mib import submission
 from benchmark.mib.board import SHARES, board_cells, lacking
 from benchmark.mib.files import read_mib
-from benchmark.records.record import MASKS, RECORD
+from benchmark.records.record import CIRCUITS_FILE, RECORD
 from benchmark.run.runner import run_cell
 
 COMMAND = Path(sys.executable).with_name("ablation-bench")
@@ -71,7 +71,7 @@ def test_each_cell_has_the_largest_circuits_within_the_shares(found, results, fo
     place = folder / "submission"
     assert {entry.name for entry in place.iterdir()} == {"ioi_gpt2", "mcqa_qwen2.5"}
     settings, record = found
-    graph, keep, _ = load_matrix(settings.folder.path / MASKS, "keep")
+    graph, keep, _ = load_matrix(settings.folder.path / CIRCUITS_FILE, "keep")
     for cell_folder in place.iterdir():
         sizes = []
         for share in SHARES:

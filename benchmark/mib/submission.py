@@ -22,7 +22,7 @@ from benchmark.graph.mask import EdgeMask
 from benchmark.graph.matrix_file import load_matrix, matrix_names
 from benchmark.mib.board import LARGEST_FILE_MB, SHARES, board_cell, board_cells, lacking
 from benchmark.mib.files import MibCircuit, write_mib
-from benchmark.records.record import MASKS, Record
+from benchmark.records.record import CIRCUITS_FILE, Record
 from benchmark.report.frame import Results, load
 
 FILE = "edges_{}_percent.{}"
@@ -129,7 +129,7 @@ class Submission:
 
     def _write(self, folder: Path, record: Record) -> list[int]:
         """Write the circuits of a record; return their numbers of edges."""
-        file = Path(self.results_dir) / record.key / MASKS
+        file = Path(self.results_dir) / record.key / CIRCUITS_FILE
         if "neurons" in matrix_names(file):
             raise UserError(
                 f"record {record.key} has circuits of neurons, and the files hold whole edges; "

@@ -1,7 +1,8 @@
 """The record of one cell of a grid: what was run, on what, what came out, and at what cost.
 
-A record is a JSON file whose fields are those of `Record`; the curve, or a study's table, lies
-beside it as a Parquet file, circuits or scores as safetensors. Reading records needs no torch.
+A record is a JSON file whose fields are those of `Record`; its table (of circuits: the curve) lies
+beside it as a Parquet file, circuits or a study's tensors as safetensors. Reading records needs no
+torch.
 """
 
 import json
@@ -14,12 +15,12 @@ from benchmark.errors import UserError
 from benchmark.files import replacing
 
 # To be raised whenever a field changes its meaning.
-SCHEMA = 2
-RECORD, CURVE, MASKS, TENSORS, CONFIG, LOG = (
+SCHEMA = 3
+RECORD, TABLE, CIRCUITS_FILE, TENSORS, CONFIG, LOG = (
     "record.json",
-    "curve.parquet",
-    "masks.safetensors",
-    "scores.safetensors",
+    "table.parquet",
+    "circuits.safetensors",
+    "tensors.safetensors",
     "config.yaml",
     "log.txt",
 )
@@ -37,7 +38,7 @@ class Status(Enum):
 
 @dataclass(frozen=True)
 class Record:
-    """Everything about a cell but its curve and circuits, or its table and scores.
+    """Everything about a cell but its table, circuits and tensors.
 
     Attributes:
         schema: version of this form.

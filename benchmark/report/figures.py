@@ -75,7 +75,7 @@ class Figures:
 
     def _curves(self, results: Results) -> list[Path]:
         paths, reported = [], published_curves()
-        for (task, model, evaluation), rows in results.curves.groupby(
+        for (task, model, evaluation), rows in results.tables.groupby(
             ["task", "model", "evaluation"]
         ):
             same = (reported["task"] == task) & (reported["ablation"] == evaluation)
@@ -88,7 +88,7 @@ class Figures:
         return paths
 
     def _faithfulness(self, results: Results) -> list[Path]:
-        measured = results.curves[results.curves["edges"] > 0]
+        measured = results.tables[results.tables["edges"] > 0]
         paths, curves = [], measured.dropna(subset="faithfulness")
         for (task, model, evaluation), rows in curves.groupby(["task", "model", "evaluation"]):
             areas = [results.records[key].areas[evaluation] for key in rows["key"]]
@@ -108,9 +108,9 @@ class Figures:
 
     def _rocs(self, results: Results) -> list[Path]:
         """One for each ablation of the search: what circuits are evaluated under changes none."""
-        if "edge_recall" not in results.curves:
+        if "edge_recall" not in results.tables:
             return []
-        paths, known = [], results.curves.dropna(subset="edge_recall")
+        paths, known = [], results.tables.dropna(subset="edge_recall")
         known = known[known["method"].str.split(" ").str[0] != "reference"]
         once = known.drop_duplicates(["key", "circuit"])
         for (task, model, ablation), rows in once.groupby(["task", "model", "ablation"]):
@@ -120,7 +120,7 @@ class Figures:
 
     def _ablations(self, results: Results) -> list[Path]:
         paths = []
-        for (task, model, method), rows in results.curves.groupby(["task", "model", "method"]):
+        for (task, model, method), rows in results.tables.groupby(["task", "model", "method"]):
             own = rows[rows["ablation"] == rows["evaluation"]]
             if own["evaluation"].nunique() > 1 and has_points(own):
                 figure = ablations_compared(own, f"{task}, {model}: {method}")

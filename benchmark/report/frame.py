@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from benchmark.errors import UserError
-from benchmark.records.record import CIRCUITS, CURVE, TENSORS, Record, Status
+from benchmark.records.record import CIRCUITS, TABLE, TENSORS, Record, Status
 from benchmark.records.store import Folder, folders, members
 
 KINDS = ("task", "model", "ablation", "method")
@@ -27,40 +27,41 @@ FREE = ("_target_", "device", "check")
 
 @dataclass(frozen=True)
 class Results:
-    """Whole records of one kind, and their curves.
+    """Whole records of one kind, and their tables.
 
     Attributes:
         records: by key.
         labels: by key, the label of each of `KINDS`.
-        curves: all curves, or tables of studies, with the columns task, method, ablation, model,
-            seed, key and n_edges; the ablation that a curve was measured under is `evaluation`.
+        tables: all their tables (of circuits: curves) as one, with the columns task, method,
+            ablation, model, seed, key and n_edges; the ablation that a curve was measured under is
+            `evaluation`.
         damaged: keys of folders whose record is not whole.
         paths: by key, the folder of the record.
     """
 
     records: dict[str, Record]
     labels: dict[str, dict[str, str]]
-    curves: pd.DataFrame
+    tables: pd.DataFrame
     damaged: tuple[str, ...]
     paths: dict[str, Path] = field(default_factory=dict)
 
     @property
     def done(self) -> list[Record]:
-        """The records with a curve."""
+        """The records with a table."""
         return [r for r in self.records.values() if r.status is Status.done]
 
     def curve(self, key: str, evaluation: str) -> pd.DataFrame:
         """The rows of a record of circuits under one evaluation ablation."""
         rows = self._rows_of_curves.get((key, evaluation), [])
-        return self.curves.iloc[rows]
+        return self.tables.iloc[rows]
 
     @cached_property
     def _rows_of_curves(self) -> dict[tuple[str, str], NDArray[np.intp]]:
         """Found once for all: a look through all rows for each record would take its square."""
-        return self.curves.groupby(["key", "evaluation"], sort=False).indices
+        return self.tables.groupby(["key", "evaluation"], sort=False).indices
 
-    def scores(self, key: str, name: str) -> NDArray[np.generic] | None:
-        """What a study's record left under this name beside its table; None if it left none."""
+    def tensor(self, key: str, name: str) -> NDArray[np.generic] | None:
+        """What a record left under this name beside its table; None if it left none."""
         with safe_open(self.paths[key] / TENSORS, framework="numpy") as file:
             return file.get_tensor(name) if name in file.keys() else None  # noqa: SIM118
 
@@ -112,18 +113,18 @@ def results_of(whole: list[tuple[Folder, Record]], damaged: tuple[str, ...] = ()
     """Whole records of one kind, of which one or more are finished, with what they left."""
     records = {record.key: record for _, record in whole}
     labels = all_labels(list(records.values()))
-    curves = [
+    tables = [
         cell_frame(folder, record, labels[record.key])
         for folder, record in whole
         if record.status is Status.done
     ]
     paths = {folder.key: folder.path for folder, _ in whole}
-    return Results(records, labels, pd.concat(curves, ignore_index=True), damaged, paths)
+    return Results(records, labels, pd.concat(tables, ignore_index=True), damaged, paths)
 
 
 def cell_frame(folder: Folder, record: Record, labels: dict[str, str]) -> pd.DataFrame:
     """The curve, or table, of one record, with its labels."""
-    curve = pd.read_parquet(folder.path / CURVE).rename(columns={"ablation": "evaluation"})
+    curve = pd.read_parquet(folder.path / TABLE).rename(columns={"ablation": "evaluation"})
     added = {**labels, "seed": record.config["seed"], "key": record.key, "n_edges": record.n_edges}
     return curve.assign(**added)
 

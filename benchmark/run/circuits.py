@@ -29,7 +29,7 @@ from benchmark.method.circuits import CircuitMethod, FoundCircuit, stacked_neuro
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence
 from benchmark.models.loading import LanguageModel
-from benchmark.records.record import CURVE, MASKS
+from benchmark.records.record import CIRCUITS_FILE, TABLE
 from benchmark.records.store import Folder
 from benchmark.run.cell import Cell
 from benchmark.run.prompts import Prompts
@@ -53,11 +53,11 @@ def find_and_measure(
     log.info("%d circuits, %.0f s", len(circuits), discovery.seconds)
     with metering() as evaluation:
         curve, facts = _evaluated(cell, model, prompts, circuits, problem.references, folder.work)
-    with replacing(folder.path / CURVE) as temporary:
+    with replacing(folder.path / TABLE) as temporary:
         curve.to_parquet(temporary, index=False)
     keep = stack([found.mask for found in circuits])
     neurons = stacked_neurons(circuits)
-    save_matrix(folder.path / MASKS, "keep", keep, model.graph, neurons=neurons)
+    save_matrix(folder.path / CIRCUITS_FILE, "keep", keep, model.graph, neurons=neurons)
     return {
         **facts,
         "evaluation": cell.evaluation_settings(),

@@ -15,7 +15,7 @@ from PIL.Image import Image
 from PIL.Image import open as open_image
 
 from benchmark.files import replacing
-from benchmark.records.record import CIRCUITS, CURVE, Record
+from benchmark.records.record import CIRCUITS, TABLE, Record
 from benchmark.report.frame import Results, results_of
 from benchmark.run.cell import Cell
 
@@ -48,7 +48,7 @@ def _write(path: Path, text: str) -> None:
 def _send(record: Record, cell: Cell) -> None:
     import wandb
 
-    curve = pd.read_parquet(cell.folder.path / CURVE)
+    curve = pd.read_parquet(cell.folder.path / TABLE)
     run = wandb.init(
         project="ablation-bench",
         id=record.key,
@@ -86,7 +86,7 @@ def _of_circuits(results: Results, cell: Cell) -> dict[str, Figure | pd.DataFram
     from benchmark.report.circuits.plots import gap_against_size
 
     return {
-        "loss gap against size": gap_against_size(results.curves, cell.title),
+        "loss gap against size": gap_against_size(results.tables, cell.title),
         "circuit": draw_circuit(cell.folder.path, cell.title),
     }
 

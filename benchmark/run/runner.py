@@ -26,11 +26,11 @@ from benchmark.method.study import Study
 from benchmark.models.loading import LanguageModel
 from benchmark.records.record import (
     CIRCUITS,
+    CIRCUITS_FILE,
     CONFIG,
-    CURVE,
     LOG,
-    MASKS,
     RECORD,
+    TABLE,
     TENSORS,
     Record,
     Status,
@@ -106,7 +106,7 @@ def _record_of(cell: Cell, folder: Folder) -> Record:
 
 
 def _results(cell: Cell) -> tuple[str, str]:
-    return CURVE, (MASKS if cell.kind == CIRCUITS else TENSORS)
+    return TABLE, (CIRCUITS_FILE if cell.kind == CIRCUITS else TENSORS)
 
 
 def _unfinished(cell: Cell, status: Status, reason: str) -> Record:

@@ -9,7 +9,7 @@ from benchmark.evaluation.circuits import passes
 from benchmark.files import replacing
 from benchmark.method.problem import Problem
 from benchmark.method.study import Study
-from benchmark.records.record import CURVE, TENSORS
+from benchmark.records.record import TABLE, TENSORS
 from benchmark.records.store import Folder
 from benchmark.run.cell import Cell
 from benchmark.run.prompts import Prompts
@@ -22,7 +22,7 @@ def study_and_write(
     study = cell.built_method
     assert isinstance(study, Study)
     found = study.study(problem, passes(prompts.test))
-    with replacing(folder.path / CURVE) as temporary:
+    with replacing(folder.path / TABLE) as temporary:
         found.table.to_parquet(temporary, index=False)
     # Two names of one tensor would be refused.
     tensors = {name: x.detach().cpu().clone() for name, x in found.tensors.items()}

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from benchmark.config import build
 from benchmark.errors import UserError, near
-from benchmark.records.record import CIRCUITS, CURVE, MASKS, TENSORS, Record, Status
+from benchmark.records.record import CIRCUITS, CIRCUITS_FILE, TABLE, TENSORS, Record, Status
 from benchmark.records.store import Folder, folders
 from benchmark.run.cell import Cell
 from benchmark.run.machine import compute_repeatably
@@ -61,7 +61,7 @@ def _compared(
 ) -> tuple[bool, RenderableType]:
     if found.status is not Status.done:
         return False, f"{record.key}: this time it {found.status.value}: {found.reason}"
-    old, new = (pd.read_parquet(place.path / CURVE) for place in (folder, again))
+    old, new = (pd.read_parquet(place.path / TABLE) for place in (folder, again))
     table = Table("column", "largest difference", title=f"{record.key}: {len(old)} rows")
     if old.shape != new.shape or list(old.columns) != list(new.columns):
         return False, f"{record.key}: {old.shape} numbers then, {new.shape} now"
@@ -81,7 +81,7 @@ def _compared(
 
 
 def _same_circuits(one: Folder, other: Folder) -> bool:
-    before, now = (load_file(place.path / MASKS) for place in (one, other))
+    before, now = (load_file(place.path / CIRCUITS_FILE) for place in (one, other))
     return before.keys() == now.keys() and all(
         np.array_equal(before[name], now[name]) for name in before
     )

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 from safetensors import safe_open
 
-from benchmark.records.record import MASKS
+from benchmark.records.record import CIRCUITS_FILE
 
 # The circuit that is drawn is the one with about this many edges: more cannot be read.
 READABLE = 40
@@ -33,7 +33,7 @@ def draw_circuit(folder: Path, title: str) -> Figure:
 
 def readable_circuit(folder: Path) -> tuple[list[str], pd.DataFrame]:
     """The nodes of a record's graph in order, and the edges of its most readable circuit."""
-    with safe_open(folder / MASKS, framework="numpy") as file:
+    with safe_open(folder / CIRCUITS_FILE, framework="numpy") as file:
         header, kept_edges = file.metadata(), file.get_tensor("keep") > 0
     sizes = kept_edges.sum((1, 2))
     apart = np.abs(np.log1p(sizes) - np.log1p(READABLE))

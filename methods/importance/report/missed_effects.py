@@ -53,7 +53,7 @@ def figures(results: Results, *, published: bool) -> list[StudyFigure]:
     """One picture for each record."""
     made = []
     for one in problems(results, results.done).to_dict("records"):
-        rows = results.curves[results.curves["key"] == one["key"]]
+        rows = results.tables[results.tables["key"] == one["key"]]
         nodes = _nodes(results, one["key"])
         title = f"{one['title']}\n{one['setting']}, seed {one['seed']}"
         words = ("missed", *one["words"], one["setting"], f"seed{one['seed']}")
@@ -84,7 +84,7 @@ def bounds_beside_effects(rows: pd.DataFrame, nodes: pd.DataFrame | None, title:
 
 
 def _row(results: Results, one: dict[str, Any]) -> dict[str, str]:
-    rows = results.curves[results.curves["key"] == one["key"]]
+    rows = results.tables[results.tables["key"] == one["key"]]
     last = rows[rows["draws"] == rows["draws"].max()]
     missed = last[MISSED].mean()
     return {
@@ -110,7 +110,7 @@ def _cell(last: pd.DataFrame, column: str) -> str:
 
 
 def _nodes(results: Results, key: str) -> pd.DataFrame | None:
-    contribution, verified = (results.scores(key, name) for name in ("contribution", "verified"))
+    contribution, verified = (results.tensor(key, name) for name in ("contribution", "verified"))
     if contribution is None or verified is None:
         return None
     nodes = pd.DataFrame({"contribution": contribution, "verified": verified.astype(bool)})

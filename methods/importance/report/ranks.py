@@ -59,8 +59,8 @@ def known_ranks(results: Results, key: str) -> pd.DataFrame:
     order in which the method verifies nodes (of several repetitions, in the first). Left out are
     nodes without an effect, up to rounding, and those that rank low both ways.
     """
-    contribution = pd.Series(results.scores(key, "contribution"))
-    spent = pd.DataFrame(results.scores(key, "spent"))
+    contribution = pd.Series(results.tensor(key, "contribution"))
+    spent = pd.DataFrame(results.tensor(key, "spent"))
     nodes = pd.DataFrame(
         {
             "contribution": contribution,
@@ -76,7 +76,7 @@ def known_ranks(results: Results, key: str) -> pd.DataFrame:
 
 def named(results: Results, key: str, nodes: pd.DataFrame) -> pd.DataFrame:
     """Rows of a record's nodes, by their number, with the columns node (its name) and site."""
-    scores = pd.DataFrame({name: results.scores(key, name) for name in NODE})
+    scores = pd.DataFrame({name: results.tensor(key, name) for name in NODE})
     places = scores.loc[nodes.index].itertuples(index=False)
     aggregated = scores["position"].max() == 0
     names = [

@@ -58,7 +58,7 @@ def figures(results: Results, *, published: bool) -> list[StudyFigure]:
     made = [StudyFigure(("recall", "relative"), relative_costs(best, title), best)]
     for _, rows in _chosen(results, best).groupby("place", sort=False):
         title, words = rows[["title", "words"]].iloc[0]
-        curves = results.curves.drop(columns="method").merge(rows[["key", "method", "setting"]])
+        curves = results.tables.drop(columns="method").merge(rows[["key", "method", "setting"]])
         figure = verified_recall(curves, title)
         made.append(StudyFigure(("recall", *words), figure, curves))
         made += _of_nodes(results, rows, words)
@@ -91,7 +91,7 @@ def _chosen(results: Results, best: pd.DataFrame) -> pd.DataFrame:
 
 
 def _numbers(results: Results, record: Record) -> dict[str, float]:
-    curves = results.curves
+    curves = results.tables
     repeats = curves.loc[curves["key"] == record.key, "repeat"].nunique()
     return record.summary | dict(repeats=repeats)
 
@@ -155,6 +155,6 @@ def _of_nodes(
     if ranks:
         data = pd.concat([one.assign(method=name) for name, one in ranks.items()])
         yield StudyFigure(("ranks", *words), ranks_compared(ranks, title), data)
-    effects = results.scores(rows["key"].iloc[0], "truth")
+    effects = results.tensor(rows["key"].iloc[0], "truth")
     if effects is not None and len(effects) > 1:
         yield StudyFigure(("cancellation", *words), *cancellation(effects, title))

@@ -57,7 +57,7 @@ def top_estimates(results: Results) -> Iterator[StudyTable]:
     for (_, setting), of_setting in problems(results, alone).groupby(["place", "setting"]):
         rows, title = first_seed(of_setting)
         key, words = rows[["key", "words"]].iloc[0]
-        estimates = pd.DataFrame({"estimate": results.scores(key, "estimate")})
+        estimates = pd.DataFrame({"estimate": results.tensor(key, "estimate")})
         best = named(results, key, estimates.nlargest(N_SHOWN, "estimate")).set_index("node")
         table = best[["estimate"]].map("{:#.3g}".format)
         title += f"\nthe nodes that matter most by {setting}, which nobody judged"

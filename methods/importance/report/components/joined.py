@@ -115,10 +115,10 @@ def _of_one(results: Results, task: str, model: str, records: list[Record]) -> J
     seeds = _shared_seeds(task, model, cells)
     keys = {name: [cells[name][seed].key for seed in seeds] for name in names}
     gaps = {
-        name: np.concatenate([results.scores(key, "loss_gap") for key in keys[name]], axis=1)
+        name: np.concatenate([results.tensor(key, "loss_gap") for key in keys[name]], axis=1)
         for name in names
     }
-    rows = results.curves[results.curves["key"] == records[0].key]
+    rows = results.tables[results.tables["key"] == records[0].key]
     components = rows[["component", "kind", "layer"]].reset_index(drop=True)
     settings = {name: cells[name][seeds[0]].config["ablation"] for name in names}
     return Joined(task, model, components, gaps, settings, len(seeds))
