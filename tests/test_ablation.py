@@ -1,10 +1,12 @@
 """What each ablation puts in place of an absent edge."""
 
+import weakref
 from dataclasses import replace
 
 import pytest
 import torch
 from helpers import largest, random_batch, random_masks
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark.ablations.contract import Ablation, Replacement
 from benchmark.ablations.fixed import Mean, Zero
@@ -13,8 +15,10 @@ from benchmark.ablations.noise import GaussianNoise
 from benchmark.ablations.other_prompts import Counterfactual, Resample, derangement
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
+from benchmark.forward import memory
 from benchmark.forward.passes import masked_logits, source_values
 from benchmark.forward.values import for_length
+from benchmark.meter import metering
 from benchmark.prompts.batch import concatenate
 from benchmark.seeds import generator
 
@@ -127,6 +131,55 @@ def test_moments_do_not_depend_on_batching(gpt2):
             assert all(largest(s, t) < 1e-7 for s, t in zip(x.tensors, y.tensors, strict=True))
     with pytest.raises(UserError, match="at least one prompt"):
         source_moments(gpt2, [], clean_tokens, **options)
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of tensors made inside the block that live at once, and the most."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.peak = 0
+        self.known = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor.untyped_storage())
+        return out
+
+    def _count(self, storage):
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.known:
+            self.known.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self._freed, key, size)
+
+    def _freed(self, key, size):
+        self.known.discard(key)
+        self.now -= size
+
+
+def test_many_prompts_are_fitted_in_the_memory_of_a_pass(gpt2, monkeypatch):
+    """Six budgets' worth of prompts: several passes, the moments of one, no more than a budget."""
+    budget, batch = 4e5, random_batch(n_prompts=160, n_positions=12)
+    record = sum(x.numel() * 8 for x in source_values(gpt2, batch.clean).tensors)
+    options = dict(positional=True, keep_first=True)
+
+    def fitted(most_bytes):
+        monkeypatch.setattr(memory, "MOST_BYTES", most_bytes)
+        with LiveBytes() as bytes_, metering() as cost:
+            found = source_moments(gpt2, [batch], clean_tokens, **options)
+        assert cost.forward == len(batch)
+        return found, bytes_.peak
+
+    one_pass, most = fitted(1e9)
+    streamed, peak = fitted(budget)
+    assert record > 6 * budget and most > 3 * record
+    assert peak <= 1.25 * budget, peak
+    for a, b in ((streamed.mean, one_pass.mean), (streamed.deviation, one_pass.deviation)):
+        assert all(largest(x, y) < 1e-12 for x, y in zip(a.tensors, b.tensors, strict=True))
 
 
 def test_rows_are_cut_and_extended(gpt2):

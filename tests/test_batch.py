@@ -53,3 +53,30 @@ def test_batches_that_disagree_are_refused(change, message):
 def test_joining_nothing_is_refused():
     with pytest.raises(UserError, match="no prompts"):
         concatenate([])
+
+
+def with_subjects(batch):
+    stop = torch.arange(len(batch)).clamp(max=2) + 1
+    return replace(batch, subject=torch.stack([stop - 1, stop], 1))
+
+
+def test_subjects_follow_their_prompts():
+    batch = with_subjects(random_batch(n_prompts=7, n_positions=6))
+    for again in (
+        concatenate(batch.split(3)),
+        concatenate([part.padded(9) for part in batch.in_parts(2)]).trimmed(),
+        batch.padded(8).trimmed().to("cpu"),
+    ):
+        assert torch.equal(again.subject, batch.subject)
+    chosen = batch.select(torch.tensor([4, 1]))
+    assert torch.equal(chosen.subject, batch.subject[[4, 1]])
+    without = random_batch(n_positions=4, seed=1)
+    joined = concatenate([without, batch])
+    assert joined.subject.tolist() == [[0, 0]] * 4 + batch.subject.tolist()
+    assert concatenate([without, random_batch(seed=2)]).subject is None
+
+
+@pytest.mark.parametrize("subject", [(2, 1), (-1, 1), (0, 9)])
+def test_a_subject_outside_its_prompt_is_refused(subject):
+    with pytest.raises(UserError, match="a subject must lie in its prompt"):
+        replace(random_batch(), subject=torch.tensor([subject] * 4))

@@ -178,6 +178,9 @@ def test_pairs_align_and_answers_continue_their_prompts(option):
         assert bool(span) == bool(row["subject"])
     batch = batch_of(rows)
     assert batch.read_at.tolist() == [len(tokens) - 1 for tokens in rows["clean_tokens"]]
+    spans = [[row["subject_start"], row["subject_stop"]] for row in rows]
+    subjects = None if batch.subject is None else batch.subject.tolist()
+    assert subjects == (spans if any(rows["subject"]) else None)
 
 
 @pytest.mark.parametrize("option", OPTIONS)

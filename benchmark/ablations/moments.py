@@ -1,5 +1,7 @@
 """Means and standard deviations of every source over prompts, in one pass over the data.
 
+However many prompts there are, only as many run at once as memory allows, and only sums stay.
+
 Position-wise statistics are those of Li & Janson (2024, section 1.3): positions that every prompt
 has keep their own, the later ones are pooled into one row that all longer prompts use. (The
 authors' code already pools the last position that every prompt has.)
@@ -9,9 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.forward.memory import prompts_that_fit
 from benchmark.forward.passes import source_values
 from benchmark.forward.values import SourceValues
 from benchmark.prompts.batch import Batch
@@ -47,16 +51,19 @@ def source_moments(
     """Statistics over all real positions of all prompts (without position 0 if it is kept).
 
     With `positional` there is a row per position, and a last row pooled over the positions that
-    not every prompt has; otherwise a single row. Sums are in float64.
+    not every prompt has; otherwise a single row. Sums are in float64. A batch is one pass if
+    that takes no more than about 4 GB, else several (see `prompts_that_fit`).
 
     Raises:
         UserError: there are no batches, or no position to count.
     """
     total = _Sums()
     for padded in batches:
-        batch = padded.trimmed()
-        values = source_values(model, tokens_of(batch))
-        total.add(values, _counted(batch, keep_first).to(model.device))
+        whole = padded.trimmed()
+        for part in whole.split(prompts_that_fit(model, whole.n_positions)):
+            batch = part.trimmed()
+            values = source_values(model, tokens_of(batch))
+            total.add(values, _counted(batch, keep_first).to(model.device))
     return total.moments(positional, keep_first, model.stream_dtype)
 
 
@@ -76,8 +83,8 @@ class _Sums:
 
     def add(self, values: SourceValues, counted: Tensor) -> None:
         weight = counted.double()
-        first = values.map(lambda x: _over_prompts(x.double(), weight))
-        second = values.map(lambda x: _over_prompts(x.double().square(), weight))
+        first = values.map(lambda x: _over_prompts(x, weight))
+        second = values.map(lambda x: _over_prompts(x, weight, squared=True))
         if self.first is None or self.second is None:
             self.count, self.first, self.second = weight.sum(0), first, second
             return
@@ -103,8 +110,15 @@ class _Sums:
         return Moments(mean.map(lambda x: x.to(dtype)), deviation)
 
 
-def _over_prompts(x: Tensor, weight: Tensor) -> Tensor:
-    return (x * weight[..., None]).sum(-3, keepdim=True)
+def _over_prompts(
+    x: Float[Tensor, "*any batch pos d"], weight: Float[Tensor, "batch pos"], squared: bool = False
+) -> Float[Tensor, "*any 1 pos d"]:
+    """Sums over prompts in float64, one source at a time: doubles of all of them take too much."""
+    if x.dim() > weight.dim() + 2:
+        return torch.stack([_over_prompts(source, weight, squared) for source in x])
+    exact = x.double()
+    exact = exact.square() if squared else exact
+    return exact.mul(weight[..., None]).sum(-3, keepdim=True)
 
 
 def _combine(old: SourceValues, new: SourceValues) -> SourceValues:

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from benchmark.config import configured
+from benchmark.forward.memory import rows_that_fit
 from benchmark.forward.passes import clean_logits
 from benchmark.metric import Accuracy, Metric
 from benchmark.models.loading import LanguageModel
@@ -56,11 +57,14 @@ class TaskScore:
 def score_model(
     model: LanguageModel, task: Task, split: Split, n_prompts: int, seed: int = 0
 ) -> TaskScore:
-    """The score of a loaded model, on its own device; see `score`."""
+    """The score of a loaded model, on its own device, in passes that fit; see `score`."""
 
     def logits(tokens: Tensor, read_at: Tensor) -> Tensor:
-        where = model.device
-        return clean_logits(model, tokens.to(where), read_at.to(where)).cpu()
+        at_once = rows_that_fit(model, 1, tokens.shape[1], with_gradient=False)
+        parts = zip(tokens.split(at_once), read_at.split(at_once), strict=True)
+        return torch.cat(
+            [clean_logits(model, part, at.to(model.device)).cpu() for part, at in parts]
+        )
 
     return score(logits, model.tokenizer, task, split, n_prompts, seed)
 

@@ -1,4 +1,6 @@
-"""How many mask rows fit into one pass."""
+"""How many mask rows, or prompts, fit into one pass."""
+
+import torch
 
 from benchmark.transformer.transformer import Transformer
 
@@ -29,3 +31,20 @@ def rows_that_fit(
     values *= shape.n_layers if with_gradient else 1
     per_prompt = n_positions * values + 3 * shape.d_vocab
     return max(1, int(MOST_BYTES // (4 * n_prompts * per_prompt)))
+
+
+def prompts_that_fit(model: Transformer, n_positions: int) -> int:
+    """Prompts of a pass that records every source, in about 4 GB; at least one.
+
+    A position of a prompt takes (1 + L) d + L H d_head numbers of the record and the activations
+    of the layer that is running (12 d + 4 m), in the stream's precision, and three float64 copies
+    of one source while sums are taken. So Llama 3.1 8B (d = H d_head = 4,096, L = 32, m = 14,336)
+    takes 1.6 MB: at 30 positions a pass holds 83 prompts and 4 GB. 1,000 prompts at once would
+    record 32 GB, and every float64 copy of all heads would take 31 GB more.
+    """
+    shape = model.shape
+    recorded = (1 + shape.n_layers) * shape.d_model + shape.n_layers * shape.n_heads * shape.d_head
+    running = 12 * shape.d_model + 4 * shape.d_mlp
+    size = torch.finfo(model.stream_dtype).bits // 8
+    per_position = size * (recorded + running) + 3 * 8 * shape.d_model
+    return max(1, int(MOST_BYTES // (n_positions * per_position)))

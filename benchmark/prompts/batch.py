@@ -1,7 +1,7 @@
 """A minibatch of clean and corrupted prompts with their answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Int
@@ -24,9 +24,12 @@ class Batch:
         answers: token ids of the right answers; rows with fewer are filled with -1.
         wrong: token ids of the wrong answers, filled likewise.
         ids: a stable name of each prompt, no two alike.
+        subject: the half-open range of positions (start, stop) of the words that the clean prompt
+            is about, (0, 0) where it names none; None if no prompt does.
 
     Raises:
-        UserError: sizes that disagree, a read position outside its prompt, or a repeated answer.
+        UserError: sizes that disagree, a read position or a subject outside its prompt, or a
+            repeated answer.
     """
 
     clean: Int[Tensor, "batch pos"]
@@ -36,10 +39,12 @@ class Batch:
     answers: Int[Tensor, "batch n_answers"]
     wrong: Int[Tensor, "batch n_wrong"]
     ids: tuple[str, ...]
+    subject: Int[Tensor, "batch 2"] | None = None
 
     def __post_init__(self) -> None:
         """Check that all fields speak of the same prompts."""
-        sizes = {field.name: len(getattr(self, field.name)) for field in fields(self)}
+        sizes = {name: len(tensor) for name, tensor in self._tensors().items()}
+        sizes["ids"] = len(self.ids)
         if len(set(sizes.values())) != 1 or not self.ids:
             raise UserError(f"a batch needs one or more prompts, all fields as many: {sizes}")
         if len(set(self.ids)) != len(self.ids):
@@ -53,6 +58,10 @@ class Batch:
             raise UserError(f"prompt lengths must lie in 1..{self.clean.shape[1]}")
         if bool((self.read_at < 0).any()) or bool((self.read_at >= self.lengths).any()):
             raise UserError("read_at must be a real position of its prompt: 0 <= read_at < length")
+        if self.subject is not None:
+            start, stop = self.subject.unbind(1)
+            if bool(((start < 0) | (start > stop) | (stop > self.lengths)).any()):
+                raise UserError("a subject must lie in its prompt: 0 <= start <= stop <= length")
         for name in ("answers", "wrong"):
             ordered = getattr(self, name).sort(-1).values
             if bool(((ordered.diff() == 0) & (ordered[:, 1:] != NO_ANSWER)).any()):
@@ -110,11 +119,15 @@ class Batch:
         return Batch(**{**self._tensors(), **pads}, ids=self.ids)
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {field.name: getattr(self, field.name) for field in fields(self)[:-1]}
+        """The fields that are tensors, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
     """One batch of all prompts, padded to the longest; answers are filled with -1.
+
+    Where only some batches have subjects, the prompts of the others get (0, 0).
 
     Raises:
         UserError: there are no batches.
@@ -123,18 +136,23 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
         raise UserError("no prompts were given")
     n_positions = max(batch.n_positions for batch in batches)
     padded = [batch.padded(n_positions) for batch in batches]
+    if any(batch.subject is not None for batch in padded):
+        padded = [_with_subject(batch) for batch in padded]
+    parts = [batch._tensors() for batch in padded]
+    tensors = {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    return Batch(**tensors, ids=tuple(name for batch in batches for name in batch.ids))
 
-    def joined(name: str) -> Tensor:
-        parts = [getattr(batch, name) for batch in padded]
-        if parts[0].dim() == 1:
-            return torch.cat(parts)
-        width = max(part.shape[1] for part in parts)
-        fill = [
-            torch.nn.functional.pad(part, (0, width - part.shape[1]), value=NO_ANSWER)
-            for part in parts
-        ]
-        return torch.cat(fill)
 
-    names = [field.name for field in fields(Batch)[:-1]]
-    ids = tuple(name for batch in batches for name in batch.ids)
-    return Batch(**{name: joined(name) for name in names}, ids=ids)
+def _with_subject(batch: Batch) -> Batch:
+    if batch.subject is not None:
+        return batch
+    return replace(batch, subject=batch.clean.new_zeros(len(batch), 2))
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Rows one below the other, of answers filled to the same width."""
+    if parts[0].dim() == 1:
+        return torch.cat(parts)
+    width = max(part.shape[1] for part in parts)
+    pad = torch.nn.functional.pad
+    return torch.cat([pad(part, (0, width - part.shape[1]), value=NO_ANSWER) for part in parts])

@@ -83,7 +83,14 @@ def batch_of(dataset: Dataset) -> Batch:
         answers=padded_rows(dataset["answer_tokens"][:], NO_ANSWER),
         wrong=padded_rows(dataset["wrong_tokens"][:], NO_ANSWER),
         ids=tuple(dataset["id"]),
+        subject=_subjects(dataset),
     )
+
+
+def _subjects(dataset: Dataset) -> Int[Tensor, "rows 2"] | None:
+    """The positions of each prompt's subject, or None if no prompt has one."""
+    ends = [dataset[name][:] for name in ("subject_start", "subject_stop")]
+    return torch.tensor(ends).T.contiguous() if any(ends[1]) else None
 
 
 def padded_rows(rows: list[list[int]], fill: int) -> Int[Tensor, "rows longest"]:
