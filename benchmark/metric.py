@@ -23,10 +23,16 @@ PerPrompt = Float[Tensor, "*masks batch"]
 
 @runtime_checkable
 class Metric(Protocol):
-    """A number per prompt."""
+    """A number per prompt.
+
+    `unit` is what it is counted in. `differentiable` says whether it has a gradient to attribute,
+    and `flat_at_clean` whether that is zero where the ablated model is the full one.
+    """
 
     unit: ClassVar[str]
     higher_is_better: ClassVar[bool]
+    differentiable: ClassVar[bool]
+    flat_at_clean: ClassVar[bool]
 
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
@@ -48,6 +54,8 @@ class KLDivergence:
 
     unit: ClassVar[str] = "nats"
     higher_is_better: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    flat_at_clean: ClassVar[bool] = True
 
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
@@ -64,6 +72,8 @@ class LogitDifference:
     over_wrong: OverWrong
     unit: ClassVar[str] = "logits"
     higher_is_better: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
+    flat_at_clean: ClassVar[bool] = False
 
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
@@ -82,6 +92,8 @@ class ProbabilityDifference:
 
     unit: ClassVar[str] = "probability"
     higher_is_better: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = True
+    flat_at_clean: ClassVar[bool] = False
 
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
@@ -98,6 +110,8 @@ class Accuracy:
 
     unit: ClassVar[str] = "share of prompts"
     higher_is_better: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+    flat_at_clean: ClassVar[bool] = False
 
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
@@ -113,6 +127,8 @@ class ExactMatch:
 
     unit: ClassVar[str] = "share of prompts"
     higher_is_better: ClassVar[bool] = True
+    differentiable: ClassVar[bool] = False
+    flat_at_clean: ClassVar[bool] = False
 
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
@@ -127,6 +143,8 @@ class CrossEntropy:
 
     unit: ClassVar[str] = "nats"
     higher_is_better: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+    flat_at_clean: ClassVar[bool] = False
 
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]

@@ -56,7 +56,7 @@ def test_total_ablations_do_not_look_at_the_prompt(gpt2, name):
     def of_first(values):
         return values.heads[:, :, :, :1] if values.axes[1] > 1 else values.heads
 
-    assert torch.equal(of_first(before), of_first(after)) is ablation.total
+    assert torch.equal(of_first(before), of_first(after)) is ablation.traits.total
 
 
 def test_counterfactual_is_the_corrupted_run(gpt2):
@@ -273,3 +273,27 @@ def test_resampling_from_the_shortest_prompts(gpt2, positional, keep_first):
     short = replace(batch, lengths=torch.ones(5).long(), read_at=torch.zeros(5).long())
     values = Resample(keep_first, positional, seed=0).fit(gpt2, [])(short)
     assert bool(values.heads.isfinite().all())
+
+
+@pytest.mark.parametrize("name", configured_names("ablation"))
+def test_traits_are_what_the_ablation_does(gpt2, name):
+    """Each trait that shows in the values, seen in them."""
+    ablation, batch = configured("ablation", name), random_batch(same_length=True)
+    replacement = ablation.fit(gpt2, [batch, random_batch(seed=7)])
+    values, traits = replacement(batch), ablation.traits
+    spread = max(float((x - x[..., -1:, :]).abs().max()) for x in values.tensors)
+    # Learned constants begin at a mean, whose last row stands for all positions if not positional.
+    assert (spread > 0) is traits.by_position
+    other_draw = replacement(batch, 1)
+    changed = any(map(lambda a, b: not torch.equal(a, b), values.tensors, other_draw.tensors))
+    assert changed is traits.random
+    assert traits.zero is all(bool((x == 0).all()) for x in values.tensors)
+    corrupted = source_values(gpt2, batch.corrupted)
+    assert traits.from_corrupted is all(map(torch.equal, values.tensors, corrupted.tensors))
+    assert traits.trained is hasattr(ablation, "train")
+    alone = batch.split(1)[0]
+    if traits.needs_donors:
+        with pytest.raises(UserError, match="donors"):
+            replacement(alone)
+    else:
+        replacement(alone)

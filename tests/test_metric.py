@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers import random_batch
 
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
@@ -17,6 +18,7 @@ from benchmark.metric import (
     ProbabilityDifference,
 )
 from benchmark.prompts.batch import Batch
+from benchmark.seeds import generator
 
 
 @pytest.fixture
@@ -95,3 +97,16 @@ def test_prompts_without_answers_are_refused(batch):
         with pytest.raises(UserError, match="needs right and wrong answers"):
             metric(LOGITS, bare, CLEAN)
     assert CrossEntropy()(LOGITS, bare, CLEAN).isfinite().all()
+
+
+@pytest.mark.parametrize("name", configured_names("metric"))
+def test_metrics_know_their_gradient(name):
+    """Whether they have one, and whether it is zero where nothing is ablated."""
+    metric, batch = configured("metric", name), random_batch()
+    clean = torch.randn(len(batch), 50, dtype=torch.float64, generator=generator(0, name))
+    logits = clean.clone().requires_grad_()
+    value = metric(logits, batch, clean).sum()
+    assert value.requires_grad is metric.differentiable
+    if metric.differentiable:
+        (gradient,) = torch.autograd.grad(value, logits)
+        assert bool(gradient.abs().max() < 1e-12) is metric.flat_at_clean

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.ablations.contract import Fitted, Replacement
+from benchmark.ablations.contract import Fitted, Replacement, Traits
 from benchmark.ablations.moments import clean_tokens, corrupted_tokens, source_moments
 from benchmark.forward.values import for_length, zero_values
 from benchmark.prompts.batch import Batch
@@ -16,7 +16,7 @@ class Zero:
     """Zero, for every source. Attention output biases still pass."""
 
     keep_first: bool
-    total: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(total=True, zero=True)
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Nothing to learn."""
@@ -35,7 +35,11 @@ class Mean:
     keep_first: bool
     positional: bool
     counterfactual: bool
-    total: ClassVar[bool] = True
+
+    @property
+    def traits(self) -> Traits:
+        """The same for every prompt."""
+        return Traits(total=True, by_position=self.positional)
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Average over the training prompts, one forward pass each."""

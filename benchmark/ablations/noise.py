@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablations.contract import Fitted, Replacement
+from benchmark.ablations.contract import Fitted, Replacement, Traits
 from benchmark.ablations.moments import clean_tokens, source_moments
 from benchmark.forward.passes import source_values
 from benchmark.forward.values import SourceValues
@@ -28,7 +28,7 @@ class GaussianNoise:
     keep_first: bool
     scale: float
     seed: int
-    total: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(by_position=True, random=True)
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Measure the standard deviations."""

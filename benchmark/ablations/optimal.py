@@ -7,51 +7,23 @@ start at the mean and are trained by AdamW without weight decay.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmark.ablations.constants import Constants
+from benchmark.ablations.contract import Traits
 from benchmark.ablations.moments import clean_tokens, source_moments
 from benchmark.errors import UserError
-from benchmark.forward.values import SourceValues, for_length
+from benchmark.forward.values import SourceValues
 from benchmark.graph.mask import EdgeMask
 from benchmark.prompts.batch import Batch, concatenate
 from benchmark.training.loop import MaskedTraining
 from benchmark.training.masks import FixedMasks
 from benchmark.training.values import LearnedConstants
 from benchmark.transformer.transformer import Transformer
-
-
-@dataclass(frozen=True, eq=False)
-class Constants:
-    """One constant per source, or several sets of them, one per mask row.
-
-    `losses` is the mean loss gap in nats of each training step and mask row; empty if untrained.
-    """
-
-    rows: SourceValues
-    losses: Float[Tensor, "steps masks"] = field(default_factory=lambda: torch.zeros(0, 0))
-
-    def __call__(self, batch: Batch, draw: int = 0) -> SourceValues:
-        """The constants at the batch's positions."""
-        return for_length(self.rows, batch.n_positions)
-
-    def of_mask(self, row: int) -> "Constants":
-        """The constants of one mask row, which may share them with the others.
-
-        Raises:
-            UserError: there is no such row.
-        """
-        n_masks = max(self.rows.axes[0], self.losses.shape[1])
-        if not 0 <= row < n_masks:
-            raise UserError(f"constants of mask row {row} were asked for; there are {n_masks} rows")
-        shared, index = self.rows.axes[0] == 1, slice(row, row + 1)
-        rows = self.rows if shared else self.rows.map(lambda x: x[..., index, :, :, :])
-        return Constants(rows, self.losses[:, index])
 
 
 @dataclass(frozen=True)
@@ -73,7 +45,6 @@ class Optimal:
     learning_rate: float
     batch_size: int
     seed: int
-    total: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -82,6 +53,11 @@ class Optimal:
                 "optimal ablation needs steps >= 0, batch_size >= 1 and learning_rate > 0, not "
                 f"{self.steps}, {self.batch_size} and {self.learning_rate}"
             )
+
+    @property
+    def traits(self) -> Traits:
+        """Constants, trained for each circuit."""
+        return Traits(total=True, by_position=self.positional, trained=True)
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Constants:
         """The constants before training: the mean over the prompts."""

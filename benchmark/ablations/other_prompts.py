@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from benchmark.ablations.contract import Fitted, Replacement
+from benchmark.ablations.contract import Fitted, Replacement, Traits
 from benchmark.errors import UserError
 from benchmark.forward.passes import source_values
 from benchmark.forward.values import SourceValues
@@ -30,7 +30,7 @@ class Resample:
     keep_first: bool
     positional: bool
     seed: int
-    total: ClassVar[bool] = True
+    traits: ClassVar[Traits] = Traits(total=True, by_position=True, random=True, needs_donors=True)
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Nothing to learn; donors come from the batch itself."""
@@ -70,7 +70,7 @@ class Counterfactual:
     """The activation of the paired corrupted prompt, at the same position."""
 
     keep_first: bool
-    total: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(by_position=True, from_corrupted=True)
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Nothing to learn; one forward pass of the corrupted prompts per batch."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from benchmark.config import configured
+from benchmark.ablations.contract import Ablation, TrainedAblation, is_trained
+from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits, masked_logits
 from benchmark.graph.mask import EdgeMask, EdgeScores
@@ -33,7 +34,7 @@ class Demo:
     n_prompts: int
     length: int
     keep: float
-    ablations: list[str]
+    ablations: list[str] | None
     optimal_steps: int
     optimal_batch_size: int
     seed: int
@@ -57,7 +58,7 @@ class Demo:
             f"{model.name}: {mask.n_edges:,} of {model.graph.n_edges:,} edges kept at random, "
             f"{len(held_out)} held-out prompts"
         )
-        for name in self.ablations:
+        for name in self.ablations or configured_names("ablation"):
             table.add_row(name, *self._row(model, name, mask, fitting, held_out))
         return table
 
@@ -82,11 +83,11 @@ class Demo:
     def _gaps(
         self, model: LanguageModel, name: str, mask: EdgeMask, fitting: Batch, held_out: Batch
     ) -> torch.Tensor:
-        learned = name.startswith("optimal")
-        changes = dict(steps=self.optimal_steps, batch_size=self.optimal_batch_size)
-        ablation = configured("ablation", name, **(changes if learned else {}))
-        if learned:
-            replacement = ablation.train(model, mask, [fitting])
+        ablation: Ablation = configured("ablation", name)
+        if is_trained(ablation):
+            changes = dict(steps=self.optimal_steps, batch_size=self.optimal_batch_size)
+            quick: TrainedAblation = configured("ablation", name, **changes)
+            replacement = quick.train(model, mask, [fitting])
         else:
             replacement = ablation.fit(model, [fitting])
         with torch.no_grad():

@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablations.contract import Ablation, Replacement
-from benchmark.ablations.optimal import Optimal
+from benchmark.ablations.contract import Ablation, Replacement, is_trained
 from benchmark.forward.memory import masks_that_fit
 from benchmark.forward.passes import clean_logits, masked_logits
 from benchmark.graph.mask import EdgeMask, stack
@@ -81,13 +80,13 @@ def circuit_scores(
         neurons: how much of each coordinate that a source writes each circuit keeps.
     """
     at_once = _circuits_per_pass(model, ablation, held_out)
-    fitted = None if isinstance(ablation, Optimal) else ablation.fit(model, held_out.train)
+    fitted = None if is_trained(ablation) else ablation.fit(model, held_out.train)
     found: dict[str, list[Tensor]] = {name: [] for name in held_out.metrics}
     for number, start in enumerate(range(0, len(circuits), at_once)):
         chunk = slice(start, start + at_once)
         masks = stack(circuits[chunk]).to(model.device)
         kept = None if neurons is None else neurons[chunk].to(model.device)
-        if isinstance(ablation, Optimal):
+        if is_trained(ablation):
             path = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{number}")
             replacement = ablation.train(
                 model, masks, held_out.train, checkpoint=path, neurons=kept
@@ -119,5 +118,5 @@ def _scores(
 
 def _circuits_per_pass(model: Transformer, ablation: Ablation, held_out: HeldOut) -> int:
     n_positions = max(batch.n_positions for batch in (*held_out.train, *held_out.test))
-    n_prompts = ablation.batch_size if isinstance(ablation, Optimal) else PROMPTS_PER_PASS
+    n_prompts = ablation.batch_size if is_trained(ablation) else PROMPTS_PER_PASS
     return min(CIRCUITS_PER_PASS, masks_that_fit(model, n_prompts, n_positions))

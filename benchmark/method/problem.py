@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from benchmark.ablations.contract import Ablation, Replacement
-from benchmark.ablations.optimal import Constants, Optimal
+from benchmark.ablations.constants import Constants
+from benchmark.ablations.contract import Ablation, Replacement, TrainedAblation, is_trained
 from benchmark.forward.memory import masks_that_fit
 from benchmark.forward.values import SourceValues
 from benchmark.graph.graph import ComputationalGraph
@@ -57,11 +57,11 @@ class Problem:
         Under optimal ablation it is the constants that lose least when each source is ablated
         alone (Li & Janson 2024, arXiv 2409.09951, section 2.2), trained by the ablation's recipe.
         """
-        if not isinstance(self.ablation, Optimal):
+        if not is_trained(self.ablation):
             return self.ablation.fit(self.model, self.batches)
         return self._constants_of_single_sources(self.ablation)
 
-    def _constants_of_single_sources(self, optimal: Optimal) -> Constants:
+    def _constants_of_single_sources(self, optimal: TrainedAblation) -> Constants:
         """Trained in groups of sources that fit into memory.
 
         A constant has gradient from its own source's row alone, so what each group learned adds up.

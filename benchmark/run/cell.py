@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from benchmark.ablations.contract import Ablation
-from benchmark.ablations.optimal import Optimal
+from benchmark.ablations.contract import Ablation, is_trained
 from benchmark.config import build, configured
 from benchmark.digests import digest
 from benchmark.errors import UserError
@@ -119,9 +118,10 @@ class Cell:
 
     def _with_constants(self, ablation: Ablation) -> Ablation:
         """The ablation, with the cell's recipe for constants if it trains any."""
-        if not isinstance(ablation, Optimal):
+        if not is_trained(ablation):
             return ablation
-        settings = {"_target_": f"{Optimal.__module__}.{Optimal.__qualname__}", **asdict(ablation)}
+        target = f"{type(ablation).__module__}.{type(ablation).__qualname__}"
+        settings = {"_target_": target, **asdict(cast(Any, ablation))}
         return _built(settings | self.constants, "constants")
 
     @cached_property

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.ablations.other_prompts import Counterfactual, Resample
 from benchmark.method.problem import Problem
 from methods.circuits.masks.concrete import ConcreteMasks
 from methods.circuits.masks.hard_concrete import LOW
@@ -44,7 +43,7 @@ class HCGS(PricedEdges):
     threshold: float | None
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
-    slower: ClassVar[dict[type, float]] = {Counterfactual: 3, Resample: 1.5}
+    slower: ClassVar[dict[str, float]] = {"from_corrupted": 3, "needs_donors": 1.5}
 
     def _masks(self, problem: Problem, penalties: list[float]) -> ConcreteMasks:
         return ConcreteMasks(

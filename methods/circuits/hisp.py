@@ -15,8 +15,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablations.fixed import Zero
-from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.forward.layers import embedded, run
 from benchmark.forward.streams import PlainStream
 from benchmark.graph.graph import Stage
@@ -45,7 +43,8 @@ class HISP:
 
     def unsupported(self, problem: Problem) -> str | None:
         """Components are compared with those of another prompt, or with zero."""
-        if not isinstance(problem.ablation, Counterfactual | Zero):
+        traits = problem.ablation.traits
+        if not (traits.from_corrupted or traits.zero):
             return "components are compared with those of the corrupted prompt, or with zero"
         return without_gradient(problem) or flat_at_clean(problem)
 
@@ -103,7 +102,7 @@ def _summed_scores(problem: Problem, batch: Batch) -> Float[Tensor, " components
 
 
 def _ablated_components(problem: Problem, batch: Batch, clean: _Components) -> list[Tensor]:
-    if isinstance(problem.ablation, Zero):
+    if problem.ablation.traits.zero:
         return [torch.zeros_like(x) for x in clean.found]
     corrupted = _Components(problem.model, batch.corrupted)
     tokens, read_at = batch.corrupted, batch.read_at

@@ -16,7 +16,6 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.ablations.other_prompts import Counterfactual, Resample
 from benchmark.method.problem import Problem
 from methods.circuits.masks.prices import PricedEdges
 from methods.circuits.masks.uniform import UniformMasks
@@ -41,7 +40,7 @@ class UGS(PricedEdges):
     threshold: float | None
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
-    slower: ClassVar[dict[type, float]] = {Counterfactual: 5, Resample: 2}
+    slower: ClassVar[dict[str, float]] = {"from_corrupted": 5, "needs_donors": 2}
 
     def __post_init__(self) -> None:
         """Check the ranges."""

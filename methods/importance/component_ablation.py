@@ -22,8 +22,6 @@ from torch import Tensor
 
 from benchmark.ablations.contract import Fitted, Replacement
 from benchmark.ablations.fixed import Mean
-from benchmark.ablations.noise import GaussianNoise
-from benchmark.ablations.other_prompts import Resample
 from benchmark.config import configured
 from benchmark.forward.memory import masks_that_fit
 from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix
@@ -38,8 +36,6 @@ from benchmark.statistics.bootstrap import interval_of_means
 from benchmark.transformer.transformer import Transformer
 from methods.ranges import check_counts
 
-# Ablations that are drawn anew each time.
-RANDOM = Resample, GaussianNoise
 Scores = dict[str, Float[Tensor, "components prompts"]]
 
 
@@ -94,7 +90,7 @@ class ComponentAblation:
         )
 
     def _draws(self, problem: Problem) -> int:
-        return self.draws if isinstance(problem.ablation, RANDOM) else 1
+        return self.draws if problem.ablation.traits.random else 1
 
     def _replacement(self, problem: Problem) -> Replacement:
         fitted = problem.replacement

@@ -7,10 +7,10 @@ up to the rounding of passes that they share.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import ClassVar
 
 from benchmark.ablations.contract import Ablation
-from benchmark.ablations.optimal import Optimal
 from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
@@ -53,7 +53,8 @@ class PricedEdges(PriceGrid):
     node_penalty: float | None
     clip: float
     threshold: float | None
-    slower: ClassVar[dict[type, float]]
+    # What divides the learning rate, by a trait of the ablation.
+    slower: ClassVar[dict[str, float]]
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -76,7 +77,7 @@ class PricedEdges(PriceGrid):
 
     def _steps(self, problem: Problem) -> int:
         """The authors' rule, unless a number is set: more under optimal ablation."""
-        rule = 2 * STEPS if isinstance(problem.ablation, Optimal) else STEPS
+        rule = 2 * STEPS if problem.ablation.traits.trained else STEPS
         return self.steps or problem.training_steps or rule
 
     def _learning_rate(self, penalty: float, ablation: Ablation) -> float:
@@ -84,7 +85,8 @@ class PricedEdges(PriceGrid):
         if self.learning_rate is not None:
             return self.learning_rate
         rate = 0.15 if penalty <= 1e-4 else 0.10 if penalty <= 5e-4 else 0.05
-        return rate / self.slower.get(type(ablation), 1)
+        traits = asdict(ablation.traits)
+        return rate / max((by for trait, by in self.slower.items() if traits[trait]), default=1)
 
     def _node_penalty(self, penalty: float) -> float:
         return min(0.5 * penalty, 2e-4) if self.node_penalty is None else self.node_penalty
@@ -93,4 +95,4 @@ class PricedEdges(PriceGrid):
         """The authors' rule, unless one is set, for logits: stricter under optimal ablation."""
         if self.threshold is not None:
             return self.threshold
-        return 0.5 if isinstance(ablation, Optimal) else 0.0
+        return 0.5 if ablation.traits.trained else 0.0

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmark.ablations.contract import Ablation
-from benchmark.ablations.optimal import Constants, Optimal
-from benchmark.ablations.other_prompts import Resample
+from benchmark.ablations.constants import Constants
+from benchmark.ablations.contract import Ablation, is_trained
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
 from benchmark.training.loop import MaskedTraining
@@ -25,7 +24,7 @@ class TrainsMasks:
 
     def unsupported(self, problem: Problem) -> str | None:
         """Donors come from a step's own prompts."""
-        if isinstance(problem.ablation, Resample) and self.batch_size < 2:
+        if problem.ablation.traits.needs_donors and self.batch_size < 2:
             return "resample ablation takes donors from the step's prompts; give batch_size=2"
         return None
 
@@ -95,7 +94,7 @@ def train_masks(
         label: what the progress bar says.
     """
     pool = concatenate(list(batches)).to(model.device)
-    if isinstance(ablation, Optimal):
+    if is_trained(ablation):
         values = ablation.learner(
             model, pool, n_sets, constants_learning_rate, CONSTANTS_LEARN_BELOW
         )

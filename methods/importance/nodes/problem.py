@@ -12,7 +12,6 @@ from functools import cached_property
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.effects.nodes.nodes import NodeKind, NodePositions, Nodes
 from benchmark.effects.nodes.patching import PatchPoint, set_effects
 from benchmark.method.problem import Problem
@@ -46,7 +45,7 @@ class NodeSettings:
 
     def unsupported(self, problem: Problem) -> str | None:
         """Activations come from the paired prompt; positions need prompts of one length."""
-        if not isinstance(problem.ablation, Counterfactual):
+        if not problem.ablation.traits.from_corrupted:
             return "nodes take their values from the corrupted prompt; give ablation=counterfactual"
         lengths = {int(n) for batch in problem.batches for n in batch.lengths}
         if self.positions is NodePositions.each and len(lengths) > 1:
