@@ -1,6 +1,12 @@
-"""A table of strings for the terminal, and as Markdown, CSV and LaTeX."""
+"""A table of strings for the terminal, and as Markdown, CSV and LaTeX.
 
+Names come from users and may hold any characters; each form escapes what it would read as its own.
+"""
+
+import html
+import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
@@ -9,7 +15,9 @@ from benchmark.errors import UserError
 from benchmark.files import replacing
 
 DASH = "-"
-LATEX = str.maketrans({"_": r"\_", "±": r"$\pm$", "%": r"\%", "&": r"\&"})
+# What a spreadsheet would run as a formula; a number with a sign is none.
+FORMULA = re.compile(r"^\s*(?:[=@]|[+-](?!(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?:\s|$)))", re.I)
+SPACES = re.compile(r"\s+")
 
 
 def terminal(table: pd.DataFrame, title: str | None = None) -> Table:
@@ -26,7 +34,7 @@ def write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
     Raises:
         UserError: the directory cannot be written.
     """
-    texts = {"md": _markdown(table), "csv": table.to_csv(), "tex": _latex(table)}
+    texts = {"md": _markdown(table), "csv": csv(table), "tex": _latex(table)}
     paths = []
     for ending, text in texts.items():
         paths.append(stem.with_name(f"{stem.name}.{ending}"))
@@ -46,20 +54,33 @@ def _rows(table: pd.DataFrame) -> list[list[str]]:
     return [[str(name), *map(str, row)] for name, row in table.iterrows()]
 
 
+def csv(table: pd.DataFrame, **form: Any) -> str:  # noqa: ANN401 - pandas's own settings
+    """CSV in which no text is a formula; `form` is passed on to pandas."""
+    texts = table.select_dtypes(exclude="number").columns
+    safe = table.assign(**{name: table[name].map(_no_formula) for name in texts})
+    return safe.rename(index=_no_formula, columns=_no_formula).to_csv(**form)
+
+
+def _no_formula(value: Any) -> Any:  # noqa: ANN401 - a cell of any kind
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) else value
+
+
 def _markdown(table: pd.DataFrame) -> str:
     heads = _heads(table)
-    lines = [heads, ["---"] * len(heads), *_rows(table)]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    lines = [_markdown_line(cells) for cells in (heads, *_rows(table))]
+    return "".join([lines[0], "| " + " | ".join(["---"] * len(heads)) + " |\n", *lines[1:]])
+
+
+def _markdown_line(cells: list[str]) -> str:
+    """Cells without line breaks, columns, tags or links of their own."""
+    plain = (html.escape(SPACES.sub(" ", cell), quote=False) for cell in cells)
+    escaped = (re.sub(r"([\\|`*\[\]])", r"\\\1", cell) for cell in plain)
+    return "| " + " | ".join(escaped) + " |\n"
 
 
 def _latex(table: pd.DataFrame) -> str:
-    def line(cells: list[str]) -> str:
-        return " & ".join(cell.translate(LATEX) for cell in cells) + r" \\" + "\n"
-
+    """A tabular with the rules of booktabs."""
     heads = _heads(table)
+    plain = pd.DataFrame(_rows(table), columns=heads).map(lambda cell: SPACES.sub(" ", cell))
     columns = "l" + "r" * (len(heads) - 1)
-    rows = "".join(line(cells) for cells in _rows(table))
-    return (
-        f"\\begin{{tabular}}{{{columns}}}\n\\hline\n{line(heads)}\\hline\n{rows}\\hline\n"
-        "\\end{tabular}\n"
-    )
+    return plain.to_latex(index=False, escape=True, column_format=columns)
