@@ -187,7 +187,7 @@ def save(figure: Figure, data: pd.DataFrame, path: Path) -> list[Path]:
             temporary, format="pdf", bbox_inches="tight", metadata={"CreationDate": None}
         )
     with replacing(csv) as temporary:
-        temporary.write_text(csv(data, index=False, float_format="%.6g"))
+        temporary.write_text(safe_csv(data, index=False, float_format="%.6g"))
     return [png, pdf, csv]
 
 

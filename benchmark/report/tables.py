@@ -34,7 +34,7 @@ def write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
     Raises:
         UserError: the directory cannot be written.
     """
-    texts = {"md": _markdown(table), "csv": csv(table), "tex": _latex(table)}
+    texts = {"md": _markdown(table), "csv": safe_csv(table), "tex": _latex(table)}
     paths = []
     for ending, text in texts.items():
         paths.append(stem.with_name(f"{stem.name}.{ending}"))
@@ -54,7 +54,7 @@ def _rows(table: pd.DataFrame) -> list[list[str]]:
     return [[str(name), *map(str, row)] for name, row in table.iterrows()]
 
 
-def csv(table: pd.DataFrame, **form: Any) -> str:  # noqa: ANN401 - pandas's own settings
+def safe_csv(table: pd.DataFrame, **form: Any) -> str:  # noqa: ANN401 - pandas's own settings
     """CSV in which no text is a formula; `form` is passed on to pandas."""
     texts = table.select_dtypes(exclude="number").columns
     safe = table.assign(**{name: table[name].map(_no_formula) for name in texts})
