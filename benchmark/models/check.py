@@ -1,7 +1,10 @@
 """The check at load: our logits against Hugging Face's own, on random prompts."""
 
+from typing import NoReturn
+
 import torch
 
+from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits
 from benchmark.models.families.parts import Config, Module
 from benchmark.seeds import generator
@@ -46,3 +49,22 @@ def allowed_difference(dtype: torch.dtype, largest_logit: float, exact_in_float6
     """
     float32_inside = dtype == torch.float64 and not exact_in_float64
     return TOLERANCE[torch.float32 if float32_inside else dtype] * max(1.0, largest_logit / 10)
+
+
+def refuse_logits(name: str, difference: float, again: float, allowed: float) -> NoReturn:
+    """Tell a machine that computes differently each time from an adapter that is wrong.
+
+    Raises:
+        UserError: always, with `again` what the same check gave the second time.
+    """
+    if again <= allowed:
+        raise UserError(
+            f"our logits for {name!r} differed from Hugging Face's by {difference:.2g}, and by "
+            f"{again:.2g} when computed again (allowed: {allowed:.2g}): not reproducible on this "
+            "machine; try again, or threads=1"
+        )
+    raise UserError(
+        f"our logits for {name!r} differ from Hugging Face's by {difference:.2g} "
+        f"(allowed: {allowed:.2g}), so this model has a feature that its adapter in "
+        "benchmark/models/families/ does not know; check=false loads it all the same"
+    )

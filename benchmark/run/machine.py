@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from benchmark.transformer.vector_math import sound_vector_math
+
 LIBRARIES = ("ablation-bench", "torch", "transformers", "datasets", "hydra-core", "numpy")
 
 
@@ -18,7 +20,10 @@ def library_versions() -> dict[str, str]:
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Where a computation runs; numbers may differ in their last bits between two of these."""
+    """Where a computation runs; numbers may differ in their last bits between two of these.
+
+    `wrong_first_calls` says how often the vector math was wrong before it was warm.
+    """
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "host": platform.node(),
@@ -26,6 +31,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "device": str(device),
         "gpu": gpu,
         "threads": torch.get_num_threads(),
+        "wrong_first_calls": sound_vector_math(),
         "cpus": os.cpu_count(),
         "git": _git(),
     }
