@@ -5,7 +5,7 @@
 Each operation is timed next to a plain forward pass (no gradient) of the same prompts by Hugging
 Face, in turn, in one process; the figure is the median over rounds of the ratio of their times,
 with its quartiles. Steps of training are whole steps, with everything that a step does: 5 prompts
-and 12 masks of one penalty for UGS and HCGS, 8 prompts and one target for Edge Pruning, with the
+and 12 masks of one price for UGS and HCGS, 8 prompts and one target for Edge Pruning, with the
 full model's and the corrupted passes. Scores take 8 prompts, their corrupted pass included. ACDC is
 the time of a whole search with one threshold, divided by its tests.
 
@@ -67,12 +67,12 @@ def priced_step(
     kind: Callable[..., PricedMasks],
     settings: dict[str, float],
 ) -> Callable[[], None]:
-    """One step of training masks of one penalty."""
+    """One step of training masks of one price."""
     masks = kind(
         model.graph,
         torch.tensor([1e-3], device=model.device),
         learning_rates=[0.05],
-        node_penalties=[2e-4],
+        node_prices=[2e-4],
         masks_per_step=MASKS,
         clip=5.0,
         seed=0,

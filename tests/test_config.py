@@ -100,9 +100,9 @@ def test_settings_that_only_a_running_job_knows_can_be_typed():
 
 
 def test_settings_of_a_group_that_varies_reach_each_cell():
-    typed = ["-m", "method=ugs,hcgs", "method.masks_per_step=4", "method.penalties=[0.1,0.2]"]
+    typed = ["-m", "method=ugs,hcgs", "method.masks_per_step=4", "method.prices=[0.1,0.2]"]
     found = check_arguments("config", [*typed, "method.steps=2,3", "task.order=abba"])
-    settings = ["method.masks_per_step=choice(4)", "method.penalties=choice([0.1,0.2])"]
+    settings = ["method.masks_per_step=choice(4)", "method.prices=choice([0.1,0.2])"]
     assert found[2:] == [*settings, "method.steps=2,3", "task.order=abba"]
     chosen = check_arguments("config", ["-m", "method=choice(ugs,hcgs)", "method.clip=3"])
     assert chosen[-1] == "method.clip=choice(3)"

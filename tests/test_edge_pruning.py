@@ -39,11 +39,11 @@ def masks(targets=(0.5,), subgraph=GRAPH.exists, **changes):
 
 
 def trained(sampler, steps):
-    """Steps without a loss but the penalty; the penalty of each."""
+    """Steps without a loss but the price; the price of each."""
     costs = []
     for step in range(steps):
         sampler.sample(step)
-        costs.append(sampler.penalty())
+        costs.append(sampler.price())
         costs[-1].backward()
         sampler.update()
     return costs
@@ -75,7 +75,7 @@ def test_multipliers_ascend_and_gates_descend():
     sampler = masks((0.6,), node_masks=False)
     (edges,) = sampler._gates
     drawn = sampler.sample(200)
-    sampler.penalty().backward()
+    sampler.price().backward()
     excess = float(
         1
         - drawn.detach().sum() / GRAPH.n_edges
@@ -117,12 +117,12 @@ def test_a_subgraph_is_all_that_is_kept_and_its_sparsity_is_the_start():
     sampler = masks((0.9,), subgraph, node_masks=False)
     assert torch.equal(sampler.sample(0)[0].detach() > 0, subgraph)
     # At step 0 the subgraph is as sparse as asked for.
-    assert float(sampler.penalty().detach()) == 0
+    assert float(sampler.price().detach()) == 0
     assert torch.equal(sampler.circuits()[0] > 0, subgraph)
     sampler._gates[0].multipliers.data.fill_(1.0)
     excess = float(1 - subgraph.sum() / GRAPH.n_edges) - 0.9
     sampler.sample(290)
-    assert float(sampler.penalty().detach()) == pytest.approx(excess + excess**2, abs=1e-5)
+    assert float(sampler.price().detach()) == pytest.approx(excess + excess**2, abs=1e-5)
 
 
 @pytest.fixture

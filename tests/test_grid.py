@@ -274,7 +274,7 @@ def test_a_results_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 
 UGS = (
-    "method=ugs", "ablation=optimal", "method.penalties=[0.01,0.1]", "method.masks_per_step=2",
+    "method=ugs", "ablation=optimal", "method.prices=[0.01,0.1]", "method.masks_per_step=2",
     "training_steps=250", *QUICK, "constants.steps=120", "constants.batch_size=4",
 )  # fmt: skip
 

@@ -17,12 +17,12 @@ from methods.circuits.masks.probing import Granularity, ProbingMasks
 GRAPH = ComputationalGraph(2, 2)
 
 
-def masks(penalties=(0.0,), rows=4000, logit=0.3, low=-0.12, clip=1e9):
+def masks(prices=(0.0,), rows=4000, logit=0.3, low=-0.12, clip=1e9):
     return ConcreteMasks(
         GRAPH,
-        torch.tensor(penalties),
-        learning_rates=[0.1] * len(penalties),
-        node_penalties=[0.0] * len(penalties),
+        torch.tensor(prices),
+        learning_rates=[0.1] * len(prices),
+        node_prices=[0.0] * len(prices),
         masks_per_step=rows,
         initial_logit=logit,
         low=low,
@@ -41,14 +41,14 @@ def test_draws_are_rows_without_dangling_edges():
 
 
 def test_the_stretch_changes_the_draws_but_not_the_price():
-    authors, standard = masks(penalties=(0.5,)), masks(penalties=(0.5,), low=-0.1)
+    authors, standard = masks(prices=(0.5,)), masks(prices=(0.5,), low=-0.1)
     assert bool(authors.sample(0).mean() < standard.sample(0).mean())
-    assert torch.equal(authors.penalty(), standard.penalty())
+    assert torch.equal(authors.price(), standard.price())
 
 
 def test_logits_and_temperatures_both_learn_from_the_price():
-    sampler = masks(penalties=(0.5, 2.0), rows=1)
-    sampler.penalty().backward()
+    sampler = masks(prices=(0.5, 2.0), rows=1)
+    sampler.price().backward()
     logit, temperature = (torch.tensor(x, requires_grad=True) for x in (0.3, 2 / 3 + 1e-3))
     probability_nonzero(logit, temperature).backward()
     for parameter, price in zip(sampler._parameters, (0.5, 2.0), strict=True):
@@ -76,11 +76,11 @@ def test_the_authors_rules_for_rates(planted):
     )
 
 
-def test_a_grid_gives_what_its_penalties_give_alone(planted):
-    hcgs = configured("method", "hcgs", penalties=[0.003, 0.03], steps=12, masks_per_step=4)
+def test_a_grid_gives_what_its_prices_give_alone(planted):
+    hcgs = configured("method", "hcgs", prices=[0.003, 0.03], steps=12, masks_per_step=4)
     together = hcgs.discover(training_problem(planted), [])
     alone = [
-        replace(hcgs, penalties=[price]).discover(training_problem(planted), [])[0]
+        replace(hcgs, prices=[price]).discover(training_problem(planted), [])[0]
         for price in (0.003, 0.03)
     ]
     for a, b in zip(together, alone, strict=True):
@@ -91,23 +91,23 @@ def test_a_grid_gives_what_its_penalties_give_alone(planted):
 @pytest.mark.parametrize("name", ["optimal", "counterfactual"])
 def test_higher_prices_give_smaller_circuits(planted, name):
     hcgs = configured(
-        "method", "hcgs", penalties=[0.001, 0.3], steps=60, masks_per_step=6, learning_rate=0.1
+        "method", "hcgs", prices=[0.001, 0.3], steps=60, masks_per_step=6, learning_rate=0.1
     )
     large, small = hcgs.discover(training_problem(planted, name), [])
     assert planted.graph.n_edges >= large.mask.n_edges > small.mask.n_edges
-    assert (large.requested, large.setting) == (None, "lambda=0.001")
+    assert (large.requested, large.setting) == (None, "price=0.001")
 
 
 def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch):
-    hcgs = configured("method", "hcgs", penalties=[0.01, 0.1], steps=12, masks_per_step=3)
+    hcgs = configured("method", "hcgs", prices=[0.01, 0.1], steps=12, masks_per_step=3)
     whole = hcgs.discover(training_problem(planted), [])
     monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 4)
     replace(hcgs, steps=8).discover(training_problem(planted, work_folder=tmp_path), [])
     resumed = hcgs.discover(training_problem(planted, work_folder=tmp_path), [])
     for a, b in zip(whole, resumed, strict=True):
         assert torch.equal(a.mask.keep, b.mask.keep)
-    with pytest.raises(UserError, match="made for other penalties"):
-        replace(hcgs, penalties=[0.01, 0.2]).discover(
+    with pytest.raises(UserError, match="made for other prices"):
+        replace(hcgs, prices=[0.01, 0.2]).discover(
             training_problem(planted, work_folder=tmp_path), []
         )
 
@@ -139,10 +139,10 @@ def test_a_price_is_weighed_against_the_mean_of_the_rows(kind):
     ("name", "changes"),
     [
         ("hcgs", dict(learning_rate=-1.0)),
-        ("hcgs", dict(penalties=[float("nan")])),
+        ("hcgs", dict(prices=[float("nan")])),
         ("hcgs", dict(clip=0.0)),
         ("ugs", dict(window=0.0)),
-        ("ugs", dict(node_penalty=-1.0)),
+        ("ugs", dict(node_price=-1.0)),
         ("subnetwork_probing", dict(constants_learning_rate=-1.0)),
         ("edge_pruning", dict(weight_decay=-1.0)),
         ("edge_pruning", dict(ramp_steps=-1)),

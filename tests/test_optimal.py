@@ -213,7 +213,7 @@ class SigmoidMasks:
         keep = self.logits.sigmoid() * self.exists
         return (keep * (keep > 0.5))[None]
 
-    def penalty(self):
+    def price(self):
         return self.price * (self.logits.sigmoid() * self.exists).sum()
 
     def update(self):

@@ -17,10 +17,10 @@ from methods.circuits.scoring.readers import edges_between
 GRAPH = ComputationalGraph(2, 3)
 
 
-def masks(granularity, penalties=(1.0,), rows=3):
+def masks(granularity, prices=(1.0,), rows=3):
     return ProbingMasks(
         GRAPH,
-        torch.tensor(penalties),
+        torch.tensor(prices),
         granularity,
         learning_rate=0.1,
         masks_per_step=rows,
@@ -62,11 +62,11 @@ def test_between_0_and_1_a_head_is_kept_as_far_as_any_of_its_readers():
 
 @pytest.mark.parametrize("granularity", Granularity)
 def test_the_price_is_on_the_mean(granularity):
-    sampler = masks(granularity, penalties=(0.5, 2.0))
+    sampler = masks(granularity, prices=(0.5, 2.0))
     some = float(probability_nonzero(torch.tensor(log_alpha_of(0.9))))
-    assert float(sampler.penalty().detach()) == pytest.approx(2.5 * some, rel=1e-5)
+    assert float(sampler.price().detach()) == pytest.approx(2.5 * some, rel=1e-5)
     assert sampler.sample(0).shape == (6, *GRAPH.exists.shape)
-    sampler.penalty().backward()
+    sampler.price().backward()
     gradient = sampler._log_alpha.grad[0]
     if granularity is Granularity.node:
         # An MLP is a module of its own; a head is one of three.
@@ -78,8 +78,8 @@ def test_the_price_is_on_the_mean(granularity):
 
 
 QUICK = {
-    "subnetwork_probing": dict(penalties=[0.3], steps=100, learning_rate=0.1),
-    "subnetwork_probing_edges": dict(penalties=[0.3], steps=100, learning_rate=0.1),
+    "subnetwork_probing": dict(prices=[0.3], steps=100, learning_rate=0.1),
+    "subnetwork_probing_edges": dict(prices=[0.3], steps=100, learning_rate=0.1),
 }
 
 
@@ -96,13 +96,13 @@ def test_what_does_nothing_is_left_out(planted, name, ablation):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_a_grid_gives_what_its_penalties_give_alone(planted, name):
-    method = configured("method", name, **QUICK[name] | dict(penalties=[0.1, 10.0], steps=30))
+def test_a_grid_gives_what_its_prices_give_alone(planted, name):
+    method = configured("method", name, **QUICK[name] | dict(prices=[0.1, 10.0], steps=30))
     large, small = method.discover(training_problem(planted), [])
     assert large.mask.n_edges > small.mask.n_edges
-    assert (large.setting, large.requested) == ("lambda=0.1", None)
+    assert (large.setting, large.requested) == ("price=0.1", None)
     for price, wanted in ((0.1, large), (10.0, small)):
-        alone = replace(method, penalties=[price]).discover(training_problem(planted), [])
+        alone = replace(method, prices=[price]).discover(training_problem(planted), [])
         assert torch.equal(alone[0].mask.keep, wanted.mask.keep)
 
 

@@ -23,12 +23,12 @@ from methods.circuits.masks.uniform import UniformMasks
 GRAPH = ComputationalGraph(2, 2)
 
 
-def masks(graph=GRAPH, penalties=(0.0,), rows=4000, logit=0.3, window=1.0, clip=1e9, rate=0.1):
+def masks(graph=GRAPH, prices=(0.0,), rows=4000, logit=0.3, window=1.0, clip=1e9, rate=0.1):
     return UniformMasks(
         graph,
-        torch.tensor(penalties),
-        learning_rates=[rate] * len(penalties),
-        node_penalties=[0.0] * len(penalties),
+        torch.tensor(prices),
+        learning_rates=[rate] * len(prices),
+        node_prices=[0.0] * len(prices),
         masks_per_step=rows,
         initial_logit=logit,
         window=window,
@@ -99,9 +99,9 @@ def test_the_estimator_is_the_effect_of_an_edge():
         assert float(effect[u, v]) == pytest.approx(value, abs=0.03)
 
 
-def test_penalties_have_the_published_gradient():
-    sampler = masks(penalties=(0.5, 2.0), rows=1)
-    sampler.penalty().backward()
+def test_prices_have_the_published_gradient():
+    sampler = masks(prices=(0.5, 2.0), rows=1)
+    sampler.price().backward()
     p = torch.tensor(0.3).sigmoid()
     for logits, price in zip(sampler._parameters, (0.5, 2.0), strict=True):
         assert largest(logits.grad, price * p * (1 - p) * GRAPH.exists) < 1e-6
@@ -130,16 +130,16 @@ def test_every_edge_is_of_one_kind_and_clipping_is_by_kind():
     assert torch.equal(masks(clip=1.0)._clipped(small), small)
 
 
-def test_a_grid_gives_what_its_penalties_give_alone(tiny):
-    ugs = configured("method", "ugs", penalties=[0.003, 0.03], steps=12, masks_per_step=4)
+def test_a_grid_gives_what_its_prices_give_alone(tiny):
+    ugs = configured("method", "ugs", prices=[0.003, 0.03], steps=12, masks_per_step=4)
     assert isinstance(ugs, CircuitMethod)
     ablation = Counterfactual(keep_first=True)
     together = ugs.discover(problem(tiny, ablation), [])
     alone = [
-        replace(ugs, penalties=[price]).discover(problem(tiny, ablation), [])[0]
+        replace(ugs, prices=[price]).discover(problem(tiny, ablation), [])[0]
         for price in (0.003, 0.03)
     ]
-    grouped = replace(ugs, penalties_at_once=1).discover(problem(tiny, ablation), [])
+    grouped = replace(ugs, prices_at_once=1).discover(problem(tiny, ablation), [])
     for a, b, c in zip(together, alone, grouped, strict=True):
         assert a.setting == b.setting == c.setting
         assert torch.equal(a.mask.keep, b.mask.keep) and torch.equal(a.mask.keep, c.mask.keep)
@@ -148,12 +148,12 @@ def test_a_grid_gives_what_its_penalties_give_alone(tiny):
 @pytest.mark.parametrize("name", ["optimal", "counterfactual"])
 def test_higher_prices_give_smaller_circuits_that_beat_chance(tiny, name):
     ugs = configured(
-        "method", "ugs", penalties=[0.001, 0.3], steps=60, masks_per_step=6, learning_rate=0.1
+        "method", "ugs", prices=[0.001, 0.3], steps=60, masks_per_step=6, learning_rate=0.1
     )
     asked = problem(tiny, configured("ablation", name))
     large, small = ugs.discover(asked, [])
     assert tiny.graph.n_edges >= large.mask.n_edges > small.mask.n_edges
-    assert large.requested is None and large.setting == "lambda=0.001"
+    assert large.requested is None and large.setting == "price=0.001"
     random = configured("method", "random", circuits_per_size=8, tolerance=0.2)
     chance = random.discover(asked, [large.mask.n_edges])
     ablation = Counterfactual(keep_first=True)
@@ -172,7 +172,7 @@ def test_higher_prices_give_smaller_circuits_that_beat_chance(tiny, name):
 
 
 def test_a_killed_run_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch):
-    ugs = configured("method", "ugs", penalties=[0.01, 0.1], steps=14, masks_per_step=3)
+    ugs = configured("method", "ugs", prices=[0.01, 0.1], steps=14, masks_per_step=3)
     ablation = configured("ablation", "optimal")
     whole = ugs.discover(problem(tiny, ablation), [])
     monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 4)
@@ -192,8 +192,8 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch):
     for a, b in zip(whole, resumed, strict=True):
         assert torch.equal(a.mask.keep, b.mask.keep)
     assert len(list(tmp_path.iterdir())) == 1
-    other = replace(ugs, penalties=[0.01, 0.2])
-    with pytest.raises(UserError, match="made for other penalties"):
+    other = replace(ugs, prices=[0.01, 0.2])
+    with pytest.raises(UserError, match="made for other prices"):
         other.discover(problem(tiny, ablation, work_folder=tmp_path), [])
 
 
@@ -206,15 +206,15 @@ def test_the_authors_rules_for_rates_thresholds_and_steps():
     assert ugs._learning_rate(1e-3, live) == 0.01
     assert ugs._learning_rate(1e-3, resample) == 0.025
     assert (ugs._threshold(optimal), ugs._threshold(live)) == (0.5, 0.0)
-    assert (ugs._node_penalty(1e-4), ugs._node_penalty(1.0)) == (0.5e-4, 2e-4)
+    assert (ugs._node_price(1e-4), ugs._node_price(1.0)) == (0.5e-4, 2e-4)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(penalties=[]), "penalties needs one or more numbers"),
-        (dict(penalties=[-1.0]), "all 0 or more"),
-        (dict(penalties=[0.1, 0.1]), "names one number twice"),
+        (dict(prices=[]), "prices needs one or more numbers"),
+        (dict(prices=[-1.0]), "all 0 or more"),
+        (dict(prices=[0.1, 0.1]), "names one number twice"),
         (dict(masks_per_step=0), "method.masks_per_step=0 must be 1 or more"),
     ],
 )
@@ -228,4 +228,4 @@ def test_a_single_prompt_has_no_donor(tiny):
     assert "donors" in configured("method", "ugs", batch_size=1).unsupported(asked)
     ugs = configured("method", "ugs", batch_size=2, steps=2, masks_per_step=2)
     assert ugs.unsupported(asked) is None
-    assert len(ugs.discover(asked, [])) == len(ugs.penalties)
+    assert len(ugs.discover(asked, [])) == len(ugs.prices)

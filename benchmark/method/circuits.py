@@ -19,7 +19,7 @@ class FoundCircuit:
 
     Attributes:
         mask: the circuit.
-        setting: what the method was set to for it, as in tables: "lambda=0.001".
+        setting: what the method was set to for it, as in tables: "price=0.001".
         requested: edges that were asked for, or None where the method chose the size.
         neurons: how much of each coordinate that a source writes is kept on the edges of the
             mask; None keeps them whole.

@@ -110,7 +110,7 @@ class MaskedTraining:
             neurons=self._neurons,
         )
         gap = self._kl(logits, batch, self._clean.of(rows)).mean(-1)
-        (gap.sum() + self._sampler.penalty()).backward()
+        (gap.sum() + self._sampler.price()).backward()
         self._values.update()
         self._sampler.update()
         self._losses.append(gap.detach())

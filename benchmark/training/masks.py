@@ -23,7 +23,7 @@ class MaskSampler(Protocol):
         """The masks of one step, differentiable in what the sampler learns."""
         ...
 
-    def penalty(self) -> Float[Tensor, ""]:
+    def price(self) -> Float[Tensor, ""]:
         """What is added to the summed loss gaps: a price on the circuit's size, say."""
         ...
 
@@ -55,7 +55,7 @@ class FixedMasks:
         """The masks."""
         return self.masks
 
-    def penalty(self) -> Float[Tensor, ""]:
+    def price(self) -> Float[Tensor, ""]:
         """Nothing."""
         return self.masks.new_zeros(())
 

@@ -29,8 +29,8 @@ class Stretch(Enum):
 class HCGS(PricedEdges):
     """Settings of hard-concrete gradient sampling; see conf/method/hcgs.yaml."""
 
-    penalties: list[float]
-    penalties_at_once: int | None
+    prices: list[float]
+    prices_at_once: int | None
     masks_per_step: int
     batch_size: int
     steps: int | None
@@ -38,19 +38,19 @@ class HCGS(PricedEdges):
     constants_learning_rate: float
     initial_logit: float
     stretch: Stretch
-    node_penalty: float | None
+    node_price: float | None
     clip: float
     threshold: float | None
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
     slower: ClassVar[dict[str, float]] = {"from_corrupted": 3, "needs_donors": 1.5}
 
-    def _masks(self, problem: Problem, penalties: list[float]) -> ConcreteMasks:
+    def _masks(self, problem: Problem, prices: list[float]) -> ConcreteMasks:
         return ConcreteMasks(
             problem.graph,
-            torch.tensor(penalties, device=problem.model.device),
-            learning_rates=[self._learning_rate(price, problem.ablation) for price in penalties],
-            node_penalties=[self._node_penalty(price) for price in penalties],
+            torch.tensor(prices, device=problem.model.device),
+            learning_rates=[self._learning_rate(price, problem.ablation) for price in prices],
+            node_prices=[self._node_price(price) for price in prices],
             masks_per_step=self.masks_per_step,
             initial_logit=self.initial_logit,
             low=1.2 * LOW if self.stretch is Stretch.authors else LOW,

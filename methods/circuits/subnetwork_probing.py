@@ -29,8 +29,8 @@ class SubnetworkProbing(PriceGrid):
     """Settings of subnetwork probing; see conf/method/subnetwork_probing.yaml."""
 
     granularity: Granularity
-    penalties: list[float]
-    penalties_at_once: int | None
+    prices: list[float]
+    prices_at_once: int | None
     masks_per_step: int
     batch_size: int
     steps: int | None
@@ -46,17 +46,17 @@ class SubnetworkProbing(PriceGrid):
         if not 0 <= self.initial_mask <= 1:
             raise UserError(f"method.initial_mask={self.initial_mask} must lie in [0, 1]")
 
-    def _trained(self, problem: Problem, penalties: list[float], first: int) -> list[EdgeMask]:
+    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
         """What survives, without edges that cannot reach the logits, which change nothing."""
         masks = ProbingMasks(
             problem.graph,
-            torch.tensor(penalties, device=problem.model.device),
+            torch.tensor(prices, device=problem.model.device),
             self.granularity,
             learning_rate=self.learning_rate or DISTANCE / self._steps(problem),
             masks_per_step=self.masks_per_step,
             initial_mask=self.initial_mask,
             seed=problem.seed,
         )
-        self._train(problem, masks, len(penalties), first)
+        self._train(problem, masks, len(prices), first)
         circuits = (EdgeMask(problem.graph, kept) for kept in masks.survivors())
         return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]

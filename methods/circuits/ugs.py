@@ -3,9 +3,9 @@
 Every edge has a logit; its mask is drawn from {0, 1} or uniformly between, with a window around
 the edge's probability that closes as the edge is decided. The gradient in a mask value inside the
 window estimates, by the fundamental theorem of calculus, what the edge is worth, and only such
-draws are used. The loss is the mean loss gap plus a price `lambda` on the expected number of
-edges. A grid of prices is trained side by side, each with its own masks and constants, on the same
-prompts and random numbers; so a price gives the same circuit whatever the rest of the grid is.
+draws are used. The loss is the mean loss gap plus a price on the expected number of edges. A grid
+of prices is trained side by side, each with its own masks and constants, on the same prompts and
+random numbers; so a price gives the same circuit whatever the rest of the grid is.
 
 A mask row serves all prompts of a step (the authors draw one for every prompt and row), and the
 dangling edges of a row are found from that row alone.
@@ -26,8 +26,8 @@ from methods.ranges import check_above_zero
 class UGS(PricedEdges):
     """Settings of uniform gradient sampling; see conf/method/ugs.yaml."""
 
-    penalties: list[float]
-    penalties_at_once: int | None
+    prices: list[float]
+    prices_at_once: int | None
     masks_per_step: int
     batch_size: int
     steps: int | None
@@ -35,7 +35,7 @@ class UGS(PricedEdges):
     constants_learning_rate: float
     initial_logit: float
     window: float
-    node_penalty: float | None
+    node_price: float | None
     clip: float
     threshold: float | None
     version: ClassVar[int] = 1
@@ -47,12 +47,12 @@ class UGS(PricedEdges):
         super().__post_init__()
         check_above_zero(self, "window")
 
-    def _masks(self, problem: Problem, penalties: list[float]) -> UniformMasks:
+    def _masks(self, problem: Problem, prices: list[float]) -> UniformMasks:
         return UniformMasks(
             problem.graph,
-            torch.tensor(penalties, device=problem.model.device),
-            learning_rates=[self._learning_rate(price, problem.ablation) for price in penalties],
-            node_penalties=[self._node_penalty(price) for price in penalties],
+            torch.tensor(prices, device=problem.model.device),
+            learning_rates=[self._learning_rate(price, problem.ablation) for price in prices],
+            node_prices=[self._node_price(price) for price in prices],
             masks_per_step=self.masks_per_step,
             initial_logit=self.initial_logit,
             window=self.window,

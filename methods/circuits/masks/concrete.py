@@ -1,4 +1,4 @@
-"""The masks of hard-concrete gradient sampling: a logit and a temperature per penalty and edge."""
+"""The masks of hard-concrete gradient sampling: a logit and a temperature per price and edge."""
 
 import torch
 from jaxtyping import Float
@@ -21,10 +21,10 @@ class ConcreteMasks(PricedMasks):
     def __init__(
         self,
         graph: ComputationalGraph,
-        penalties: Float[Tensor, " penalties"],
+        prices: Float[Tensor, " prices"],
         *,
         learning_rates: list[float],
-        node_penalties: list[float],
+        node_prices: list[float],
         masks_per_step: int,
         initial_logit: float,
         low: float,
@@ -34,10 +34,10 @@ class ConcreteMasks(PricedMasks):
         starts = [torch.full(graph.exists.shape, x) for x in (initial_logit, TEMPERATURE)]
         super().__init__(
             graph,
-            penalties,
+            prices,
             torch.stack(starts),
             learning_rates=learning_rates,
-            node_penalties=node_penalties,
+            node_prices=node_prices,
             masks_per_step=masks_per_step,
             clip=clip,
             seed=seed,
@@ -46,12 +46,12 @@ class ConcreteMasks(PricedMasks):
         self._low = low
 
     @property
-    def logits(self) -> Float[Tensor, "penalties src dst"]:
+    def logits(self) -> Float[Tensor, "prices src dst"]:
         """The logits as they are now."""
         return self._both()[0].detach()
 
     @property
-    def probabilities(self) -> Float[Tensor, "penalties src dst"]:
+    def probabilities(self) -> Float[Tensor, "prices src dst"]:
         """The probability that an edge's mask is not 0; 0 where the graph has none."""
         return probability_nonzero(*self._both()) * self._exists
 
@@ -63,7 +63,7 @@ class ConcreteMasks(PricedMasks):
         drawn = gates(noise, logits, temperatures, self._low) * self._exists
         return self._fed(self._averaged(drawn.flatten(0, 1), self._masks_per_step))
 
-    def _both(self) -> Float[Tensor, "2 penalties src dst"]:
-        """Logits and temperatures of all penalties."""
+    def _both(self) -> Float[Tensor, "2 prices src dst"]:
+        """Logits and temperatures of all prices."""
         logits, temperatures = torch.stack(self._parameters, dim=1)
         return torch.stack([logits, temperatures.relu() + COLDEST])

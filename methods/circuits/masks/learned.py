@@ -11,7 +11,7 @@ from benchmark.errors import UserError
 class LearnedMasks:
     """The parameters of several circuits' masks, and their optimiser.
 
-    `made_for` names what a checkpoint must agree with: {"penalties": [0.1, 0.2]}.
+    `made_for` names what a checkpoint must agree with: {"prices": [0.1, 0.2]}.
     """
 
     def __init__(

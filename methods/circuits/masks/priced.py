@@ -1,6 +1,6 @@
 """Masks with a logit per edge and a price on edges and heads, as UGS and HCGS train them.
 
-Several penalties are trained side by side; neighbouring mask rows belong to one penalty. The
+Several prices are trained side by side; neighbouring mask rows belong to one price. The
 price of heads, the clipping and the dropping of dangling edges in every mask row are those of Li &
 Janson (2024, arXiv 2409.09951, appendix F).
 """
@@ -18,51 +18,51 @@ from methods.circuits.masks.learned import LearnedMasks
 
 
 class PricedMasks(LearnedMasks, ABC):
-    """Parameters per penalty and edge, and what all ways to draw masks from them share.
+    """Parameters per price and edge, and what all ways to draw masks from them share.
 
-    `start` is where the parameters of every penalty begin.
+    `start` is where the parameters of every price begin.
     """
 
     def __init__(
         self,
         graph: ComputationalGraph,
-        penalties: Float[Tensor, " penalties"],
+        prices: Float[Tensor, " prices"],
         start: Float[Tensor, "*parts src dst"],
         *,
         learning_rates: list[float],
-        node_penalties: list[float],
+        node_prices: list[float],
         masks_per_step: int,
         clip: float,
         seed: int,
         betas: tuple[float, float],
     ) -> None:
         self._graph, self._clip, self._seed = graph, clip, seed
-        self._exists = graph.exists.to(penalties.device)
-        self._groups = _edge_groups(graph).to(penalties.device)
-        self._penalties, self._masks_per_step = penalties, masks_per_step
-        self._node_penalties = torch.tensor(node_penalties, device=penalties.device)
-        start = start.to(penalties.device)
+        self._exists = graph.exists.to(prices.device)
+        self._groups = _edge_groups(graph).to(prices.device)
+        self._prices, self._masks_per_step = prices, masks_per_step
+        self._node_prices = torch.tensor(node_prices, device=prices.device)
+        start = start.to(prices.device)
         self._parameters = [start.clone().requires_grad_() for _ in learning_rates]
         groups = [
             {"params": [parameter], "lr": rate}
             for parameter, rate in zip(self._parameters, learning_rates, strict=True)
         ]
-        super().__init__({"penalties": penalties.tolist()}, groups, betas)
+        super().__init__({"prices": prices.tolist()}, groups, betas)
 
     @property
     def n_masks(self) -> int:
-        """Mask rows of each step, of all penalties together."""
+        """Mask rows of each step, of all prices together."""
         return len(self._parameters) * self._masks_per_step
 
     @property
     @abstractmethod
-    def logits(self) -> Float[Tensor, "penalties src dst"]:
+    def logits(self) -> Float[Tensor, "prices src dst"]:
         """What an edge is kept by, as it is now."""
         ...
 
     @property
     @abstractmethod
-    def probabilities(self) -> Float[Tensor, "penalties src dst"]:
+    def probabilities(self) -> Float[Tensor, "prices src dst"]:
         """What is paid for: the probability of each edge; 0 where the graph has none."""
         ...
 
@@ -71,11 +71,11 @@ class PricedMasks(LearnedMasks, ABC):
         """The masks of a step, without each row's dangling edges."""
         ...
 
-    def penalty(self) -> Float[Tensor, ""]:
-        """The price of the expected edges and nodes, summed over the penalties."""
+    def price(self) -> Float[Tensor, ""]:
+        """The price of the expected edges and nodes, summed over all prices."""
         p = self.probabilities
-        edges = (self._penalties * p.sum((1, 2))).sum()
-        return edges + (self._node_penalties * self._soft_nodes(p)).sum()
+        edges = (self._prices * p.sum((1, 2))).sum()
+        return edges + (self._node_prices * self._soft_nodes(p)).sum()
 
     def update(self) -> None:
         """One step of the optimiser, on the clipped gradient."""
@@ -85,7 +85,7 @@ class PricedMasks(LearnedMasks, ABC):
         super().update()
 
     def _uniform(self, purpose: str, step: int) -> Float[Tensor, "rows src dst"]:
-        """Random numbers between 0 and 1, the same for every penalty."""
+        """Random numbers between 0 and 1, the same for every price."""
         random = generator(self._seed, purpose, step)
         drawn = torch.rand(self._masks_per_step, *self._exists.shape, generator=random)
         return drawn.to(self._exists.device)
@@ -95,7 +95,7 @@ class PricedMasks(LearnedMasks, ABC):
         kept = (drawn.detach() > 0).to(drawn.dtype)
         return drawn * drop_unfed(self._graph, drop_dead_ends(self._graph, kept))
 
-    def _soft_nodes(self, p: Float[Tensor, "penalties src dst"]) -> Float[Tensor, " penalties"]:
+    def _soft_nodes(self, p: Float[Tensor, "prices src dst"]) -> Float[Tensor, " prices"]:
         """About how many heads have edges, scaled so that a lone edge costs as much as it adds."""
         graph = self._graph
         n_heads = graph.n_layers * graph.n_heads

@@ -22,35 +22,35 @@ from methods.ranges import check_above_zero, check_counts, check_each, check_not
 class PriceGrid(TrainsMasks, ABC):
     """A method with a circuit per price; its dataclass has these fields."""
 
-    penalties: list[float]
-    penalties_at_once: int | None
+    prices: list[float]
+    prices_at_once: int | None
     masks_per_step: int
     learning_rate: float | None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_each("penalties", self.penalties)
-        check_counts(self, "masks_per_step", "batch_size", "penalties_at_once", "steps")
+        check_each("prices", self.prices)
+        check_counts(self, "masks_per_step", "batch_size", "prices_at_once", "steps")
         check_above_zero(self, "learning_rate", "constants_learning_rate")
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
-        """One circuit per penalty, whatever the sizes asked for; the largest circuit first."""
+        """One circuit per price, whatever the sizes asked for; the largest circuit first."""
         found = []
-        for first, penalties in in_groups(self.penalties, self.penalties_at_once):
-            pairs = zip(self._trained(problem, penalties, first), penalties, strict=True)
-            found += [FoundCircuit(mask, f"lambda={price:g}") for mask, price in pairs]
+        for first, prices in in_groups(self.prices, self.prices_at_once):
+            pairs = zip(self._trained(problem, prices, first), prices, strict=True)
+            found += [FoundCircuit(mask, f"price={price:g}") for mask, price in pairs]
         return found
 
     @abstractmethod
-    def _trained(self, problem: Problem, penalties: list[float], first: int) -> list[EdgeMask]:
-        """The circuit of each of these penalties; `first` is the number of the first one."""
+    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
+        """The circuit of each of these prices; `first` is the number of the first one."""
         ...
 
 
 class PricedEdges(PriceGrid):
     """The rules of Li & Janson (2024, arXiv 2409.09951, appendix F) for edges with a logit each."""
 
-    node_penalty: float | None
+    node_price: float | None
     clip: float
     threshold: float | None
     # What divides the learning rate, by a trait of the ablation.
@@ -60,17 +60,17 @@ class PricedEdges(PriceGrid):
         """Check the ranges."""
         super().__post_init__()
         check_above_zero(self, "clip")
-        check_not_below_zero(self, "node_penalty")
+        check_not_below_zero(self, "node_price")
 
     @abstractmethod
-    def _masks(self, problem: Problem, penalties: list[float]) -> PricedMasks:
+    def _masks(self, problem: Problem, prices: list[float]) -> PricedMasks:
         """The masks before training."""
         ...
 
-    def _trained(self, problem: Problem, penalties: list[float], first: int) -> list[EdgeMask]:
+    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
         """The edges whose logit is above the threshold, without dangling ones."""
-        masks = self._masks(problem, penalties)
-        self._train(problem, masks, len(penalties), first)
+        masks = self._masks(problem, prices)
+        self._train(problem, masks, len(prices), first)
         exists = problem.graph.exists.to(masks.logits.device)
         keep = (masks.logits > self._threshold(problem.ablation)) & exists
         return [EdgeMask(problem.graph, kept).pruned(Pruning.dangling) for kept in keep.float()]
@@ -80,16 +80,16 @@ class PricedEdges(PriceGrid):
         rule = 2 * STEPS if problem.ablation.traits.trained else STEPS
         return self.steps or problem.training_steps or rule
 
-    def _learning_rate(self, penalty: float, ablation: Ablation) -> float:
+    def _learning_rate(self, price: float, ablation: Ablation) -> float:
         """The authors' rule, unless one is set: slower for large prices and for live donors."""
         if self.learning_rate is not None:
             return self.learning_rate
-        rate = 0.15 if penalty <= 1e-4 else 0.10 if penalty <= 5e-4 else 0.05
+        rate = 0.15 if price <= 1e-4 else 0.10 if price <= 5e-4 else 0.05
         traits = asdict(ablation.traits)
         return rate / max((by for trait, by in self.slower.items() if traits[trait]), default=1)
 
-    def _node_penalty(self, penalty: float) -> float:
-        return min(0.5 * penalty, 2e-4) if self.node_penalty is None else self.node_penalty
+    def _node_price(self, price: float) -> float:
+        return min(0.5 * price, 2e-4) if self.node_price is None else self.node_price
 
     def _threshold(self, ablation: Ablation) -> float:
         """The authors' rule, unless one is set, for logits: stricter under optimal ablation."""

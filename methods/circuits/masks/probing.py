@@ -24,7 +24,7 @@ class Granularity(Enum):
 
 
 class ProbingMasks(LearnedMasks):
-    """A log-alpha per penalty and edge, or per penalty and reader, and the masks drawn from them.
+    """A log-alpha per price and edge, or per price and reader, and the masks drawn from them.
 
     `initial_mask` is what all masks are about at the start.
     """
@@ -32,7 +32,7 @@ class ProbingMasks(LearnedMasks):
     def __init__(
         self,
         graph: ComputationalGraph,
-        penalties: Float[Tensor, " penalties"],
+        prices: Float[Tensor, " prices"],
         granularity: Granularity,
         *,
         learning_rate: float,
@@ -40,38 +40,38 @@ class ProbingMasks(LearnedMasks):
         initial_mask: float,
         seed: int,
     ) -> None:
-        device = penalties.device
+        device = prices.device
         self._graph, self._of_nodes = graph, granularity is Granularity.node
         self._exists = graph.exists.to(device)
         share = _share_of_reader(graph) if self._of_nodes else graph.exists / graph.n_edges
-        self._penalties, self._share = penalties, share.to(device)
+        self._prices, self._share = prices, share.to(device)
         self._masks_per_step, self._seed = masks_per_step, seed
-        shape = len(penalties), *share.shape
+        shape = len(prices), *share.shape
         start = log_alpha_of(initial_mask)
         self._log_alpha = torch.full(shape, start, device=device, requires_grad=True)
         group = {"params": [self._log_alpha], "lr": learning_rate}
-        super().__init__({"penalties": penalties.tolist()}, [group])
+        super().__init__({"prices": prices.tolist()}, [group])
 
     @property
     def n_masks(self) -> int:
-        """Mask rows of each step, of all penalties together."""
+        """Mask rows of each step, of all prices together."""
         return len(self._log_alpha) * self._masks_per_step
 
     def sample(self, step: int) -> Float[Tensor, "masks src dst"]:
-        """The masks of a step; the random numbers are the same for every penalty."""
+        """The masks of a step; the random numbers are the same for every price."""
         random = generator(self._seed, "probing masks", step)
         shape = self._masks_per_step, *self._share.shape
         noise = torch.rand(shape, generator=random).logit(MARGIN).to(self._exists.device)
         drawn = gates(noise, self._log_alpha[:, None]).flatten(0, 1)
         return self._of_edges(self._averaged(drawn, self._masks_per_step))
 
-    def penalty(self) -> Float[Tensor, ""]:
-        """The price of the mean probability of a mask other than 0, summed over the penalties."""
+    def price(self) -> Float[Tensor, ""]:
+        """The price of the mean probability of a mask other than 0, summed over all prices."""
         mean = (probability_nonzero(self._log_alpha) * self._share).sum((1, 2))
-        return (self._penalties * mean).sum()
+        return (self._prices * mean).sum()
 
-    def survivors(self) -> Float[Tensor, "penalties src dst"]:
-        """1 for each edge of each penalty's circuit, as it is now."""
+    def survivors(self) -> Float[Tensor, "prices src dst"]:
+        """1 for each edge of each price's circuit, as it is now."""
         return self._of_edges((self._log_alpha.detach() > 0).float())
 
     def _of_edges(self, drawn: Float[Tensor, "masks rows dst"]) -> Float[Tensor, "masks src dst"]:

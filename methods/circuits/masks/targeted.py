@@ -72,10 +72,10 @@ class TargetedMasks(LearnedMasks):
         self._step, self._drawn = step, [x.draw(step) for x in self._gates]
         return _product(self._drawn)
 
-    def penalty(self) -> Float[Tensor, ""]:
+    def price(self) -> Float[Tensor, ""]:
         """What the drawn masks cost that are not as sparse as the step asks for."""
         pairs = zip(self._aimed, self._drawn, strict=False)
-        costs = [x.penalty(drawn, self._schedule, self._step) for x, drawn in pairs]
+        costs = [x.price(drawn, self._schedule, self._step) for x, drawn in pairs]
         return torch.stack(costs).sum()
 
     def update(self) -> None:
@@ -140,7 +140,7 @@ class SparseGates:
         noise = torch.rand(self._trained.shape, generator=random).logit(MARGIN)
         return gates(noise.to(self._trained.device), self.log_alpha) * self._trained
 
-    def penalty(
+    def price(
         self, drawn: Float[Tensor, "targets src columns"], schedule: SparsitySchedule, step: int
     ) -> Float[Tensor, " targets"]:
         """What a draw costs that is not as sparse as the step asks for."""

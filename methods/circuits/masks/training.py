@@ -78,7 +78,7 @@ def train_masks(
 ) -> Constants | None:
     """Train what the sampler learns; return the constants, if the ablation is optimal.
 
-    The loss is the sum of the mask rows' mean loss gaps and the sampler's penalty.
+    The loss is the sum of the mask rows' mean loss gaps and the sampler's price.
 
     Args:
         model: the model.

@@ -12,15 +12,15 @@ INSIDE = 1e-3
 
 
 class UniformMasks(PricedMasks):
-    """A logit per penalty and edge, and the masks that are drawn from them."""
+    """A logit per price and edge, and the masks that are drawn from them."""
 
     def __init__(
         self,
         graph: ComputationalGraph,
-        penalties: Float[Tensor, " penalties"],
+        prices: Float[Tensor, " prices"],
         *,
         learning_rates: list[float],
-        node_penalties: list[float],
+        node_prices: list[float],
         masks_per_step: int,
         initial_logit: float,
         window: float,
@@ -29,10 +29,10 @@ class UniformMasks(PricedMasks):
     ) -> None:
         super().__init__(
             graph,
-            penalties,
+            prices,
             torch.full(graph.exists.shape, initial_logit),
             learning_rates=learning_rates,
-            node_penalties=node_penalties,
+            node_prices=node_prices,
             masks_per_step=masks_per_step,
             clip=clip,
             seed=seed,
@@ -41,12 +41,12 @@ class UniformMasks(PricedMasks):
         self._window, self._drawn = window, torch.zeros(0)
 
     @property
-    def logits(self) -> Float[Tensor, "penalties src dst"]:
+    def logits(self) -> Float[Tensor, "prices src dst"]:
         """The logits as they are now."""
         return torch.stack([logits.detach() for logits in self._parameters])
 
     @property
-    def probabilities(self) -> Float[Tensor, "penalties src dst"]:
+    def probabilities(self) -> Float[Tensor, "prices src dst"]:
         """The probability of each edge; 0 where the graph has none."""
         return torch.stack(self._parameters).sigmoid() * self._exists
 
@@ -61,7 +61,7 @@ class UniformMasks(PricedMasks):
         return self._fed(self._drawn)
 
     def update(self) -> None:
-        """One step of the optimiser, on the windowed gradient and the penalty's."""
+        """One step of the optimiser, on the windowed gradient and the price's."""
         gradient = self._effects().nan_to_num(0.0, 0.0, 0.0)
         p = self.probabilities.detach()
         for logits, windowed in zip(self._parameters, gradient * p * (1 - p), strict=True):
@@ -69,7 +69,7 @@ class UniformMasks(PricedMasks):
             logits.grad += windowed
         super().update()
 
-    def _effects(self) -> Float[Tensor, "penalties src dst"]:
+    def _effects(self) -> Float[Tensor, "prices src dst"]:
         """The mean gradient in each mask value over the rows that drew it inside its window."""
         assert self._drawn.grad is not None
         rows = len(self._parameters), self._masks_per_step
