@@ -1,36 +1,38 @@
 """From yaml to objects, through one door.
 
 A target's own dataclass is its schema: a key that is not a field, a missing key, a wrong type or
-choice is one clear error with the full key. Defaults live in the yaml files under conf/ only.
+choice is one clear error with the full key. Defaults live in yaml files only: those under conf/,
+and those of the user's own packages and folders.
 """
 
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.errors import UserError, near
+from benchmark.plugins import is_allowed, own_folders, plugins
 
 ALLOWED_PACKAGES = ("benchmark", "tasks", "methods")
 
 
-def build(config: DictConfig, where: str, allowed: tuple[str, ...] = ALLOWED_PACKAGES) -> Any:  # noqa: ANN401
+def build(config: DictConfig, where: str) -> Any:  # noqa: ANN401
     """The object that a config node with a `_target_` describes.
 
     Args:
         config: a mapping with `_target_` and every field of the target's dataclass.
         where: the node's full key, for messages ("ablation").
-        allowed: top-level packages that a target may come from.
 
     Raises:
         UserError: the target cannot be used, or a key is unknown, missing or of a wrong type.
     """
     values: Any = OmegaConf.to_container(config, resolve=True)
     target = values.pop("_target_", None)
-    schema = _schema(target, where, allowed)
+    schema = _schema(target, where)
     names = [field.name for field in fields(schema)]
     for key in values:
         if key not in names:
@@ -54,13 +56,7 @@ def configured(group: str, name: str, **changes: Any) -> Any:  # noqa: ANN401
     Raises:
         UserError: there is no such option, or a setting cannot be used.
     """
-    options = configured_names(group)
-    if name not in options:
-        raise UserError(
-            f"{group}={name} does not exist{near(name, options)}; options are: {', '.join(options)}"
-        )
-    text = files("conf").joinpath(group, f"{name}.yaml").read_text()
-    config = OmegaConf.merge(OmegaConf.create(text), changes)
+    config = OmegaConf.merge(OmegaConf.create(option_text(group, name)), changes)
     assert isinstance(config, DictConfig)
     return build(config, where=group)
 
@@ -75,18 +71,44 @@ def configured_alone(name: str, **changes: Any) -> Any:  # noqa: ANN401
 
 
 def configured_names(group: str) -> list[str]:
-    """The options of a config group."""
-    folder = files("conf").joinpath(group)
-    if not folder.is_dir():
-        raise UserError(f"conf/{group} does not exist; a group is a folder of yaml files in conf/")
-    found = (entry.name for entry in folder.iterdir())
-    return sorted(name.removesuffix(".yaml") for name in found if name.endswith(".yaml"))
+    """The options of a config group, with those of the user's own."""
+    return sorted(_options(group))
 
 
-def _schema(target: Any, where: str, allowed: tuple[str, ...]) -> Any:  # noqa: ANN401
-    if not isinstance(target, str) or target.split(".")[0] not in allowed:
+def option_text(group: str, name: str) -> str:
+    """The yaml file of an option.
+
+    Raises:
+        UserError: there is no such option.
+    """
+    options = _options(group)
+    if name not in options:
+        listed = ", ".join(sorted(options))
         raise UserError(
-            f"{where}._target_={target!r} is not allowed; give a class in {', '.join(allowed)}"
+            f"{group}={name} does not exist{near(name, options)}; options are: {listed}"
+        )
+    return options[name].read_text()
+
+
+def _options(group: str) -> dict[str, Traversable]:
+    """The files of a group by option; as with Hydra, this project's own come first."""
+    if not files("conf").joinpath(group).is_dir():
+        raise UserError(f"conf/{group} does not exist; a group is a folder of yaml files in conf/")
+    places = [place.joinpath(group) for place in (files("conf"), *own_folders())]
+    found: dict[str, Traversable] = {}
+    for place in places:
+        for entry in place.iterdir() if place.is_dir() else ():
+            if entry.name.endswith(".yaml"):
+                found.setdefault(entry.name.removesuffix(".yaml"), entry)
+    return found
+
+
+def _schema(target: Any, where: str) -> Any:  # noqa: ANN401
+    allowed = (*ALLOWED_PACKAGES, *plugins())
+    if not isinstance(target, str) or not is_allowed(target, allowed):
+        raise UserError(
+            f"{where}._target_={target!r} is not allowed; give a class in {', '.join(allowed)}, or "
+            "name the package that it lies in: plugins=[my_package]"
         )
     module, _, name = target.rpartition(".")
     try:

@@ -16,8 +16,9 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
+from benchmark.models.family import family_names
 from benchmark.models.loading import LanguageModel, load_model
-from benchmark.models.random_models import CONFIGS, random_config, save_random_model
+from benchmark.models.random_models import random_config, save_random_model
 
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 torch.use_deterministic_algorithms(True)
@@ -28,7 +29,7 @@ def model_directories(tmp_path_factory):
     """A saved random model of every family."""
     return {
         family: save_random_model(tmp_path_factory.mktemp(family), random_config(family))
-        for family in CONFIGS
+        for family in family_names()
     }
 
 
@@ -38,7 +39,7 @@ def models(model_directories) -> dict[str, LanguageModel]:
     return {name: load_model(path, dtype="float64") for name, path in model_directories.items()}
 
 
-@pytest.fixture(params=list(CONFIGS))
+@pytest.fixture(params=family_names())
 def model(request, models) -> LanguageModel:
     """Each family in turn, in float64."""
     return models[request.param]

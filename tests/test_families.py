@@ -7,9 +7,9 @@ from transformers import GPT2Config
 
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits
-from benchmark.models.families.adapters import FAMILIES, family_of, shape_of
+from benchmark.models.family import family_named, family_names, family_of, shape_of
 from benchmark.models.loading import load_model
-from benchmark.models.random_models import CONFIGS, random_config, save_random_model
+from benchmark.models.random_models import random_config, save_random_model
 
 VARIANTS = {
     "gpt2 scaled by layer": ("gpt2", dict(scale_attn_by_inverse_layer_idx=True)),
@@ -53,10 +53,10 @@ def difference_to_hugging_face(model, n_positions=20):
         return largest(clean_logits(model, batch.clean), theirs)
 
 
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", family_names())
 def test_logits_equal_hugging_face_in_both_precisions(family, model_directories, models):
     assert difference_to_hugging_face(load_model(model_directories[family])) < 1e-4
-    exact = FAMILIES[family].exact_in_float64
+    exact = family_named(family).exact_in_float64
     assert difference_to_hugging_face(models[family]) < (1e-9 if exact else 1e-5)
 
 
@@ -80,7 +80,7 @@ def test_long_prompts_equal_hugging_face(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("family", CONFIGS)
+@pytest.mark.parametrize("family", family_names())
 def test_half_precision_weights_keep_a_float32_stream(family, dtype, model_directories, models):
     model = load_model(model_directories[family], dtype=dtype)
     tokens = random_batch().clean

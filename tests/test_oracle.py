@@ -8,15 +8,14 @@ from oracle import Oracle, written
 from benchmark.ablations.optimal import Optimal
 from benchmark.config import configured, configured_names
 from benchmark.forward.passes import masked_logits, source_values
-from benchmark.models.families.adapters import FAMILIES
-from benchmark.models.random_models import CONFIGS
+from benchmark.models.family import family_named, family_names
 
 
-@pytest.fixture(scope="module", params=list(CONFIGS))
+@pytest.fixture(scope="module", params=family_names())
 def judged(request, models):
     model = models[request.param]
     # Hugging Face's RMSNorm works in float32 inside a float64 model.
-    exact = FAMILIES[model.hugging_face.config.model_type].exact_in_float64
+    exact = family_named(model.hugging_face.config.model_type).exact_in_float64
     return model, Oracle(model), (1e-9 if exact else 1e-4)
 
 

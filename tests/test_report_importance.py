@@ -16,9 +16,9 @@ from benchmark.report.kinds import study_figures, study_tables
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.style import look
 from methods.importance.report.missed_effects import bounds_beside_effects
+from methods.importance.report.node_importance import settings_compared
 from methods.importance.report.problems import problems
 from methods.importance.report.ranks import cancellation, cancelled, known_ranks, ranks_compared
-from methods.importance.report.recall import settings_compared
 
 
 def loaded(folder, kind="node_importance"):

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.config import configured_names
+from benchmark.config import configured_names, option_text
 from benchmark.errors import UserError, near
 
 # Flags of the command, and the settings that they stand for.
@@ -150,8 +150,7 @@ def _options(group: str, value: str, own_folder: bool) -> list[str]:
 def _check_nested(key: str, options: list[str]) -> None:
     group, first = key.split(".")[:2]
     for option in options:
-        text = files("conf").joinpath(group, f"{option}.yaml").read_text()
-        settings: Any = OmegaConf.create(text)
+        settings: Any = OmegaConf.create(option_text(group, option))
         names = [str(name) for name in settings if name != "_target_"]
         if first not in names and first != "_target_":
             listed = ", ".join(names) or "none"

@@ -3,14 +3,13 @@
 Nothing heavy is imported, so the tables appear at once.
 """
 
-from importlib.resources import files
 from typing import Any
 
 from omegaconf import OmegaConf
 from rich.console import Group
 from rich.table import Table
 
-from benchmark.config import configured_names
+from benchmark.config import configured_names, option_text
 from benchmark.zoo.cards import read_card, zoo_directory, zoo_names
 
 
@@ -48,7 +47,7 @@ def _models(cards: dict[str, dict[str, Any]]) -> Table:
     table = Table("model", "what", "edges", "parameters", "MB", "source", title="Models")
     for name in configured_names("model"):
         what = first_comment("model", name)
-        source = OmegaConf.create(_yaml("model", name)).name
+        source = OmegaConf.create(option_text("model", name)).name
         path, card = zoo_directory(source), cards.get(source)
         if path is None or card is None:
             table.add_row(name, what, "", "", "", source)
@@ -59,10 +58,6 @@ def _models(cards: dict[str, dict[str, Any]]) -> Table:
     return table
 
 
-def _yaml(group: str, name: str) -> str:
-    return files("conf").joinpath(group, f"{name}.yaml").read_text()
-
-
 def first_comment(group: str, name: str) -> str:
     """What an option is, as the first line of its yaml file says."""
-    return _yaml(group, name).splitlines()[0].removeprefix("# ")
+    return option_text(group, name).splitlines()[0].removeprefix("# ")

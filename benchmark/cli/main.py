@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from rich.console import Console, RenderableType
 
 from benchmark.cli.arguments import check_arguments, given
+from benchmark.cli.own import use_config_dir, use_typed
 from benchmark.config import build, configured_alone
 from benchmark.errors import UserError, near
 
@@ -34,7 +35,8 @@ verbs:
   tasks        list tasks and models, with the accuracies of the models that ship
   tasks show   print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
 
-ablation-bench VERB --help lists a verb's settings."""
+ablation-bench VERB --help lists a verb's settings. plugins=[my_package] lets any verb use code and
+options of your own."""
 CONFIG_PATH = "pkg://conf"
 Result = TypeVar("Result")
 
@@ -151,11 +153,12 @@ def main() -> None:
         sys.stdout.write(USAGE + "\n")
         return
     n_words = 2 if " ".join(arguments[:2]) in VERBS else 1
-    name, rest = " ".join(arguments[:n_words]), arguments[n_words:]
+    name, typed = " ".join(arguments[:n_words]), arguments[n_words:]
     if name not in VERBS:
         _refuse(f"{name!r} is not a verb{near(name, VERBS)}; see ablation-bench --help")
     verb = VERBS[name]
     settings = verb.settings
+    rest = _or_refuse(lambda: use_typed(typed, settings))
     if settings is not None:
         rest = _or_refuse(lambda: check_arguments(settings, rest))
     sys.argv = [f"ablation-bench {name}", *rest]
@@ -205,6 +208,7 @@ def _report(results_dir: str, experiment: str | None) -> None:
 
 def _job() -> tuple[int, str]:
     """The number of this cell in its grid, and what the grid changes for it beside options."""
+    use_config_dir()
     facts = HydraConfig.get()
     if facts.mode is not RunMode.MULTIRUN:
         return 0, ""
@@ -221,6 +225,7 @@ def _print(content: RenderableType) -> None:
 def _build_and_run(config: DictConfig, where: str) -> None:
     from benchmark.memory import keep_freed_memory
 
+    use_config_dir()
     keep_freed_memory()
     _print(_or_refuse(lambda: build(config, where=where).run()))
 

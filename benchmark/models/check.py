@@ -6,7 +6,7 @@ import torch
 
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits
-from benchmark.models.families.parts import Config, Module
+from benchmark.models.parts import Config, Module
 from benchmark.seeds import generator
 from benchmark.transformer.transformer import Transformer
 

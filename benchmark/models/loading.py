@@ -18,7 +18,7 @@ from transformers.utils.hub import cached_file
 from benchmark.errors import UserError, near
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.models.check import allowed_difference, largest_logit_difference, refuse_logits
-from benchmark.models.families.adapters import family_of, shape_of
+from benchmark.models.family import family_of, shape_of
 from benchmark.models.quiet import quiet_transformers
 from benchmark.models.tokenizer import load_tokenizer
 from benchmark.transformer.transformer import Transformer

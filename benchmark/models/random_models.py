@@ -9,31 +9,12 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    Gemma2Config,
-    GPT2Config,
-    GPTNeoXConfig,
-    LlamaConfig,
-    PreTrainedConfig,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen3Config,
-)
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerFast
 from transformers.models.auto import AutoModelForCausalLM
 
-from benchmark.errors import UserError, near
+from benchmark.models.family import family_named
 from benchmark.models.quiet import quiet_transformers
 from benchmark.seeds import derived_seed
-
-CONFIGS = {
-    "gpt2": GPT2Config,
-    "gpt_neox": GPTNeoXConfig,
-    "llama": LlamaConfig,
-    "qwen2": Qwen2Config,
-    "qwen3": Qwen3Config,
-    "gemma2": Gemma2Config,
-}
-GROUPED = ("llama", "qwen2", "qwen3", "gemma2")
 
 
 def random_config(
@@ -46,18 +27,11 @@ def random_config(
     d_vocab: int = 50,
     n_ctx: int = 32,
 ) -> PreTrainedConfig:
-    """A configuration of a family with its own features switched on.
-
-    Grouped families get two query heads per key head, GPT-NeoX a quarter of rotary dimensions,
-    and Gemma 2 soft-caps and a sliding window that short prompts already feel.
+    """A configuration of a family with its own features switched on; see its `tiny_config`.
 
     Raises:
         UserError: the family is unknown.
     """
-    if family not in CONFIGS:
-        raise UserError(
-            f"family {family!r} is not one of {', '.join(CONFIGS)}{near(family, CONFIGS)}"
-        )
     facts = dict(
         num_hidden_layers=n_layers,
         num_attention_heads=n_heads,
@@ -69,16 +43,7 @@ def random_config(
         eos_token_id=0,
         pad_token_id=0,
     )
-    if family == "gpt2":
-        facts["n_inner"] = facts.pop("intermediate_size")
-    if family in GROUPED:
-        facts["num_key_value_heads"] = n_heads // 2
-    if family in ("qwen3", "gemma2"):
-        facts["head_dim"] = d_model // n_heads
-    if family == "gemma2":
-        facts |= dict(query_pre_attn_scalar=10, sliding_window=5)
-        facts |= dict(attn_logit_softcapping=3.0, final_logit_softcapping=8.0)
-    return CONFIGS[family](**facts)
+    return AutoConfig.for_model(family, **family_named(family).tiny_config(facts))
 
 
 def save_random_model(

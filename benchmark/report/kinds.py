@@ -1,21 +1,24 @@
-"""Reports of studies by their kind; a kind without a report of its own gets its summaries."""
+"""Reports of studies by their kind; a kind without a report of its own gets its summaries.
+
+The report of a kind is the module of that name in the folder `report/` of a package that holds the
+study: `methods.importance.report.components` for `methods.importance.component_ablation`.
+"""
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TypeVar, cast
 
 import pandas as pd
 
+from benchmark.config import ALLOWED_PACKAGES
 from benchmark.errors import UserError
+from benchmark.plugins import is_allowed, plugins, use_plugins
+from benchmark.records.record import Record
 from benchmark.report.frame import KINDS, Results
 from benchmark.report.study import StudyFigure, StudyReport, StudyTable
 
 Made = TypeVar("Made")
-REPORTS = {
-    "components": "methods.importance.report.components.report",
-    "node_importance": "methods.importance.report.recall",
-    "missed_effects": "methods.importance.report.missed_effects",
-}
 
 
 def study_tables(results: Results, *, published: bool) -> list[StudyTable]:
@@ -49,8 +52,30 @@ def of_each_kind(
 
 
 def _report(results: Results) -> StudyReport:
-    name = REPORTS.get(results.done[0].kind, __name__)
-    return cast(StudyReport, import_module(name))
+    return cast(StudyReport, import_module(_module_of(results.done[0]) or __name__))
+
+
+def _module_of(record: Record) -> str | None:
+    """The report of the record's kind, in one of the packages that its study's class lies in."""
+    if not record.kind.isidentifier():
+        return None
+    use_plugins(*record.config.get("plugins", ()))
+    package = str(record.config["method"].get("_target_"))
+    if not is_allowed(package, (*ALLOWED_PACKAGES, *plugins())):
+        return None
+    while package := package.rpartition(".")[0]:
+        module = f"{package}.report.{record.kind}"
+        if _is_there(f"{package}.report") and _is_there(module):
+            return module
+    return None
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        # What holds it is a module, not a package.
+        return False
 
 
 def tables(results: Results, *, published: bool) -> list[StudyTable]:

@@ -22,6 +22,7 @@ from benchmark.method.circuits import CircuitMethod, ReadsFiles
 from benchmark.method.study import Study
 from benchmark.metric import Metric
 from benchmark.models.choice import ModelChoice, files_digest
+from benchmark.plugins import use_plugins
 from benchmark.prompts.task import Task
 from benchmark.records.record import CIRCUITS, SCHEMA
 from benchmark.records.store import Folder
@@ -55,9 +56,11 @@ class Cell:
     fail_fast: bool
     report: bool
     threads: int | None
+    plugins: list[str]
 
     def __post_init__(self) -> None:
-        """Check what can be checked before anything is loaded."""
+        """Check what can be checked before anything is loaded, and allow the user's packages."""
+        use_plugins(*self.plugins)
         check_mode(self.tracking)
         for name, least in (("n_train", 1), ("n_test", 2)):
             if getattr(self, name) < least:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from benchmark.errors import UserError
 from benchmark.models.families.llama import gated_mlp, llama_attention, weights_of
-from benchmark.models.families.parts import Module, norm_of
+from benchmark.models.family import Family
+from benchmark.models.parts import Facts, Module, norm_of, two_queries_per_key
 from benchmark.transformer.weights import Layer, Weights
 
 
@@ -31,6 +32,17 @@ def _gemma2_layer(block: Module) -> Layer:
     return Layer(attention, replace(mlp, post_norm=norm_of(block.post_feedforward_layernorm, 1.0)))
 
 
-def read_gemma2(model: Module) -> Weights:
+def read(model: Module) -> Weights:
     """The weights of a Gemma 2 model."""
     return weights_of(model, _gemma2_layer, norm_offset=1.0)
+
+
+def tiny_config(facts: Facts) -> Facts:
+    """With soft-caps, and a sliding window that short prompts already feel."""
+    d_head = facts["hidden_size"] // facts["num_attention_heads"]
+    facts = two_queries_per_key(facts) | dict(head_dim=d_head)
+    facts |= dict(query_pre_attn_scalar=10, sliding_window=5)
+    return facts | dict(attn_logit_softcapping=3.0, final_logit_softcapping=8.0)
+
+
+FAMILY = Family(read, tiny_config)

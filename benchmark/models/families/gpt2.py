@@ -2,7 +2,8 @@
 
 import torch.nn.functional as F
 
-from benchmark.models.families.parts import Module, activation_of, norm_of
+from benchmark.models.family import Family
+from benchmark.models.parts import Facts, Module, activation_of, norm_of
 from benchmark.transformer.weights import Attention, FeedForward, Layer, Weights
 
 
@@ -35,7 +36,7 @@ def _gpt2_layer(block: Module) -> Layer:
     )
 
 
-def read_gpt2(model: Module) -> Weights:
+def read(model: Module) -> Weights:
     """The weights of a GPT-2 model."""
     body = model.transformer
     W_E, W_pos = body.wte.weight.detach(), body.wpe.weight.detach()
@@ -46,3 +47,12 @@ def read_gpt2(model: Module) -> Weights:
         final_norm=norm_of(body.ln_f),
         W_U=model.lm_head.weight.detach().T,
     )
+
+
+def tiny_config(facts: Facts) -> Facts:
+    """GPT-2 has a name of its own for the width of the MLP."""
+    others = {name: value for name, value in facts.items() if name != "intermediate_size"}
+    return others | dict(n_inner=facts["intermediate_size"])
+
+
+FAMILY = Family(read, tiny_config, exact_in_float64=True)

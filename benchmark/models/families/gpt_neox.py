@@ -2,7 +2,8 @@
 
 import torch.nn.functional as F
 
-from benchmark.models.families.parts import Module, activation_of, detached, norm_of
+from benchmark.models.family import Family
+from benchmark.models.parts import Config, Facts, Module, activation_of, detached, norm_of
 from benchmark.transformer.weights import Attention, FeedForward, Layer, Weights
 
 
@@ -39,7 +40,7 @@ def _neox_layer(block: Module) -> Layer:
     )
 
 
-def read_gpt_neox(model: Module) -> Weights:
+def read(model: Module) -> Weights:
     """The weights of a GPT-NeoX model."""
     body = model.gpt_neox
     W_E = body.embed_in.weight.detach()
@@ -50,3 +51,16 @@ def read_gpt_neox(model: Module) -> Weights:
         final_norm=norm_of(body.final_layer_norm),
         W_U=model.get_output_embeddings().weight.detach().T,
     )
+
+
+def tiny_config(facts: Facts) -> Facts:
+    """A quarter of the dimensions is rotary by default."""
+    return facts
+
+
+def parallel(config: Config) -> bool:
+    """Pythia's blocks are; some of GPT-NeoX's are not."""
+    return config.use_parallel_residual
+
+
+FAMILY = Family(read, tiny_config, parallel, exact_in_float64=True)

@@ -5,13 +5,15 @@ Qwen 2 adds biases to q, k and v, Qwen 3 norms on each head's q and k; both show
 
 from collections.abc import Callable
 
-from benchmark.models.families.parts import (
+from benchmark.models.family import Family
+from benchmark.models.parts import (
     Module,
     activation_of,
     detached,
     head_bias,
     norm_of,
     per_head,
+    two_queries_per_key,
 )
 from benchmark.transformer.weights import Attention, FeedForward, Layer, Norm, Weights
 
@@ -75,6 +77,9 @@ def weights_of(
     )
 
 
-def read_llama(model: Module) -> Weights:
+def read(model: Module) -> Weights:
     """The weights of a Llama, Qwen 2 or Qwen 3 model."""
     return weights_of(model, _llama_layer)
+
+
+FAMILY = Family(read, two_queries_per_key)

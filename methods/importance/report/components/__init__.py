@@ -1,1 +1,5 @@
 """Tables and pictures of components ablated alone."""
+
+from methods.importance.report.components.report import figures, tables
+
+__all__ = ["figures", "tables"]

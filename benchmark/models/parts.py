@@ -14,6 +14,13 @@ from benchmark.transformer.weights import Norm, stream_dtype
 # Configurations and modules of Hugging Face are duck-typed: each family has classes of its own.
 Config = Any
 Module = Any
+# Arguments of a configuration.
+Facts = dict[str, Any]
+
+
+def two_queries_per_key(facts: Facts) -> Facts:
+    """Grouped-query attention with two query heads on each key head."""
+    return facts | dict(num_key_value_heads=facts["num_attention_heads"] // 2)
 
 
 def activation_of(name: str) -> Callable[[Tensor], Tensor]:

@@ -1,0 +1,102 @@
+"""One small adapter per model family: from a Hugging Face model to `Weights`.
+
+Weights and facts are read from the Hugging Face configuration and modules themselves, because
+no other description is complete for every family (rotary scaling, post-norms, soft-caps and
+sliding windows live only there). A family is the file in `families/` that has the name of its
+`model_type` and holds a `FAMILY`; a package of the user's own may have a folder of them too. The
+load-time check compares its logits with Hugging Face's.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pkgutil import iter_modules
+
+from benchmark.errors import UserError, near
+from benchmark.graph.shape import Shape
+from benchmark.models.parts import Config, Facts, Module
+from benchmark.plugins import plugins
+from benchmark.transformer.weights import Weights
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to read one `model_type`.
+
+    Attributes:
+        read: the weights of a Hugging Face model.
+        tiny_config: from the facts of a small configuration to one with the family's own features
+            switched on, for the random models that tests run on.
+        parallel: whether attention and MLP of a layer read the same stream.
+        exact_in_float64: False where Hugging Face itself drops to float32 inside a float64 model
+            (its RMSNorm).
+    """
+
+    read: Callable[[Module], Weights]
+    tiny_config: Callable[[Facts], Facts]
+    parallel: Callable[[Config], bool] = lambda _: False
+    exact_in_float64: bool = False
+
+
+def family_names() -> list[str]:
+    """The `model_type` of every family, this project's and the user's own."""
+    found = (module.name for place in _places() for module in iter_modules(_paths(place)))
+    return sorted(set(found))
+
+
+def family_named(model_type: str) -> Family:
+    """The adapter of a family.
+
+    Raises:
+        UserError: there is none.
+    """
+    names = family_names()
+    if model_type not in names:
+        raise UserError(
+            f"models of type {model_type!r} are not supported; supported types are "
+            f"{', '.join(names)}{near(model_type, names)}. To add one, write its adapter, "
+            f"families/{model_type}.py, in a package of your own (plugins=[my_package])"
+        )
+    place = next(p for p in _places() if find_spec(f"{p}.{model_type}") is not None)
+    return import_module(f"{place}.{model_type}").FAMILY
+
+
+def family_of(config: Config) -> Family:
+    """The adapter for a configuration's `model_type`.
+
+    Raises:
+        UserError: the family has no adapter, or uses a variant that the adapter cannot express.
+    """
+    family = family_named(config.model_type)
+    if getattr(config, "add_cross_attention", False):
+        raise UserError("cross-attention (add_cross_attention=True) is not supported")
+    return family
+
+
+def shape_of(config: Config) -> Shape:
+    """The sizes of a model from its Hugging Face configuration alone (no weights needed)."""
+    n_heads, d_model = config.num_attention_heads, config.hidden_size
+    d_mlp = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None)
+    return Shape(
+        n_layers=config.num_hidden_layers,
+        n_heads=n_heads,
+        n_key_value_heads=getattr(config, "num_key_value_heads", None) or n_heads,
+        d_model=d_model,
+        d_head=getattr(config, "head_dim", None) or d_model // n_heads,
+        d_mlp=d_mlp or 4 * d_model,
+        d_vocab=config.vocab_size,
+        n_ctx=config.max_position_embeddings,
+        parallel=family_of(config).parallel(config),
+    )
+
+
+def _places() -> Iterator[str]:
+    """The packages that hold families."""
+    for package in ("benchmark.models", *plugins()):
+        if find_spec(f"{package}.families") is not None:
+            yield f"{package}.families"
+
+
+def _paths(place: str) -> list[str]:
+    return list(import_module(place).__path__)

@@ -1,0 +1,1 @@
+"""Families by their model_type."""
