@@ -1,6 +1,7 @@
 """Passes are counted, prefix reuse by its share of layers."""
 
-from helpers import random_batch, random_masks, random_values
+from support.prompts import random_batch
+from support.values import random_masks, random_values
 
 from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix, source_values
 from benchmark.meter import metering

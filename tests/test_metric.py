@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import random_batch
+from support.prompts import random_batch
 
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError

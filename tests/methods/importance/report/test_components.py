@@ -1,0 +1,243 @@
+"""Single components in tables and pictures: numbers by hand, what is refused, what is published."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+from scipy.stats import pearsonr, spearmanr
+from support.records import record, results
+
+from benchmark.config import configured_names
+from benchmark.errors import UserError
+from benchmark.records.record import TENSORS
+from benchmark.report.kinds import study_figures, study_tables
+from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
+from benchmark.report.style import ABLATION_COLOURS
+from methods.importance.report.components.joined import ORDER, joined
+from methods.importance.report.components.statistics import (
+    bound_table,
+    bounds,
+    log_correlation,
+    rank_correlation,
+    ratios,
+    summary_table,
+    top_table,
+)
+
+NAMES = ["input", "a0.h0", "a0.h1", "m0", "a1.h0", "a1.h1", "m1"]
+KINDS = ["input", "head", "head", "mlp", "head", "head", "mlp"]
+CLASSES = {
+    "zero": "Zero", "mean": "Mean", "mean_positional": "Mean", "resample": "Resample",
+    "resample_positional": "Resample", "counterfactual_mean": "Mean", "gaussian": "GaussianNoise",
+    "optimal": "Optimal", "optimal_positional": "Optimal", "counterfactual": "Counterfactual",
+}  # fmt: skip
+POSITIONAL = ("mean_positional", "resample_positional", "counterfactual_mean", "optimal_positional")
+N_PROMPTS = 12
+
+
+def one(ablation, *, seed=0, key=None, **changes):
+    """A record of one ablation."""
+    made = record(f"{ablation}{seed}", "component_ablation", seed=seed, kind="components")
+    settings = {
+        "_target_": f"x.{CLASSES[ablation]}",
+        "keep_first": changes.pop("keep_first", True),
+        "positional": ablation in POSITIONAL,
+    }
+    method = {"_target_": "y", "paper_compat": changes.pop("paper_compat", False)}
+    config = made.config | {"ablation": settings, "method": method} | changes.pop("config", {})
+    names = made.names | {"ablation": ablation}
+    return replace(made, key=key or made.key, names=names, config=config, **changes)
+
+
+def found(place, *records, gaps=None):
+    """The results of records, with what each left in a folder of its own."""
+    made = results(*records)
+    rows, lies = [], {}
+    for number, r in enumerate(records):
+        draw = np.random.default_rng(number)
+        own = (gaps or {}).get(r.key)
+        if own is None:
+            own = draw.lognormal(size=(len(NAMES), N_PROMPTS))
+        lies[r.key] = place / r.key
+        lies[r.key].mkdir(exist_ok=True)
+        save_file({"loss_gap": np.asarray(own, dtype=np.float32)}, lies[r.key] / TENSORS)
+        layer = pd.array([None, 0, 0, 0, 1, 1, 1], dtype="Int64")
+        table = pd.DataFrame(dict(component=NAMES, kind=KINDS, layer=layer))
+        rows.append(table.assign(key=r.key))
+    return replace(made, tables=pd.concat(rows, ignore_index=True), paths=lies)
+
+
+def flat(*means):
+    """The same gap on every prompt."""
+    return np.repeat(np.array(means)[:, None], N_PROMPTS, axis=1)
+
+
+def test_correlations_and_ratios_are_those_by_hand(tmp_path):
+    gaps = {
+        "zero0": flat(9, 1, 2, 3, 4, 5, 6),
+        "optimal_positional0": flat(9, 0.5, 0.5, 4, 1, 1, 1),
+        "counterfactual0": flat(9, 2, 1, 3, 4, 5, 6),
+    }
+    records = [one(name) for name in ("counterfactual", "optimal_positional", "zero")]
+    (both,) = joined(found(tmp_path, *records, gaps=gaps))
+    table = summary_table(both)
+    assert list(table.index) == ["zero", "optimal_positional", "counterfactual"]
+    # Two of six ranks are swapped: 1 - 6 (1 + 1) / (6 (36 - 1)).
+    assert table.loc["zero", "rank correlation"] == f"{1 - 12 / 210:.3f}"
+    # Shares 0.5, 0.25, 4/3 -> 1, 0.25, 0.2 and 1/6; the counterfactual's is not clamped.
+    shares = [1 / 2, 1 / 4, 1, 1 / 4, 1 / 5, 1 / 6]
+    assert table.loc["zero", "median ratio"] == "25.0 %"
+    assert table.loc["zero", "mean ratio"] == f"{100 * np.mean(shares):.1f} %"
+    loose = [1 / 4, 1 / 2, 4 / 3, 1 / 4, 1 / 5, 1 / 6]
+    assert table.loc["counterfactual", "mean ratio"] == f"{100 * np.mean(loose):.1f} %"
+    assert table.loc["zero", "mean gap"] == "3.5000 [3.5000, 3.5000]"
+    assert table.loc["zero", "median gap"] == "3.50000"
+    assert top_table(both)["zero"].tolist()[:2] == ["input 9.000", "m1 6.000"]
+    assert list(top_table(both).index) == list(range(1, 8))
+
+
+def test_correlations_are_the_usual_ones_with_tails_cut():
+    draw = np.random.default_rng(0)
+    x = draw.lognormal(size=200)
+    y = x * draw.lognormal(size=200)
+    x[:5] = y[:5] = 1.0
+    assert rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic)
+    inside = np.ones(200, dtype=bool)
+    for values in (x, y):
+        low, high = np.percentile(np.log10(values), (2, 98))
+        inside &= (np.log10(values) >= low) & (np.log10(values) <= high)
+    assert 184 < inside.sum() < 200
+    expected = pearsonr(np.log(x[inside]), np.log(y[inside])).statistic
+    assert log_correlation(x, y) == pytest.approx(expected)
+    assert np.isnan(rank_correlation(x, np.ones(200)))
+    assert ratios(np.zeros(2), np.array([0.0, 1.0]), clamped=True).tolist() == [1.0, 1e-6]
+
+
+def test_what_is_unknown_is_a_dash(tmp_path):
+    (alone,) = joined(found(tmp_path, one("zero")))
+    row = summary_table(alone).loc["zero"]
+    assert set(row[["rank correlation", "log correlation", "median ratio", "mean ratio"]]) == {"-"}
+    assert bounds(alone) == [] and bound_table(alone).empty
+
+
+def test_constants_bound_the_ablations_that_are_mixtures_of_them(tmp_path):
+    (every,) = joined(found(tmp_path, *map(one, CLASSES)))
+    assert list(every.gaps) == list(ORDER) == list(CLASSES)
+    bounded = {best: {other for by, other in bounds(every) if by == best} for best in every.gaps}
+    assert bounded["optimal"] == {"zero", "mean"}
+    assert bounded["optimal_positional"] == {
+        "zero", "mean", "mean_positional", "resample", "resample_positional",
+        "counterfactual_mean", "optimal",
+    }  # fmt: skip
+    assert every.optimal == "optimal_positional"
+
+
+def test_a_violation_is_beyond_the_interval_of_the_paired_difference(tmp_path):
+    draw = np.random.default_rng(3)
+    zero = draw.lognormal(sigma=2.0, size=(len(NAMES), N_PROMPTS))
+    # Always 0.1 more for one component: far less than gaps vary, yet beyond doubt.
+    more = zero - 0.05
+    more[3] = zero[3] + 0.1
+    # Sometimes more and sometimes less for another: no violation.
+    more[5] = zero[5] + np.where(np.arange(N_PROMPTS) % 2, 0.5, -0.5)
+    gaps = {"zero0": zero, "optimal0": more}
+    (both,) = joined(found(tmp_path, one("zero"), one("optimal"), gaps=gaps))
+    (row,) = bound_table(both).reset_index().to_dict("records")
+    assert row["ablation"] == "zero" and row["bounded by"] == "optimal"
+    assert row["violations"] == "1 of 7" and row["of component"] == "m0"
+    assert row["worst excess"] == "0.10000 [0.10000, 0.10000]"
+
+
+def test_seeds_are_averaged(tmp_path):
+    records = [one(name, seed=seed) for name in ("zero", "optimal") for seed in (0, 1)]
+    gaps = {"zero0": flat(*range(7)), "zero1": flat(*range(2, 9))}
+    (both,) = joined(found(tmp_path, *records, gaps=gaps))
+    assert both.n_seeds == 2 and "24 prompts, 2 seeds" in both.words
+    assert both.means["zero"].tolist() == pytest.approx([1 + n for n in range(7)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(data={"train": "other", "test": "test 0"}), "different prompts"),
+        (dict(paper_compat=True), "different paper_compat"),
+        (dict(keep_first=False), "different keep_first"),
+        (dict(model={"files": "other"}), "different model files"),
+        (dict(versions={"task": 1, "method": 2}), "different versions of task and method"),
+        (dict(seed=1), "ablation=zero seed=1 .* is missing"),
+    ],
+)
+def test_what_was_run_differently_is_not_joined(tmp_path, changes, message):
+    mixed = found(tmp_path, one("zero"), one("optimal", **changes))
+    with pytest.raises(UserError, match=message) as refused:
+        joined(mixed)
+    assert "choose one experiment_name" in str(refused.value)
+
+
+def test_one_ablation_twice_is_not_joined(tmp_path):
+    with pytest.raises(UserError, match=r"zero0 and again .* are of one ablation and seed"):
+        joined(found(tmp_path, one("zero"), one("zero", key="again")))
+
+
+def test_reports_have_tables_and_pictures_for_each_task_and_model(tmp_path):
+    records = [one(name) for name in ("zero", "optimal_positional", "counterfactual")]
+    other = one("zero", key="elsewhere")
+    other = replace(other, names=other.names | {"task": "own data/x"})
+    made = found(tmp_path, *records, other)
+    tables = {table.name: table for table in study_tables(made, published=False)}
+    assert set(tables) == {
+        "components_ioi_toy", "components_top_ioi_toy", "components_bound_ioi_toy",
+        "components_own-data-x_toy", "components_top_own-data-x_toy",
+    }  # fmt: skip
+    assert "the gap under optimal_positional" in tables["components_ioi_toy"].title
+    figures = {figure.words: figure for figure in study_figures(made, published=False)}
+    assert set(figures) == {
+        ("components", "ioi", "toy"), ("components", "correlations", "ioi", "toy"),
+        ("components", "own data/x", "toy"),
+    }  # fmt: skip
+    grid = figures["components", "correlations", "ioi", "toy"]
+    assert len(grid.figure.axes) == 9
+    assert list(grid.data) == ["component", "kind", "layer", *tables["components_ioi_toy"].table.T]
+    (axes,) = figures["components", "ioi", "toy"].figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(
+        grid.data.nlargest(15, "optimal_positional")["component"]
+    )
+
+
+def test_published_numbers_stand_apart_with_where_they_were_read(tmp_path):
+    made = found(tmp_path, one("zero"), one("counterfactual"))
+    ours, with_theirs = (study_tables(made, published=shown) for shown in (False, True))
+    shared = zip(ours, with_theirs, strict=False)
+    assert all(a.table.equals(b.table) for a, b in shared)
+    theirs = with_theirs[len(ours) :]
+    assert all(table.title.startswith("published: Li & Janson 2024") for table in theirs)
+    by_name = {table.name: table for table in theirs}
+    paper = by_name["published_components_ioi_tables-1-and-2"]
+    assert "(paper, as others quote it)" in paper.title and "paper_compat" in paper.title
+    assert paper.table.loc["rank correlation with counterfactual", "optimal_positional"] == "0.907"
+    assert paper.table.loc["median ratio of optimal_positional", "zero"] == "11.1 %"
+    history = by_name["published_components_ioi_result-files"]
+    assert "history of the authors' repository" in history.title
+    assert history.table.loc["gap of m0", "counterfactual"] == "3.23"
+    assert not any("greater_than" in name for name in by_name)
+    cells = sum(int((table.table != "-").to_numpy().sum()) for table in theirs)
+    assert cells == (published_components()["task"] == "ioi").sum()
+
+
+def test_published_numbers_of_components_are_sound():
+    rows = published_components()
+    assert len(rows) == 104 and not rows.drop(columns="value").duplicated().any()
+    assert set(rows["provenance"]) == set(COMPONENT_PROVENANCE)
+    assert set(rows["ablation"]) | set(rows["other"]) - {""} <= set(configured_names("ablation"))
+    assert set(rows["task"]) <= set(configured_names("task"))
+    shares = rows["metric"].isin(["rank_correlation", "log_correlation", "median_ratio"])
+    assert rows.loc[shares, "value"].between(0, 1).all()
+    assert (rows["component"] != "").equals(rows["metric"] == "loss_gap")
+    assert rows["component"].str.fullmatch(r"|m\d+|a\d+\.h\d+").all()
+
+
+def test_every_ablation_has_a_place_and_a_colour():
+    assert set(ORDER) == set(configured_names("ablation")) == set(ABLATION_COLOURS)
+    assert len(set(ABLATION_COLOURS.values())) == len(ABLATION_COLOURS)

@@ -1,0 +1,125 @@
+"""Our logits against Hugging Face's own, for every family and its variants."""
+
+import pytest
+import torch
+from support.prompts import random_batch
+from support.values import largest
+from transformers import GPT2Config
+
+from benchmark.errors import UserError
+from benchmark.forward.passes import clean_logits
+from benchmark.models.family import family_named, family_names, family_of, shape_of
+from benchmark.models.loading import load_model
+from benchmark.models.random_models import random_config, save_random_model
+
+VARIANTS = {
+    "gpt2 scaled by layer": ("gpt2", dict(scale_attn_by_inverse_layer_idx=True)),
+    "gpt2 unscaled": ("gpt2", dict(scale_attn_weights=False)),
+    "gpt2 relu": ("gpt2", dict(activation_function="relu")),
+    "gpt2 own unembedding": ("gpt2", dict(tie_word_embeddings=False)),
+    "neox serial": ("gpt_neox", dict(use_parallel_residual=False)),
+    "neox without attention biases": ("gpt_neox", dict(attention_bias=False)),
+    "llama with all biases": ("llama", dict(attention_bias=True, mlp_bias=True)),
+    "llama without groups": ("llama", dict(num_key_value_heads=4)),
+    "llama with one key head": ("llama", dict(num_key_value_heads=1)),
+    "llama wide heads": ("llama", dict(head_dim=12)),
+    "llama 3 rotary scaling": (
+        "llama",
+        dict(
+            rope_parameters=dict(
+                rope_type="llama3",
+                rope_theta=10000.0,
+                factor=8.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=16,
+            )
+        ),
+    ),
+    "qwen2 sliding window": (
+        "qwen2",
+        dict(use_sliding_window=True, sliding_window=4, max_window_layers=1, layer_types=None),
+    ),
+    "gemma2 without soft-caps": (
+        "gemma2",
+        dict(attn_logit_softcapping=None, final_logit_softcapping=None),
+    ),
+}
+
+
+def difference_to_hugging_face(model, n_positions=20):
+    batch = random_batch(n_positions=n_positions)
+    with torch.no_grad():
+        theirs = model.hugging_face(batch.clean, use_cache=False).logits
+        return largest(clean_logits(model, batch.clean), theirs)
+
+
+@pytest.mark.parametrize("family", family_names())
+def test_logits_equal_hugging_face_in_both_precisions(family, model_directories, models):
+    assert difference_to_hugging_face(load_model(model_directories[family])) < 1e-4
+    exact = family_named(family).exact_in_float64
+    assert difference_to_hugging_face(models[family]) < (1e-9 if exact else 1e-5)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_equal_hugging_face(name, tmp_path):
+    family, changes = VARIANTS[name]
+    config = random_config(family)
+    for key, value in changes.items():
+        setattr(config, key, value)
+    config = type(config)(**config.to_dict())
+    model = load_model(save_random_model(tmp_path, config), check=False)
+    assert difference_to_hugging_face(model) < 1e-4
+    assert load_model(tmp_path).largest_logit_difference < 1e-4
+
+
+def test_long_prompts_equal_hugging_face(tmp_path):
+    """Past the length where attention takes another path."""
+    config = random_config("llama", n_ctx=160)
+    model = load_model(save_random_model(tmp_path, config), dtype="float64")
+    assert difference_to_hugging_face(model, n_positions=150) < 1e-5
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("family", family_names())
+def test_half_precision_weights_keep_a_float32_stream(family, dtype, model_directories, models):
+    model = load_model(model_directories[family], dtype=dtype)
+    tokens = random_batch().clean
+    logits = clean_logits(model, tokens)
+    assert logits.dtype == torch.float32
+    assert largest(logits, clean_logits(models[family], tokens)) < 0.2
+
+
+def test_logits_at_read_positions_are_those_at_every_position(model):
+    batch = random_batch()
+    everywhere = clean_logits(model, batch.clean)
+    at_reads = clean_logits(model, batch.clean, batch.read_at)
+    assert largest(everywhere[torch.arange(len(batch)), batch.read_at], at_reads) < 1e-12
+
+
+def test_unsupported_families_are_named():
+    class Config:
+        model_type = "gptj"
+
+    with pytest.raises(UserError, match=r"'gptj' are not supported.*gemma2, gpt2, gpt_neox"):
+        family_of(Config())
+    with pytest.raises(UserError, match="cross-attention"):
+        shape_of(GPT2Config(add_cross_attention=True))
+
+
+def test_gemma2_with_attention_bias_is_refused(tmp_path):
+    config = random_config("gemma2")
+    config.attention_bias = True
+    with pytest.raises(UserError, match="attention_bias"):
+        load_model(save_random_model(tmp_path, config))
+
+
+def test_weights_are_views_of_the_parameters(models):
+    """The model is in memory once."""
+    for name, model in models.items():
+        parameters = {p.untyped_storage().data_ptr() for p in model.hugging_face.parameters()}
+        attention, mlp = model.weights.layers[0].attention, model.weights.layers[0].mlp
+        matrices = [attention.W_Q, attention.W_K, attention.W_V, mlp.W_in, mlp.W_out]
+        raw = attention.W_O_before_norm
+        matrices += [model.weights.W_U, attention.W_O if raw is None else raw]
+        assert all(m.untyped_storage().data_ptr() in parameters for m in matrices), name

@@ -1,0 +1,179 @@
+"""What papers published: counts and spot values, sound columns, and tables beside our own."""
+
+from importlib.resources import files
+
+import pandas as pd
+import pytest
+from support.records import record, results
+
+from benchmark.config import configured_names
+from benchmark.report.circuits.beside import published_rows, published_tables
+from benchmark.report.circuits.scores import Score
+from benchmark.report.leaderboard import Leaderboard
+from benchmark.report.published import numbers as published
+from benchmark.report.published.numbers import (
+    COLUMNS,
+    COMPONENTS,
+    FILES,
+    PROVENANCE,
+    published_faithfulness,
+    published_scores,
+)
+from benchmark.report.style import LOOKS
+
+SCORES = published_scores()
+# What numbers of a metric may be; faithfulness and CPR overshoot.
+RANGES = {
+    "auroc_edges": (0, 1), "auroc_edges_pessimistic": (0, 1),
+    "auroc_nodes_pessimistic": (0, 1), "faithfulness": (-0.1, 1.2), "pearson_with_exact": (0, 1),
+    "logit_difference": (0, 5), "node_precision": (0, 1), "node_recall": (0, 1),
+    "edge_precision": (0, 1), "edge_recall": (0, 1), "loss_gap": (0, 5), "accuracy": (0, 1),
+    "seconds": (1, 20_000), "cmd": (0, 1), "cpr": (0, 11), "jaccard_over_bootstrap": (0, 1),
+}  # fmt: skip
+# Models, tasks and methods that we have no option for.
+OTHER_MODELS = {
+    "attn-only-4l", "tracr-xproportion", "tracr-reverse", "interpbench", "mean over models",
+}  # fmt: skip
+OTHER_TASKS = {"arithmetic", "arc_easy", "arc_challenge", "mean over tasks"}
+OTHER_METHODS = {
+    "hybrid ensemble", "parallel ensemble", "sequential ensemble", "ILP, PNR and bootstrap",
+    "ILP and bootstrap", "isolated path effect", "mask-optimised ranking",
+}  # fmt: skip
+
+
+def value(**where):
+    rows = SCORES
+    for column, wanted in where.items():
+        rows = rows[rows[column] == wanted]
+    return rows["value"].item()
+
+
+def test_every_number_is_there_once():
+    counts = [len(published._read(name)) for name in FILES]
+    assert counts == [138, 278, 11, 11, 186, 18]
+    assert not SCORES.drop(columns="value").duplicated().any()
+    folder = files("benchmark.report.published")
+    tables = {entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")}
+    assert tables == {*FILES, COMPONENTS, "optimal_ablation.csv"}
+
+
+def test_every_number_is_in_its_range_and_has_a_size_of_its_kind():
+    assert set(SCORES["metric"]) == set(RANGES)
+    for metric, (low, high) in RANGES.items():
+        assert SCORES.loc[SCORES["metric"] == metric, "value"].between(low, high).all(), metric
+    for size in set(SCORES["size"]) - {""}:
+        assert 0 < float(size) < 1 if "." in size else int(size) >= 1
+
+
+def test_names_are_those_of_our_options_where_there_are_such():
+    assert set(SCORES["model"]) - OTHER_MODELS <= set(configured_names("model"))
+    assert set(SCORES["task"]) - OTHER_TASKS <= set(configured_names("task"))
+    assert set(SCORES["ablation"]) - {""} <= set(configured_names("ablation"))
+    methods = {name.removesuffix(" node") for name in SCORES["method"]}
+    assert methods - OTHER_METHODS <= set(LOOKS)
+    of_family = [
+        task.startswith(family) or family == "all"
+        for task, family in zip(SCORES["task"], SCORES["family"], strict=True)
+    ]
+    assert all(of_family)
+
+
+def test_spot_values_are_those_of_the_papers():
+    acdc = dict(where="table 2", objective="kl", metric="auroc_edges_pessimistic")
+    assert value(**acdc, task="ioi_single_template", method="acdc") == 0.869
+    assert value(**acdc, task="docstring", method="hisp") == 0.805
+    zero = dict(where="table 3", metric="auroc_edges_pessimistic", objective="task")
+    assert value(**zero, task="reversal", method="acdc") == 1.0
+    curve = dict(metric="faithfulness", model="gpt2", objective="task", size="500")
+    assert value(**curve, task="agreement", method="eap_ig") == 0.80
+    assert value(**curve, task="agreement", method="eap") == 0.0
+    pearson = dict(metric="pearson_with_exact", task="greater_than")
+    assert [value(**pearson, method=name) for name in ("eap", "eap_ig")] == [0.71, 0.97]
+    pruned = dict(metric="loss_gap", note="200 training prompts")
+    assert [value(**pruned, method=name) for name in ("edge_pruning", "eap")] == [0.25, 3.47]
+    mib = dict(model="gpt2", task="ioi_io_flip", ablation="counterfactual", provenance="P")
+    assert [value(**mib, metric=name, method="eap") for name in ("cmd", "cpr")] == [0.03, 1.20]
+    assert value(metric="auroc_edges", model="interpbench", method="eap_ig_activations") == 0.81
+    assert (
+        value(source="BlackboxNLP 2025 shared task", metric="cpr", method="ILP and bootstrap")
+        == 2.5
+    )
+
+
+def test_the_older_table_and_copies_do_not_pass_for_a_paper():
+    older = SCORES["where"].str.contains("older")
+    assert older.sum() == 42 and set(SCORES[older]["provenance"]) == {"R"}
+    copied = SCORES["where"].str.contains("copies")
+    assert set(SCORES[copied]["provenance"]) == {"3"}
+    assert not SCORES[SCORES["provenance"] != "P"]["where"].str.startswith("table").any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(provenance="?"), "the provenance '\\?', not P, R or 3"),
+        (dict(source=""), "a row without source"),
+        (dict(value="high"), "could not convert"),
+    ],
+)
+def test_a_damaged_file_is_refused(monkeypatch, tmp_path, change, message):
+    row = dict.fromkeys(COLUMNS, "x") | {"provenance": "P", "value": "1"} | change
+    pd.DataFrame([row]).to_csv(tmp_path / "one.csv", index=False)
+    monkeypatch.setattr(published, "files", lambda _: tmp_path)
+    with pytest.raises(ValueError, match=message):
+        published._read("one.csv")
+
+
+def test_a_file_with_other_columns_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "one.csv").write_text("source,value\nx,1\n")
+    monkeypatch.setattr(published, "files", lambda _: tmp_path)
+    with pytest.raises(ValueError, match=r"one\.csv has the columns"):
+        published._read("one.csv")
+
+
+def test_numbers_of_a_score_are_those_of_the_same_tasks():
+    rows = published_rows(Score("cmd", 0.1), {"ioi"})
+    assert set(rows["family"]) == {"ioi", "all"} and set(rows["metric"]) == {"cmd"}
+    assert set(rows["provenance"]) <= set(PROVENANCE.values())
+    (title, table), *_ = published_tables(rows)
+    assert title == (
+        "Mueller et al. 2025 (MIB), arXiv 2504.13151, CMD table (paper): cmd, ioi_io_flip"
+    )
+    assert table.loc["eap (counterfactual)", "qwen2.5-0.5b"] == "0.15"
+    assert table.loc["exact (counterfactual)", "llama-3.1-8b"] == "-"
+    assert published_rows(Score("cmd", 0.1), {"reversal"}).empty
+    assert published_rows(Score("z", 0.1), {"ioi"}).empty
+
+
+def test_every_published_number_has_one_cell_of_a_table():
+    tasks = set(SCORES["family"])
+    for name in ("auroc", "cmd", "cpr", "faithfulness", "loss_gap"):
+        rows = published_rows(Score(name, 0.1), tasks)
+        cells = sum(int((table != "-").to_numpy().sum()) for _, table in published_tables(rows))
+        assert cells == len(rows) > 0
+
+
+def test_curves_of_faithfulness_are_the_models_own_or_gpt2s():
+    toy = published_faithfulness("greater_than", "toy_gpt2", "counterfactual", 479)
+    assert set(toy["method"]) == {"eap", "eap_ig", "eap_ig kl", "exact"}
+    assert set(toy["model"]) == {"gpt2"} and toy["edges"].min() == 30
+    large = published_faithfulness("greater_than", "gpt2-xl", "counterfactual", 1000)
+    assert set(large["edges"]) == {4.0, 40.0} and set(large["model"]) == {"gpt2-xl"}
+    assert published_faithfulness("greater_than", "gpt2", "mean", 1000).empty
+
+
+def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
+    cost = {"discovery": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
+    found = results(record("a", cost=cost, areas={"mean": {"cmd": 0.5}}))
+    found.tables["key"] = found.tables["evaluation"] = []
+    monkeypatch.setattr("benchmark.report.leaderboard.load_kinds", lambda *_: {"circuits": found})
+    for shown in (False, True):
+        place = str(tmp_path / str(shown))
+        Leaderboard("results", None, "cmd", 0.1, None, False, shown, place).run()
+    ours, beside = (
+        {path.name: path.read_text() for path in (tmp_path / name).iterdir()}
+        for name in ("False", "True")
+    )
+    assert set(beside) - set(ours) == {f"published_cmd.{end}" for end in ("md", "csv", "tex")}
+    assert all(beside[name] == text for name, text in ours.items())
+    assert "Mueller" in beside["published_cmd.csv"]

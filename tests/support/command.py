@@ -1,0 +1,50 @@
+"""The command line, run in a child of this process."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+from benchmark.cli.main import main
+
+
+def run_in_fork(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command line in a child of this process, which has imported everything already.
+
+    For the many mistakes that end early: a process of their own takes seconds to import torch.
+    """
+    for module in ("run.jobs", "cli.demo", "cli.show_task"):
+        import_module(f"benchmark.{module}")
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = os.fork()
+        if child == 0:
+            _become_command(arguments, out.fileno(), err.fileno(), cwd)
+        _, status = os.waitpid(child, 0)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read())
+    return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *texts)
+
+
+def _become_command(arguments: tuple[str, ...], out: int, err: int, cwd: Path | None) -> None:
+    code = 1
+    try:
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        sys.stdout, sys.stderr = (os.fdopen(fd, "w", closefd=False) for fd in (1, 2))
+        os.chdir(cwd or ".")
+        sys.argv = ["ablation-bench", *arguments]
+        main()
+        code = 0
+    except SystemExit as stopped:
+        code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
