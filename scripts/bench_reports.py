@@ -21,7 +21,8 @@ from benchmark.records.record import RECORD, Record
 
 TASKS, METHODS, ABLATIONS = 5, 5, 2
 COMMAND = str(Path(sys.executable).with_name("ablation-bench"))
-CELL = "model=tiny_gpt2 task=ioi method=random ablation=counterfactual n_train=8 n_test=8".split()
+CELL = ["model=tiny_gpt2", "task=ioi", "method=random", "ablation=counterfactual"]
+PROMPTS = ["n_train=8", "n_test=8"]
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
 
 
 def _one_record(results: Path) -> Path:
-    command = [COMMAND, "run", *CELL, f"results_dir={results}"]
+    command = [COMMAND, "run", *CELL, *PROMPTS, f"results_dir={results}"]
     subprocess.run(command, check=True, capture_output=True)
     return next(results.glob(f"*/{RECORD}")).parent
 
@@ -68,7 +69,7 @@ def _measured(arguments: list[str]) -> tuple[float, float]:
     """CPU seconds and peak megabytes of one command."""
     child = os.fork()
     if child == 0:
-        with open(os.devnull, "w") as nothing:
+        with Path(os.devnull).open("w") as nothing:
             os.dup2(nothing.fileno(), 1)
         os.execv(COMMAND, [COMMAND, *arguments])
     _, status, usage = os.wait4(child, 0)

@@ -13,7 +13,7 @@ from benchmark.graph.overlap import edge_overlap, node_overlap
 from benchmark.method.circuits import FoundCircuit
 from benchmark.statistics.areas import Curve, cpr_and_cmd, log_area, pessimistic_auroc, share_auroc
 from benchmark.statistics.bootstrap import interval_of_means
-from benchmark.statistics.sizes import gap_curve, nominal_sizes
+from benchmark.statistics.sizes import averaged_draws, gap_curve, nominal_sizes
 
 Scores = dict[str, Float[Tensor, "circuits prompts"]]
 FullScores = dict[str, Float[Tensor, " prompts"]]
@@ -61,7 +61,11 @@ def areas(rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int) -
     name = "logit_difference"
     empty, full = ends["empty"][name], ends["full"][name]
     cpr, cmd = cpr_and_cmd(Curve(nominal_sizes(rows), rows[name].tolist(), empty, full, n_edges))
-    return {"cpr": cpr, "cmd": cmd, "log_area": log_area(gap_curve(rows, ends, n_edges))}
+    return {
+        "cpr": cpr,
+        "cmd": cmd,
+        "log_area": log_area(gap_curve(averaged_draws(rows), ends, n_edges)),
+    }
 
 
 def recovery(circuits: Sequence[FoundCircuit], reference: EdgeMask) -> pd.DataFrame:

@@ -49,6 +49,21 @@ class Curve:
         pairs = zip(self.sizes, self.values, strict=True)
         return float(np.mean([value for s, value in pairs if s == largest]))
 
+    def by_size(self) -> tuple[list[float | int], list[float]]:
+        """Every size that was measured, and that of the empty circuit, with the value `at` it."""
+        at: dict[float | int, list[float]] = {0: []}
+        for size, value in zip(self.sizes, self.values, strict=True):
+            at.setdefault(size, []).append(value)
+        sizes = sorted(at)
+        return sizes, [
+            self.full
+            if size >= self.n_edges
+            else float(np.mean(at[size]))
+            if at[size]
+            else self.empty
+            for size in sizes
+        ]
+
     def is_measured(self, most: float | int) -> bool:
         """Whether it has a circuit, neither empty nor the whole model, of at most `most` edges."""
         return any(0 < size <= most and size < self.n_edges for size in self.sizes)
@@ -82,8 +97,8 @@ def log_area(loss_gap: Curve) -> float:
         return float("nan")
     n_points = 1 + round(POINTS_PER_FACTOR_TEN * np.log10(high / low))
     points = np.geomspace(low, high, n_points)
-    known = sorted({0, *loss_gap.sizes})
-    smallest = np.minimum.accumulate([loss_gap.at(size) for size in known])
+    known, values = loss_gap.by_size()
+    smallest = np.minimum.accumulate(values)
     gaps = smallest[np.searchsorted(known, points, side="right") - 1]
     return float(np.log10(np.maximum(gaps, FLOOR)).mean())
 

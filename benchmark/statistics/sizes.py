@@ -1,5 +1,7 @@
 """Circuits by size: several draws of one requested size count as one circuit of mean quality."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from benchmark.statistics.areas import Curve
@@ -13,23 +15,30 @@ def nominal_sizes(rows: pd.DataFrame) -> list[float]:
     return rows["requested_edges"].astype("Float64").fillna(rows["edges"]).tolist()
 
 
-def averaged_draws(rows: pd.DataFrame) -> pd.DataFrame:
+def averaged_draws(rows: pd.DataFrame, cells: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of one curve, with those of one requested size averaged.
 
     Otherwise the best of several random draws would count, and more draws would look better.
     Circuits whose size the method chose stay as they are.
+
+    Args:
+        rows: circuits of one curve, or of many.
+        cells: the columns that tell one curve from another.
     """
     chosen = rows["requested_edges"].isna()
     numbers = ["edges", "loss_gap", "loss_gap_low", "loss_gap_high"]
-    asked = rows[~chosen].groupby("requested_edges")[numbers].mean().reset_index(drop=True)
-    own = rows.loc[chosen, numbers].astype(float)
+    groups = rows[~chosen].groupby([*cells, "requested_edges"], sort=True)
+    asked = groups[numbers].mean().reset_index().drop(columns="requested_edges")
+    own = rows.loc[chosen, [*cells, *numbers]].astype(dict.fromkeys(numbers, float))
     return pd.concat([own, asked], ignore_index=True) if len(own) else asked
 
 
 def gap_curve(
-    rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int, column: str = "loss_gap"
+    circuits: pd.DataFrame,
+    ends: dict[str, dict[str, float]],
+    n_edges: int,
+    column: str = "loss_gap",
 ) -> Curve:
-    """The loss gaps of the rows of one ablation, or the ends of their intervals."""
-    circuits = averaged_draws(rows)
+    """The loss gaps of the averaged rows of one curve, or the ends of their intervals."""
     empty, full = (ends[end]["loss_gap"] for end in ("empty", "full"))
     return Curve(circuits["edges"].tolist(), circuits[column].tolist(), empty, full, n_edges)
