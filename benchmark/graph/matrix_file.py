@@ -5,19 +5,14 @@ can be read without this package.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.files import replacing
 from benchmark.graph.graph import ComputationalGraph
+from benchmark.tensors import read_tensors, write_tensors
 
 FORMAT = "ablation-bench matrix 1"
 
@@ -44,9 +39,7 @@ def save_matrix(
         **(facts or {}),
     }
     tensors = {name: matrix} if neurons is None else {name: matrix, "neurons": neurons}
-    with replacing(path) as temporary:
-        content = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-        save_file(content, temporary, metadata=header)
+    write_tensors(path, tensors, header)
 
 
 def load_matrix(path: Path, name: str) -> tuple[ComputationalGraph, Tensor, dict[str, str]]:
@@ -55,15 +48,13 @@ def load_matrix(path: Path, name: str) -> tuple[ComputationalGraph, Tensor, dict
     Raises:
         UserError: the file is missing, damaged, or of another kind.
     """
-    with _opened(path) as file:
-        header = file.metadata() or {}
-        if header.get("format") != FORMAT or name not in file.keys():  # noqa: SIM118
-            raise UserError(f"{path} does not hold {FORMAT!r} with a tensor {name!r}")
-        matrix = file.get_tensor(name).clone()
+    tensors, header = read_tensors(path, sealed=False)
+    if header.get("format") != FORMAT or name not in tensors:
+        raise UserError(f"{path} does not hold {FORMAT!r} with a tensor {name!r}")
     graph = ComputationalGraph(
         int(header["n_layers"]), int(header["n_heads"]), header["parallel"] == "True"
     )
-    return graph, matrix, header
+    return graph, tensors[name], header
 
 
 def matrix_names(path: Path) -> list[str]:
@@ -72,14 +63,4 @@ def matrix_names(path: Path) -> list[str]:
     Raises:
         UserError: the file is missing or damaged.
     """
-    with _opened(path) as file:
-        return list(file.keys())
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+    return list(read_tensors(path, sealed=False)[0])

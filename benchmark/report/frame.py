@@ -15,11 +15,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from safetensors import safe_open
 
 from benchmark.errors import UserError
 from benchmark.records.record import CIRCUITS, TABLE, TENSORS, Record, Status
 from benchmark.records.store import Folder, folders, members
+from benchmark.tensors import read_arrays
 
 KINDS = ("task", "model", "ablation", "method")
 # Settings that change no number.
@@ -53,8 +53,7 @@ class Results:
 
     def tensor(self, key: str, name: str) -> NDArray[np.generic] | None:
         """What a record left under this name beside its table; None if it left none."""
-        with safe_open(self.paths[key] / TENSORS, framework="numpy") as file:
-            return file.get_tensor(name) if name in file.keys() else None  # noqa: SIM118
+        return read_arrays(self.paths[key] / TENSORS)[0].get(name)
 
 
 def load(results_dir: Path, experiment: str | None = None) -> Results:

@@ -13,8 +13,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from benchmark.config import configured
 from benchmark.errors import UserError
@@ -33,6 +31,7 @@ from benchmark.records.record import CIRCUITS_FILE, TABLE
 from benchmark.records.store import Folder
 from benchmark.run.cell import Cell
 from benchmark.run.prompts import Prompts
+from benchmark.tensors import read_tensors, write_tensors
 
 log = logging.getLogger("benchmark")
 # Below this accuracy of the whole model, its circuits say little about the task.
@@ -141,8 +140,7 @@ def save_found(path: Path, circuits: Sequence[FoundCircuit], cost: Meter) -> Non
     neurons = stacked_neurons(circuits)
     if neurons is not None:
         tensors["neurons"] = neurons
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=facts)
+    write_tensors(path, tensors, facts)
 
 
 def load_found(path: Path, graph: ComputationalGraph) -> tuple[list[FoundCircuit], Meter] | None:
@@ -150,14 +148,14 @@ def load_found(path: Path, graph: ComputationalGraph) -> tuple[list[FoundCircuit
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            facts, keep = file.metadata(), file.get_tensor("keep")
-            has_neurons = "neurons" in file.keys()  # noqa: SIM118
-            neurons = file.get_tensor("neurons") if has_neurons else [None] * len(keep)
-        settings, requested, cost = (
-            json.loads(facts[name]) for name in ("settings", "requested", "cost")
-        )
-    except (OSError, SafetensorError, KeyError, ValueError):
+        tensors, facts = read_tensors(path)
+    except UserError as error:
+        log.warning("circuits are sought anew: %s", error)
         return None
+    keep = tensors["keep"]
+    neurons = tensors.get("neurons", [None] * len(keep))
+    settings, requested, cost = (
+        json.loads(facts[name]) for name in ("settings", "requested", "cost")
+    )
     rows = zip(keep, settings, requested, neurons, strict=True)
     return [FoundCircuit(EdgeMask(graph, m), s, n, kept) for m, s, n, kept in rows], Meter(**cost)

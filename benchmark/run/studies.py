@@ -3,8 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-from safetensors.torch import save_file
-
 from benchmark.evaluation.circuits import passes
 from benchmark.files import replacing
 from benchmark.method.problem import Problem
@@ -13,6 +11,7 @@ from benchmark.records.record import TABLE, TENSORS
 from benchmark.records.store import Folder
 from benchmark.run.cell import Cell
 from benchmark.run.prompts import Prompts
+from benchmark.tensors import write_tensors
 
 
 def study_and_write(
@@ -24,10 +23,7 @@ def study_and_write(
     found = study.study(problem, passes(prompts.test))
     with replacing(folder.path / TABLE) as temporary:
         found.table.to_parquet(temporary, index=False)
-    # Two names of one tensor would be refused.
-    tensors = {name: x.detach().cpu().clone() for name, x in found.tensors.items()}
-    with replacing(folder.path / TENSORS) as temporary:
-        save_file(tensors, temporary)
+    write_tensors(folder.path / TENSORS, found.tensors, {"kind": cell.kind, "key": cell.key})
     return {
         "summary": found.summary,
         "cost": {"discovery": asdict(found.cost), "evaluation": asdict(found.judging)},

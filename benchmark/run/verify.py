@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 from rich.console import Group, RenderableType
 from rich.table import Table
-from safetensors.numpy import load_file
 
 from benchmark.config import build
 from benchmark.errors import UserError, near
@@ -19,6 +18,7 @@ from benchmark.records.store import Folder, folders
 from benchmark.run.cell import Cell
 from benchmark.run.machine import compute_repeatably
 from benchmark.run.runner import run_cell
+from benchmark.tensors import read_arrays
 
 Numbers = NDArray[np.float64]
 # Numbers of another machine or number of threads agree up to rounding that training enlarges.
@@ -81,7 +81,7 @@ def _compared(
 
 
 def _same_circuits(one: Folder, other: Folder) -> bool:
-    before, now = (load_file(place.path / CIRCUITS_FILE) for place in (one, other))
+    before, now = (read_arrays(place.path / CIRCUITS_FILE)[0] for place in (one, other))
     return before.keys() == now.keys() and all(
         np.array_equal(before[name], now[name]) for name in before
     )
@@ -89,7 +89,7 @@ def _same_circuits(one: Folder, other: Folder) -> bool:
 
 def _of_scores(one: Folder, other: Folder) -> dict[str, float]:
     """The largest difference of each of a study's scores, as a share of the largest of them."""
-    before, now = (load_file(place.path / TENSORS) for place in (one, other))
+    before, now = (read_arrays(place.path / TENSORS)[0] for place in (one, other))
     return {
         f"scores: {name}": _share_of_largest(before[name].astype(float), now[name].astype(float))
         if name in before and name in now

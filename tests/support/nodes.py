@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 
 from benchmark.records.record import RECORD, TABLE, TENSORS, Record, Status
 from benchmark.seeds import generator
+from benchmark.tensors import write_tensors
 from methods.importance.nodes.estimator import NOT_JUDGED
 from methods.importance.nodes.recall import recall_summary, recall_table, spent_by_ranking
 from methods.importance.nodes.sums import SubsamplingSums
@@ -39,9 +39,13 @@ def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **g
     )
     (folder / key).mkdir(parents=True)
     table.to_parquet(folder / key / TABLE, index=False)
-    save_file(tensors, folder / key / TENSORS)
+    write_tensors(folder / key / TENSORS, tensors, {})
     record.write(folder / key / RECORD)
     return record
+
+
+def write_arrays(path: Path, arrays) -> None:
+    write_tensors(path, {name: torch.from_numpy(array) for name, array in arrays.items()}, {})
 
 
 def made_up_effects(n_nodes, n_pairs, seed=0):

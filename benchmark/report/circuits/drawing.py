@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
-from safetensors import safe_open
 
 from benchmark.records.record import CIRCUITS_FILE
+from benchmark.tensors import read_arrays
 
 # The circuit that is drawn is the one with about this many edges: more cannot be read.
 READABLE = 40
@@ -33,8 +33,8 @@ def draw_circuit(folder: Path, title: str) -> Figure:
 
 def readable_circuit(folder: Path) -> tuple[list[str], pd.DataFrame]:
     """The nodes of a record's graph in order, and the edges of its most readable circuit."""
-    with safe_open(folder / CIRCUITS_FILE, framework="numpy") as file:
-        header, kept_edges = file.metadata(), file.get_tensor("keep") > 0
+    arrays, header = read_arrays(folder / CIRCUITS_FILE)
+    kept_edges = np.greater(arrays["keep"], 0)
     sizes = kept_edges.sum((1, 2))
     apart = np.abs(np.log1p(sizes) - np.log1p(READABLE))
     nearest = np.where((sizes > 0) | ~sizes.any(), apart, np.inf).argmin()

@@ -1,11 +1,11 @@
 """Where measured effects are kept: a folder for each prompt pair, and a file in it for each layer.
 
 A folder's name says all that its numbers depend on, so another method, seed, batch size or padding
-finds it again, and another question does not.
+finds it again, and another question does not. Each file says the same of itself and has a digest:
+one that is damaged, or lies where another belongs, is measured anew.
 """
 
-import hashlib
-import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,22 +13,24 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from benchmark.digests import digest
 from benchmark.effects.nodes.exact import exact_node_effects
 from benchmark.effects.nodes.nodes import NodeKind, NodePositions, Nodes
 from benchmark.effects.nodes.patching import PatchPoint
-from benchmark.files import replacing
+from benchmark.errors import UserError
 from benchmark.metric import Metric, Objective
 from benchmark.models.choice import files_digest
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import NO_ANSWER, Batch
+from benchmark.tensors import read_tensors, write_tensors
 
 # To be raised when the same question has other answers.
-VERSION = 1
+VERSION = 2
+NAME_LENGTH = 24
+log = logging.getLogger("benchmark")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +56,10 @@ class Question:
     def about(self, batch: Batch) -> "KeptEffects":
         """Where the effects of these pairs are, or will be."""
         if self.folder is None:
-            return KeptEffects(None)
+            return KeptEffects(None, ())
         asked = self._in_plain_values()
-        names = (_name([asked, *pair]) for pair in _unpadded(batch))
-        return KeptEffects(tuple(self.folder / "patching" / name for name in names))
+        digests = tuple(digest([asked, *pair]) for pair in _unpadded(batch))
+        return KeptEffects(self.folder / "patching", digests)
 
     def _in_plain_values(self) -> list[Any]:
         model, metric = self.model, self.metric
@@ -73,26 +75,43 @@ class Question:
 
 @dataclass(frozen=True)
 class KeptEffects:
-    """The files of a batch of pairs."""
+    """The files of a batch of pairs.
 
-    places: tuple[Path, ...] | None
+    Attributes:
+        folder: where all are kept, or None to keep none.
+        questions: of each pair, the digest of all that its effects depend on.
+    """
+
+    folder: Path | None
+    questions: tuple[str, ...]
 
     def read(self, layer: int) -> Float[Tensor, "batch layer_nodes"] | None:
         """The effects of a layer, if they are there, whole, for all pairs."""
-        if self.places is None:
+        if self.folder is None:
             return None
-        try:
-            return torch.stack([load_file(_file(p, layer))["effects"] for p in self.places])
-        except (OSError, SafetensorError, KeyError):
-            return None
+        found = []
+        for question in self.questions:
+            path = _file(self.folder, question, layer)
+            if not path.exists():
+                return None
+            try:
+                tensors, facts = read_tensors(path)
+            except UserError as error:
+                log.warning("effects are measured anew: %s", error)
+                return None
+            if facts != _facts(question, layer):
+                log.warning("effects are measured anew: %s answers another question", path)
+                return None
+            found.append(tensors["effects"])
+        return torch.stack(found)
 
     def write(self, layer: int, effects: Float[Tensor, "batch layer_nodes"]) -> None:
         """Keep the effects of a layer, each pair's file atomically."""
-        if self.places is None:
+        if self.folder is None:
             return
-        for place, of_pair in zip(self.places, effects, strict=True):
-            with replacing(_file(place, layer)) as temporary:
-                save_file({"effects": of_pair.contiguous()}, temporary)
+        for question, of_pair in zip(self.questions, effects, strict=True):
+            path = _file(self.folder, question, layer)
+            write_tensors(path, {"effects": of_pair}, _facts(question, layer))
 
 
 def _unpadded(batch: Batch) -> list[list[Any]]:
@@ -108,12 +127,12 @@ def _unpadded(batch: Batch) -> list[list[Any]]:
     ]
 
 
-def _name(content: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
+def _file(folder: Path, question: str, layer: int) -> Path:
+    return folder / question[:NAME_LENGTH] / f"layer{layer}.safetensors"
 
 
-def _file(place: Path, layer: int) -> Path:
-    return place / f"layer{layer}.safetensors"
+def _facts(question: str, layer: int) -> dict[str, str]:
+    return {"question": question, "layer": str(layer)}
 
 
 def exhaustive_effects(

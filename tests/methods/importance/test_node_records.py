@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 from support.cells import cell
+from support.nodes import write_arrays
 from support.records import offline_records
 
 from benchmark.config import configured
@@ -19,6 +19,7 @@ from benchmark.report.kinds import study_figures, study_tables
 from benchmark.run.mirror import mirror
 from benchmark.run.runner import run_cell
 from benchmark.run.verify import verify_record
+from benchmark.tensors import read_arrays
 
 
 def study(results_dir, method, **settings):
@@ -59,7 +60,7 @@ def tables_of(one):
 )
 def test_names_in_tables_are_those_of_the_nodes(finished, method, table, score):
     one = finished[method]
-    scores = load_file(one.folder.path / TENSORS)
+    scores = read_arrays(one.folder.path / TENSORS)[0]
     shape = configured("model", "tiny_gpt2").load().shape
     nodes = Nodes(NodeKind(one.method["nodes"]), shape, int(scores["position"].max()) + 1)
     assert (nodes.n_positions == 1) == (one.method["positions"] == "all")
@@ -79,7 +80,7 @@ def test_verify_notices_another_estimate(finished):
     """Of a record without a single row in its table."""
     one = finished["atp"]
     path, record = one.folder.path / TENSORS, one.folder.record()
-    before = load_file(path)
+    before = read_arrays(path)[0]
     forge(one, record, before | {"estimate": 1.01 * before["estimate"]})
     agrees, _ = verify_record(Path(one.results_dir), one.key)
     assert not agrees
@@ -88,7 +89,7 @@ def test_verify_notices_another_estimate(finished):
 
 def forge(one, record, scores):
     path = one.folder.path
-    save_file(scores, path / TENSORS)
+    write_arrays(path / TENSORS, scores)
     files = {**record.files, TENSORS: digest_of_file(path / TENSORS)}
     replace(record, files=files).write(path / RECORD)
 

@@ -1,5 +1,6 @@
 """Exhaustive patching as methods see it: against brute force, and what is kept of it on disk."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +138,34 @@ def test_a_killed_measurement_goes_on_where_it_was(gpt2, tmp_path, monkeypatch, 
     assert len(files_of(tmp_path)) == 2 * fail_at
     resumed, done = measured(monkeypatch, asked_of(kept, batch_size=2))
     assert done == 2 * N_LAYERS - fail_at and torch.equal(resumed, whole)
+
+
+def flip(path: Path, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    bit = draw.randrange(8 * len(content))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def test_flipped_bits_and_swapped_files_never_change_a_number(gpt2, tmp_path, caplog):
+    problem, draw = pairs_problem(gpt2, shared_folder=tmp_path), random.Random(0)
+    whole = asked_of(problem).truth
+    written = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.safetensors"))}
+    paths = list(written)
+    for _ in range(12):
+        flip(draw.choice(paths), draw)
+        caplog.clear()
+        assert torch.equal(asked_of(problem).truth, whole)
+        assert "effects are measured anew" in caplog.text
+        assert {path: path.read_bytes() for path in paths} == written
+    for _ in range(6):
+        one, other = draw.sample(paths, 2)
+        one.write_bytes(written[other])
+        other.write_bytes(written[one])
+        caplog.clear()
+        assert torch.equal(asked_of(problem).truth, whole)
+        assert "answers another question" in caplog.text
+        assert {path: path.read_bytes() for path in paths} == written
 
 
 def half(path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import save_file
+import torch
 from scipy.stats import pearsonr, spearmanr
 from support.records import record, results
 
@@ -15,6 +15,7 @@ from benchmark.records.record import TENSORS
 from benchmark.report.kinds import study_figures, study_tables
 from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
 from benchmark.report.style import ABLATION_COLOURS
+from benchmark.tensors import write_tensors
 from methods.importance.report.components.joined import ORDER, joined
 from methods.importance.report.components.statistics import (
     bound_table,
@@ -62,7 +63,8 @@ def found(place, *records, gaps=None):
             own = draw.lognormal(size=(len(NAMES), N_PROMPTS))
         lies[r.key] = place / r.key
         lies[r.key].mkdir(exist_ok=True)
-        save_file({"loss_gap": np.asarray(own, dtype=np.float32)}, lies[r.key] / TENSORS)
+        gap = torch.from_numpy(np.asarray(own, dtype=np.float32))
+        write_tensors(lies[r.key] / TENSORS, {"loss_gap": gap}, {})
         layer = pd.array([None, 0, 0, 0, 1, 1, 1], dtype="Int64")
         table = pd.DataFrame(dict(component=NAMES, kind=KINDS, layer=layer))
         rows.append(table.assign(key=r.key))

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file, save_file
-from support.nodes import made_up_effects, write_missed_effects, write_recall
+from support.nodes import made_up_effects, write_arrays, write_missed_effects, write_recall
 
 from benchmark.errors import UserError
 from benchmark.records.record import RECORD, TENSORS
@@ -15,6 +14,7 @@ from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import study_figures, study_tables
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.style import look
+from benchmark.tensors import read_arrays
 from methods.importance.report.missed_effects import bounds_beside_effects
 from methods.importance.report.node_importance import settings_compared
 from methods.importance.report.problems import problems
@@ -151,12 +151,12 @@ def test_ranks_count_who_is_above(compared):
 def test_nodes_without_an_effect_have_no_place_among_ranks(tmp_path):
     record = write_recall(tmp_path, "atp", noise=0)
     path = tmp_path / record.key / TENSORS
-    scores = load_file(path)
+    scores = read_arrays(path)[0]
     contribution = scores["contribution"]
     few = np.argsort(-contribution)[:5]
     silent = np.full(len(contribution), 1e-7 * contribution.max())
     silent[few] = contribution[few]
-    save_file(scores | {"contribution": silent}, path)
+    write_arrays(path, scores | {"contribution": silent})
     ranks = known_ranks(loaded(tmp_path), record.key)
     assert ranks.index.tolist() == few.tolist()
     assert ranks["true_rank"].tolist() == [1, 2, 3, 4, 5]
@@ -246,8 +246,8 @@ def test_the_top_nodes_stand_beside_when_each_method_verifies_them(compared):
 def test_positions_that_stand_for_all_are_not_named(tmp_path):
     record = write_recall(tmp_path, "atp", noise=0)
     path = tmp_path / record.key / TENSORS
-    scores = load_file(path)
-    save_file(scores | {"position": np.zeros_like(scores["position"])}, path)
+    scores = read_arrays(path)[0]
+    write_arrays(path, scores | {"position": np.zeros_like(scores["position"])})
     names = tables_of(loaded(tmp_path))["top_nodes_ioi_toy_gpt2_attention"].index
     assert not any("@" in name for name in names)
 
