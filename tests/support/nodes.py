@@ -22,6 +22,8 @@ def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **g
     seed, n_pairs = given.get("seed", 0), given.get("n_train", 1)
     asked = dict(nodes=given.get("nodes", "attention"), positions="each", direction="noising")
     config = {name: {"_target_": value} for name, value in names.items()}
+    # Reports are found beside the study, by where its class lies.
+    config["method"]["_target_"] = f"methods.importance.{method}.MadeUp"
     config["method"] |= asked | given.get("settings", {})
     words = (kind, *names.values(), seed, n_pairs, *asked.values(), *config["method"].values())
     key = "-".join(map(str, words)).replace(" ", "")

@@ -46,7 +46,10 @@ def one(ablation, *, seed=0, key=None, **changes):
         "keep_first": changes.pop("keep_first", True),
         "positional": ablation in POSITIONAL,
     }
-    method = {"_target_": "y", "paper_compat": changes.pop("paper_compat", False)}
+    method = {
+        "_target_": "methods.importance.component_ablation.ComponentAblation",
+        "paper_compat": changes.pop("paper_compat", False),
+    }
     config = made.config | {"ablation": settings, "method": method} | changes.pop("config", {})
     names = made.names | {"ablation": ablation}
     return replace(made, key=key or made.key, names=names, config=config, **changes)
