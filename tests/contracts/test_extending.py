@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers import run_in_fork
+from support.command import run_in_fork
 
 from benchmark import plugins
 from benchmark.config import configured, configured_names

@@ -1,4 +1,4 @@
-"""The folders of tests: no test file leans on another."""
+"""The folders of tests: they mirror the packages, and no test file leans on another."""
 
 import ast
 
@@ -24,3 +24,10 @@ def test_no_test_file_imports_another(path):
     for name in imported(path):
         parts = name.split(".")
         assert parts[0] not in ("tests", "conftest") and not parts[-1].startswith("test_"), name
+
+
+@pytest.mark.parametrize(
+    "package", sorted(path.parent.name for path in ROOT.glob("benchmark/*/__init__.py"))
+)
+def test_every_package_of_the_core_has_a_folder_of_tests(package):
+    assert list((TESTS / package).rglob("test_*.py"))
