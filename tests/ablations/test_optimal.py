@@ -49,6 +49,7 @@ def one_at_a_time(graph):
     return (1 - torch.eye(graph.n_sources))[..., None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positional", [False, True])
 def test_no_total_ablation_of_a_component_loses_less(tiny, positional):
     """The proposition of Li & Janson (2024), on the training prompts, for every component."""
@@ -78,6 +79,7 @@ def test_no_total_ablation_of_a_component_loses_less(tiny, positional):
         assert bool((gaps <= loss_gaps(tiny, masks, batch, agnostic(batch)) * 1.05 + 1e-5).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d_head", [1, 2])
 def test_brute_force_finds_the_same_constant(tmp_path, d_head):
     """One head of one or two dimensions: search its constant on a grid, then around the best."""

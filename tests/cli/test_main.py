@@ -21,6 +21,7 @@ def run(*arguments, cwd=None):
     )
 
 
+@pytest.mark.slow
 def test_demo_prints_a_loss_gap_for_every_ablation(tmp_path, model_directories):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "demo.yaml").write_text("a foreign folder that must not matter")
@@ -70,6 +71,7 @@ def test_mistakes_are_one_line(arguments, message):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_task_without_prompts_for_a_tokenizer_is_one_line():
     result = run("tasks", "show", "task=reversal")
     assert result.returncode == 2
@@ -77,6 +79,7 @@ def test_a_task_without_prompts_for_a_tokenizer_is_one_line():
     assert result.stderr.startswith(start) and len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_complete():
     assert "demo" in run("--help").stdout
     assert "optimal_steps" in run("demo", "--help").stdout
@@ -85,6 +88,7 @@ def test_help_is_quick_and_complete():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_tasks_lists_every_task_and_model_with_sizes_and_scores():
     result = run("tasks")
     assert result.returncode == 0, result.stderr
@@ -100,6 +104,7 @@ def test_tasks_lists_every_task_and_model_with_sizes_and_scores():
     assert float(share.removesuffix("%")) >= 99
 
 
+@pytest.mark.slow
 def test_tasks_show_prints_pairs_answers_and_predictions():
     result = run("tasks", "show", "task=ioi", "model=toy_gpt2", "task.corruption=io_flip")
     assert result.returncode == 0, result.stderr
@@ -111,6 +116,7 @@ def test_tasks_show_prints_pairs_answers_and_predictions():
     assert re.search(r"200 validation prompts: accuracy (100|99)\.", result.stdout)
 
 
+@pytest.mark.slow
 def test_tasks_show_works_on_the_users_own_prompts(tmp_path):
     rows = [
         {
@@ -130,6 +136,7 @@ def test_tasks_show_works_on_the_users_own_prompts(tmp_path):
     assert "3 test prompts: accuracy" in result.stdout
 
 
+@pytest.mark.slow
 def test_training_a_model_of_the_zoo_prints_its_directory(tmp_path):
     script = ROOT / "scripts" / "train_zoo.py"
     settings = [

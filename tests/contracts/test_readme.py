@@ -24,6 +24,7 @@ EXAMPLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", EXAMPLES)
 def test_python_examples_run(tmp_path, part):
     code = next(code for code in CODE if "load_model" in code and part in code)

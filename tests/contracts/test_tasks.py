@@ -1,14 +1,14 @@
 """Every task: aligned pairs, right answers by an independent reading, splits that share nothing."""
 
 import pytest
-from support.tasks import OPTIONS, known, tokenizer_for
+from support.tasks import MARKED_OPTIONS, known, tokenizer_for
 
 from benchmark.config import configured
 from benchmark.prompts.dataset import batch_of, data_hash
 from benchmark.prompts.task import Split, Task
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", MARKED_OPTIONS)
 def test_answers_are_right_and_corruption_flips_or_destroys_them(option):
     task = configured("task", option)
     assert isinstance(task, Task)
@@ -29,7 +29,7 @@ def test_answers_are_right_and_corruption_flips_or_destroys_them(option):
             assert on_corrupted != answers
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", MARKED_OPTIONS)
 def test_pairs_align_and_answers_continue_their_prompts(option):
     tokenizer = tokenizer_for(option)
     rows = configured("task", option).dataset(tokenizer, Split.test, 30, or_fewer=True)
@@ -53,7 +53,7 @@ def test_pairs_align_and_answers_continue_their_prompts(option):
     assert subjects == (spans if any(rows["subject"]) else None)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", MARKED_OPTIONS)
 def test_splits_share_no_prompt_whatever_the_seed(option):
     task, tokenizer = configured("task", option), tokenizer_for(option)
     texts = {}
@@ -66,7 +66,7 @@ def test_splits_share_no_prompt_whatever_the_seed(option):
     assert not texts[Split.validation] & texts[Split.test]
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", MARKED_OPTIONS)
 def test_data_are_the_same_on_every_platform_and_in_every_version(option):
     task = configured("task", option)
     rows = task.dataset(tokenizer_for(option), Split.validation, 40, or_fewer=True)

@@ -153,6 +153,7 @@ def test_random_models_depend_on_their_seed_only(tmp_path):
         random_config("gpt3")
 
 
+@pytest.mark.slow
 def test_importing_the_core_does_not_import_transformer_lens():
     code = (
         "import sys, benchmark.model, benchmark.optimal;"

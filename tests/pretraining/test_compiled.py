@@ -84,6 +84,7 @@ def test_logits_are_exact_in_float64(compiled):
             assert abs(float(logits[index * 17, vocabulary[str(other)]]) - wanted) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep_first", [True, False])
 def test_cutting_a_reference_edge_changes_an_output_and_cutting_any_other_does_not(
     compiled, keep_first

@@ -234,6 +234,7 @@ def test_attention_of_the_hints_is_that_of_the_model(tokenizer):
         assert largest(found, wanted) < 1e-5
 
 
+@pytest.mark.slow
 def test_held_out_frames_are_not_trained_on(tokenizer):
     train, test = (skeletons(tokenizer, split, 300) for split in (Split.train, Split.test))
     held_out = test.without(train)
@@ -262,6 +263,7 @@ def shipped():
     return load_model("ioi_known_circuit", device="cpu")
 
 
+@pytest.mark.slow
 def test_the_shipped_model_implements_the_graph_as_its_card_says(shipped):
     card = read_card(zoo_directory("ioi_known_circuit"))
     circuit = Circuit.of(card["settings"]["circuit"], shipped.shape.n_layers, shipped.shape.n_heads)
@@ -338,6 +340,7 @@ def test_circuits_that_cannot_be_are_refused(changes, message):
         Circuit.of(HEADS | changes, 4, 4)
 
 
+@pytest.mark.slow
 def test_a_few_steps_of_training_are_deterministic(tmp_path, monkeypatch):
     from hydra import compose, initialize_config_dir
 

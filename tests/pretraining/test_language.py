@@ -50,6 +50,7 @@ def weights(directory):
     return load_file(directory / "tiny_gpt2" / "model.safetensors")
 
 
+@pytest.mark.slow
 def test_training_is_deterministic_and_resumes_bit_for_bit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("benchmark.pretraining.corpus.VOCABULARY_TEXTS", 300)
@@ -114,6 +115,7 @@ def test_settings_that_cannot_be_used_are_refused(tmp_path, monkeypatch, changes
         tiny_training(tmp_path, **changes).run("a command")
 
 
+@pytest.mark.slow
 def test_a_corpus_depends_on_seed_and_step_alone_and_ends_every_text():
     sources = ["task/ioi", "text/filler"]
     tokenizer = zoo_tokenizer(sources, 64)

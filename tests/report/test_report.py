@@ -262,6 +262,7 @@ def test_faithfulness_is_drawn_as_the_mean_over_seeds():
     assert axes.get_ylim()[1] < 3 and "cut off" in axes.get_ylabel()
 
 
+@pytest.mark.slow
 def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, tmp_path):
     found = drawn(results(*recovered((0.7, 0.5)), *recovered((0.6, 0.5), method="reference")))
     settings = ("results", None, "cmd", 0.1, False, False)

@@ -59,6 +59,7 @@ def records(folder):
     return [Record.read(path) for path in sorted((folder / "results").glob(f"*/{RECORD}"))]
 
 
+@pytest.mark.slow
 def test_a_grid_leaves_a_record_per_cell_and_runs_once(grid):
     found = records(grid)
     assert sorted(record.status.value for record in found) == ["done"] * 4 + ["skipped"] * 2
@@ -77,6 +78,7 @@ def test_a_grid_leaves_a_record_per_cell_and_runs_once(grid):
     assert {entry.name for entry in grid.iterdir()} <= {"results", "elsewhere"}
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_run(grid):
     found = next(record for record in records(grid) if record.status is Status.done)
     path = grid / "results" / found.key / RECORD
@@ -89,6 +91,7 @@ def test_only_what_is_missing_is_run(grid):
     assert Record.read(path).areas == found.areas
 
 
+@pytest.mark.slow
 def test_verify_runs_a_record_again(grid):
     found = next(record for record in records(grid) if record.status is Status.done)
     result = run("verify", found.key, cwd=grid)
@@ -99,6 +102,7 @@ def test_verify_runs_a_record_again(grid):
     assert f"did you mean '{found.key}'" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_the_leaderboard_compares_and_is_written(grid):
     result = run("leaderboard", "directory=elsewhere", cwd=grid)
     assert result.returncode == 0, result.stderr
@@ -122,6 +126,7 @@ def test_the_leaderboard_compares_and_is_written(grid):
     assert shown == pytest.approx(record.areas["counterfactual"]["log_area"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_holes_and_mixtures_are_refused_unless_asked_for(grid, tmp_path):
     extra = ("method=eap", "ablation=counterfactual", *QUICK, "seed=1", f"results_dir={tmp_path}")
     assert run("run", *extra, cwd=grid).returncode == 0
@@ -140,6 +145,7 @@ def test_holes_and_mixtures_are_refused_unless_asked_for(grid, tmp_path):
     assert "run with different settings" in refused.stderr
 
 
+@pytest.mark.slow
 def test_every_picture_has_its_data(grid):
     result = run("figures", "directory=pictures", cwd=grid)
     assert result.returncode == 0, result.stderr
@@ -156,6 +162,7 @@ def test_every_picture_has_its_data(grid):
     folder.rmdir()
 
 
+@pytest.mark.slow
 def test_tables_and_pictures_need_no_torch():
     code = (
         "import sys, benchmark.report.leaderboard, benchmark.report.figures; "
@@ -165,6 +172,7 @@ def test_tables_and_pictures_need_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_a_finished_record_is_mirrored_offline(tmp_path):
     arguments = ("method=eap", "ablation=counterfactual", *QUICK, "tracking=offline")
     result = run("run", *arguments, cwd=tmp_path)
@@ -194,6 +202,7 @@ def test_a_finished_record_is_mirrored_offline(tmp_path):
     assert summary["cmd/counterfactual"] == pytest.approx(cmd)
 
 
+@pytest.mark.slow
 def test_a_mirror_that_fails_costs_no_record(tmp_path):
     """Online without a key or a network."""
     arguments = ("method=eap", "ablation=counterfactual", *QUICK, "tracking=online")
@@ -232,6 +241,7 @@ def test_mistakes_are_one_line(tmp_path, arguments, message):
     assert not list(tmp_path.glob("results/*/*"))
 
 
+@pytest.mark.slow
 def test_a_failed_cell_ends_with_1_and_spares_the_others(tmp_path):
     arguments = ("-m", "method=random", "ablation=counterfactual", "sizes=[200],[50]")
     result = run("run", *arguments, *QUICK[:3], cwd=tmp_path)
@@ -243,6 +253,7 @@ def test_a_failed_cell_ends_with_1_and_spares_the_others(tmp_path):
     assert states(stopped.stdout) == ["failed"]
 
 
+@pytest.mark.slow
 def test_a_results_folder_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "results").write_text("a file where the folder should be")
     result = run("run", *QUICK, cwd=tmp_path)
@@ -264,6 +275,7 @@ def undisturbed(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waited_for", ["masks_0.checkpoint", "constants_optimal.checkpoint.0"])
 def test_a_killed_run_goes_on_and_ends_alike(undisturbed, tmp_path, waited_for):
     """kill -9 after the first checkpoint of training, or of evaluation."""
@@ -286,6 +298,7 @@ def test_a_killed_run_goes_on_and_ends_alike(undisturbed, tmp_path, waited_for):
     assert pd.read_parquet(mine).equals(pd.read_parquet(theirs))
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_cell_make_one_record(tmp_path):
     arguments = [COMMAND, "run", *UGS[:2], "training_steps=30", *UGS[2:4], *QUICK, *CONSTANTS]
     pair = [
@@ -299,6 +312,7 @@ def test_two_processes_on_one_cell_make_one_record(tmp_path):
     assert record.status is Status.done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher",
     [
@@ -316,6 +330,7 @@ def test_launchers_run_cells_in_processes_of_their_own(tmp_path, launcher):
     assert [record.status for record in records(tmp_path)] == [Status.done] * 2
 
 
+@pytest.mark.slow
 def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     """A known circuit gives AUROCs; random draws give z; published curves are overlaid."""
     model = ("model=ioi_known_circuit", "n_train=16", "n_test=16", "threads=1")

@@ -143,6 +143,7 @@ def test_constants_have_the_recipe_of_the_cell(tmp_path):
         cell(tmp_path, ablation="optimal", constants={"steps": "x"}).key  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [RECORD, TABLE, CIRCUITS_FILE])
 def test_a_truncated_file_is_no_record_and_the_cell_is_run_again(tmp_path, name):
     settings = cell(tmp_path)
@@ -247,6 +248,7 @@ def test_overwriting_keeps_the_old_record_aside(tmp_path):
     assert [folder.key for folder in folders(tmp_path)] == [settings.key]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

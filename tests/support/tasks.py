@@ -5,6 +5,7 @@ from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from random import Random
 
+import pytest
 from support.paths import ROOT
 
 from benchmark.config import configured, configured_names
@@ -13,6 +14,12 @@ from benchmark.pretraining.vocabulary import word_level_tokenizer
 from benchmark.zoo.cards import zoo_directory, zoo_names
 
 OPTIONS = [name for name in configured_names("task") if name != "own_data"]
+# One option of each family is quick to test, the others are left to the whole suite.
+FIRST = {configured("task", option).family: option for option in reversed(OPTIONS)}
+MARKED_OPTIONS = [
+    option if option in FIRST.values() else pytest.param(option, marks=pytest.mark.slow)
+    for option in OPTIONS
+]
 
 
 @cache

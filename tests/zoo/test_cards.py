@@ -67,6 +67,7 @@ def test_sizes_are_those_of_the_graph_formula():
         assert f"{n_edges:,}" in row
 
 
+@pytest.mark.slow
 def test_models_do_what_their_cards_say(trained):
     for entry in read_card(zoo_directory(trained.name))["scores"]:
         task = configured("task", entry["task"])
@@ -82,6 +83,7 @@ def test_models_do_what_their_cards_say(trained):
                 assert math.isclose(found[key], entry[key], rel_tol=1e-3, abs_tol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_models_reach_the_bars_and_corruption_flips_or_destroys_the_answer(name):
     scores = {entry["task"]: entry for entry in read_card(zoo_directory(name))["scores"]}

@@ -184,6 +184,7 @@ def studied(results_dir, name, *, settings=None, **changes):
     return replace(one, method=one.method | (settings or {}), model=one.model | dict(check=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["atp_star", "missed_effects"])
 def test_a_cell_leaves_a_record(tmp_path, name):
     settings = studied(tmp_path, name, settings=QUICK.get(name))
@@ -206,6 +207,7 @@ def test_a_cell_leaves_a_record(tmp_path, name):
     assert Record.read(unjudged.folder.path / RECORD) == one_pair
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["atp_star", "missed_effects"])
 def test_a_cell_that_cannot_be_done_is_skipped_with_the_sentence(tmp_path, name):
     record = run_cell(studied(tmp_path, name, ablation="mean")).record

@@ -70,6 +70,7 @@ def test_names_in_tables_are_those_of_the_nodes(finished, method, table, score):
     assert shown[score].astype(float).to_numpy() == pytest.approx(scores[score][best], rel=0.006)
 
 
+@pytest.mark.slow
 def test_a_study_comes_out_again(finished):
     for one in finished.values():
         agrees, table = verify_record(Path(one.results_dir), one.key)

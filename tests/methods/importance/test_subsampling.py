@@ -190,6 +190,7 @@ def test_few_draws_have_one_bound(gpt2, additive):
     assert len(sets.unique(dim=0)) == len(sets) == 2 * 256
 
 
+@pytest.mark.slow
 def test_what_it_costs_is_one_repetition(gpt2):
     one, three = (bounded(pairs_problem(gpt2), repeats=n, draws=128) for n in (1, 3))
     assert one.cost.forward == three.cost.forward
