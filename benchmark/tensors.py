@@ -47,6 +47,16 @@ def write_tensors(
         temporary.write_bytes(content)
 
 
+def write_arrays(
+    path: Path, arrays: Mapping[str, NDArray[np.generic]], facts: Mapping[str, str]
+) -> None:
+    """The same of NumPy arrays, without torch."""
+    content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    sealed = _sealed(safetensors.numpy.save(content), facts)
+    with replacing(path) as temporary:
+        temporary.write_bytes(sealed)
+
+
 def read_tensors(
     path: Path, *, sealed: bool = True
 ) -> tuple[dict[str, "torch.Tensor"], dict[str, str]]:

@@ -21,6 +21,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from benchmark.errors import UserError, near
+from benchmark.graph.circuits_file import GraphOutline
 from benchmark.graph.shape import Shape
 
 ARROW = "->"
@@ -52,6 +53,17 @@ class ComputationalGraph:
     def of(cls, shape: Shape) -> "ComputationalGraph":
         """The graph of a model of this shape."""
         return cls(shape.n_layers, shape.n_heads, shape.parallel)
+
+    @classmethod
+    def of_outline(cls, outline: GraphOutline) -> "ComputationalGraph":
+        """The graph that a file names."""
+        return cls(outline.n_layers, outline.n_heads, outline.parallel)
+
+    @property
+    def outline(self) -> GraphOutline:
+        """What a file says of the graph."""
+        sizes = self.n_layers, self.n_heads, self.parallel
+        return GraphOutline(*sizes, self.sources, self.destinations)
 
     @property
     def n_sources(self) -> int:

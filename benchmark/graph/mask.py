@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.errors import UserError
+from benchmark.graph.circuits_file import StoredCircuits, StoredScores
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.matrix_file import load_matrix, save_matrix
 from benchmark.graph.pruning import drop_dead_ends, drop_unfed
 
 
@@ -111,14 +113,22 @@ class EdgeMask:
         return EdgeMask(self.graph, keep)
 
     def save(self, path: Path) -> None:
-        """Write the mask and the graph's names to one safetensors file, atomically."""
-        save_matrix(path, "keep", self.keep, self.graph)
+        """Write a file of this one circuit, atomically."""
+        keep = as_array(self.keep)[None]
+        StoredCircuits(self.graph.outline, keep, ("",), (None,)).write(path)
 
     @classmethod
     def load(cls, path: Path) -> "EdgeMask":
-        """Read a mask that `save` wrote."""
-        graph, keep, _ = load_matrix(path, "keep")
-        return cls(graph, keep)
+        """Read a mask that `save` wrote.
+
+        Raises:
+            UserError: the file cannot be read, or has more than one circuit.
+        """
+        stored = StoredCircuits.read(path)
+        if len(stored.keep) != 1:
+            raise UserError(f"{path} has {len(stored.keep)} circuits, not one")
+        graph = ComputationalGraph.of_outline(stored.graph)
+        return cls(graph, torch.from_numpy(stored.keep[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +158,10 @@ class EdgeScores:
     def absolute(self) -> "EdgeScores":
         """The same scores, ranked by absolute value."""
         return EdgeScores(self.graph, self.value, signed=False)
+
+    def on(self, device: str) -> "EdgeScores":
+        """The same scores on another device."""
+        return EdgeScores(self.graph, self.value.detach().to(device), self.signed)
 
     def ranking(self) -> Int[Tensor, " edges"]:
         """Flat indices of all edges, best first."""
@@ -202,14 +216,22 @@ class EdgeScores:
         return EdgeMask(self.graph, keep)
 
     def save(self, path: Path) -> None:
-        """Write the scores and the graph's names to one safetensors file, atomically."""
-        save_matrix(path, "value", self.value, self.graph, {"signed": str(self.signed)})
+        """Write a file of this one ranking, atomically."""
+        value = as_array(self.value)[None]
+        StoredScores(self.graph.outline, value, ("",), (self.signed,)).write(path)
 
     @classmethod
     def load(cls, path: Path) -> "EdgeScores":
-        """Read scores that `save` wrote."""
-        graph, value, facts = load_matrix(path, "value")
-        return cls(graph, value, signed=facts["signed"] == "True")
+        """Read scores that `save` wrote.
+
+        Raises:
+            UserError: the file cannot be read, or has more than one ranking.
+        """
+        stored = StoredScores.read(path)
+        if len(stored.value) != 1:
+            raise UserError(f"{path} has {len(stored.value)} rankings, not one")
+        graph = ComputationalGraph.of_outline(stored.graph)
+        return cls(graph, torch.from_numpy(stored.value[0]), stored.signed[0])
 
     def _check_size(self, n: int) -> None:
         if not 0 <= n <= self.graph.n_edges:
@@ -221,6 +243,12 @@ def stack(masks: Sequence[EdgeMask]) -> Float[Tensor, "masks src dst"]:
     if len({mask.graph for mask in masks}) != 1:
         raise UserError("masks of different graphs (or none) cannot be stacked")
     return torch.stack([mask.keep for mask in masks])
+
+
+def as_array(matrix: Tensor) -> NDArray[np.floating]:
+    """A matrix for a file: in float64 if it is that, else in float32."""
+    matrix = matrix.detach().cpu()
+    return (matrix if matrix.dtype is torch.float64 else matrix.float()).numpy()
 
 
 def _readers(graph: ComputationalGraph) -> dict[int | None, list[int]]:

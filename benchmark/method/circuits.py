@@ -80,8 +80,11 @@ class CircuitMethod(Protocol):
         """Why the method cannot work on this problem, in a sentence; None if it can."""
         ...
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
-        """Circuits of about these numbers of edges, or of sizes of the method's own choice."""
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> Sequence[FoundCircuit]:
+        """Circuits of about these numbers of edges, or of sizes of the method's own choice.
+
+        A method that ranks edges gives `FoundCircuits`, which have the scores too.
+        """
         ...
 
 

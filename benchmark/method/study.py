@@ -1,41 +1,16 @@
 """The contract of a method that answers another question than which edges make a circuit.
 
-A study measures what it is asked to and hands over a table, scores and a few numbers; the runner
+A study measures what it is asked to and hands over a table, tensors and a few numbers; the runner
 writes them as a record like any other. Its `kind` says which table it is, so that reports put
 together what belongs together.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
-import pandas as pd
-from torch import Tensor
-
-from benchmark.meter import Meter
+from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What a study found.
-
-    Attributes:
-        table: its rows, whose columns the study's kind determines.
-        tensors: scores too large for a table, by name, such as those of every prompt.
-        summary: the few numbers that sum it up.
-        cost: what the method itself took, without what only judges it.
-        judging: what judging it took.
-        warnings: what a reader should know.
-    """
-
-    table: pd.DataFrame
-    tensors: dict[str, Tensor]
-    summary: dict[str, float]
-    cost: Meter
-    judging: Meter
-    warnings: list[str] = field(default_factory=list)
 
 
 @runtime_checkable

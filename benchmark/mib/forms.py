@@ -41,7 +41,7 @@ def from_json(content: Mapping[str, Any], graph: ComputationalGraph) -> FileCont
     Raises:
         UserError: a name is not of this graph, or a value is missing or no number.
     """
-    nodes, edges = (_named(content, key) for key in ("nodes", "edges"))
+    nodes, edges = _named(content, "nodes"), _scored(_named(content, "edges"))
     _refuse_neurons(key for node in nodes.values() for key in node)
     names_nodes = any(
         "score" in node or node.get("in_graph") for name, node in nodes.items() if name != LOGITS
@@ -133,10 +133,26 @@ def _flat_indices(graph: ComputationalGraph) -> dict[str, int]:
 
 
 def _named(content: Mapping[str, Any], key: str) -> Mapping[str, Mapping[str, Any]]:
+    """Facts by name; earlier versions of EAP-IG say of a node only whether it is in the circuit."""
     value = content[key]
+    if isinstance(value, dict) and key == "nodes":
+        plain = (
+            {"in_graph": facts} if isinstance(facts, bool) else facts for facts in value.values()
+        )
+        value = dict(zip(value, plain, strict=True))
     if not isinstance(value, dict) or not all(isinstance(facts, dict) for facts in value.values()):
         raise UserError(f"its {key} are not facts by name")
     return value
+
+
+def _scored(edges: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Edges without their scores if none has one: earlier versions of EAP-IG write null."""
+    if any(edge.get("score") is not None for edge in edges.values()):
+        return edges
+    return {
+        name: {key: fact for key, fact in edge.items() if key != "score"}
+        for name, edge in edges.items()
+    }
 
 
 def _matrix(

@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from jaxtyping import Float
 from rich.console import Group, RenderableType
 from rich.table import Table
-from torch import Tensor
 
 from benchmark.errors import UserError, near
 from benchmark.files import replacing_folder
-from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask
-from benchmark.graph.matrix_file import load_matrix, matrix_names
+from benchmark.method.found import load_circuits
 from benchmark.mib.board import LARGEST_FILE_MB, SHARES, board_cell, board_cells, lacking
 from benchmark.mib.files import MibCircuit, write_mib
 from benchmark.records.record import CIRCUITS_FILE, Record
@@ -130,18 +127,18 @@ class Submission:
     def _write(self, folder: Path, record: Record) -> list[int]:
         """Write the circuits of a record; return their numbers of edges."""
         file = Path(self.results_dir) / record.key / CIRCUITS_FILE
-        if "neurons" in matrix_names(file):
+        found = load_circuits(file)
+        if found[0].neurons is not None:
             raise UserError(
                 f"record {record.key} has circuits of neurons, and the files hold whole edges; "
                 "choose a record of method.granularity=edge or node by method_name='NAME'"
             )
-        graph, keep, _ = load_matrix(file, "keep")
         if "d_model" not in record.model:
             raise UserError(
                 f"record {record.key} does not say how wide its model is, as records of earlier "
                 "versions do not; run it again with overwrite=true"
             )
-        circuits = _within_shares(graph, keep)
+        circuits = _within_shares([one.mask for one in found])
         for share, mask in circuits.items():
             path = folder / FILE.format(f"{100 * share:g}", self.format.value)
             write_mib(path, MibCircuit(mask=mask), record.model["d_model"])
@@ -181,11 +178,10 @@ def _only(
     return [record for record in records if names(record) & set(asked)]
 
 
-def _within_shares(
-    graph: ComputationalGraph, keep: Float[Tensor, "circuits src dst"]
-) -> dict[float, EdgeMask]:
+def _within_shares(found: list[EdgeMask]) -> dict[float, EdgeMask]:
     """For each share of the edges the largest circuit within it, or the empty one."""
-    masks = [EdgeMask.empty(graph), *(EdgeMask(graph, rows) for rows in keep)]
+    graph = found[0].graph
+    masks = [EdgeMask.empty(graph), *found]
     limits = {share: int(share * graph.n_edges) for share in SHARES}
     return {
         share: max((m for m in masks if m.n_edges <= limit), key=lambda mask: mask.n_edges)

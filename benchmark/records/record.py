@@ -16,10 +16,11 @@ from benchmark.files import replacing
 
 # To be raised whenever a field changes its meaning.
 SCHEMA = 3
-RECORD, TABLE, CIRCUITS_FILE, TENSORS, CONFIG, LOG = (
+RECORD, TABLE, CIRCUITS_FILE, SCORES, TENSORS, CONFIG, LOG = (
     "record.json",
     "table.parquet",
     "circuits.safetensors",
+    "scores.safetensors",
     "tensors.safetensors",
     "config.yaml",
     "log.txt",

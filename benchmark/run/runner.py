@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,26 +22,14 @@ from benchmark.digests import digest_of_file
 from benchmark.errors import UserError
 from benchmark.files import replacing
 from benchmark.method.problem import Problem
-from benchmark.method.study import Study
 from benchmark.models.loading import LanguageModel
-from benchmark.records.record import (
-    CIRCUITS,
-    CIRCUITS_FILE,
-    CONFIG,
-    LOG,
-    RECORD,
-    TABLE,
-    TENSORS,
-    Record,
-    Status,
-)
+from benchmark.records.record import CONFIG, LOG, RECORD, Record, Status
 from benchmark.records.store import Folder, cannot_write, join
 from benchmark.references.circuits import reference_circuits
 from benchmark.run.cell import Cell
-from benchmark.run.circuits import find_and_measure
+from benchmark.run.findings import findings_of, write_findings
 from benchmark.run.machine import library_versions, machine
 from benchmark.run.prompts import Prompts
-from benchmark.run.studies import study_and_write
 from benchmark.seeds import derived_seed
 
 log = logging.getLogger("benchmark")
@@ -94,7 +82,7 @@ def _record_of(cell: Cell, folder: Folder) -> Record:
         record = replace(_unfinished(cell, Status.failed, reason), traceback=traceback.format_exc())
     with replacing(folder.path / CONFIG) as temporary:
         OmegaConf.save(OmegaConf.create(cell.settings()), temporary)
-    names = [CONFIG, *(_results(cell) if record.status is Status.done else ())]
+    names = [CONFIG, *record.files]
     record = replace(record, files={name: digest_of_file(folder.path / name) for name in names})
     record.write(folder.path / RECORD)
     reason = f": {record.reason}" if record.reason else ""
@@ -103,10 +91,6 @@ def _record_of(cell: Cell, folder: Folder) -> Record:
     if record.status is not Status.failed:
         shutil.rmtree(folder.work, ignore_errors=True)
     return record
-
-
-def _results(cell: Cell) -> tuple[str, str]:
-    return TABLE, (CIRCUITS_FILE if cell.kind == CIRCUITS else TENSORS)
 
 
 def _unfinished(cell: Cell, status: Status, reason: str) -> Record:
@@ -128,12 +112,11 @@ def _run(cell: Cell, folder: Folder) -> Record:
     model = cell.model_choice.load()
     prompts = Prompts.of(cell, model)
     problem = _problem(cell, model, prompts, folder)
-    method = cell.built_method
-    reason = method.unsupported(problem)
+    reason = cell.built_method.unsupported(problem)
     if reason is not None:
         return _unfinished(cell, Status.skipped, reason)
-    answer = study_and_write if isinstance(method, Study) else find_and_measure
-    facts = answer(cell, problem, prompts, folder)
+    found = findings_of(cell, problem, prompts, folder.work)
+    names = write_findings(cell, folder.path, found)
     return Record(
         key=cell.key,
         kind=cell.kind,
@@ -146,7 +129,11 @@ def _run(cell: Cell, folder: Folder) -> Record:
         data=prompts.digests,
         versions=_versions(cell),
         machine=machine(model.device),
-        **{**facts, "warnings": [*prompts.warnings, *facts["warnings"]]},
+        summary=found.summary,
+        cost={"discovery": asdict(found.cost), "evaluation": asdict(found.judging)},
+        warnings=[*prompts.warnings, *found.warnings],
+        files=dict.fromkeys(names, ""),
+        **found.facts,
     )
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmark.config import build
 from benchmark.errors import UserError, near
-from benchmark.records.record import CIRCUITS, CIRCUITS_FILE, TABLE, TENSORS, Record, Status
+from benchmark.records.record import CIRCUITS_FILE, TABLE, Record, Status
 from benchmark.records.store import Folder, folders
 from benchmark.run.cell import Cell
 from benchmark.run.machine import compute_repeatably
@@ -23,6 +23,7 @@ from benchmark.tensors import read_arrays
 Numbers = NDArray[np.float64]
 # Numbers of another machine or number of threads agree up to rounding that training enlarges.
 CLOSE = 1e-4
+TENSOR_FILE = ".safetensors"
 
 
 def verify_record(results_dir: Path, key: str) -> tuple[bool, RenderableType]:
@@ -66,36 +67,39 @@ def _compared(
     if old.shape != new.shape or list(old.columns) != list(new.columns):
         return False, f"{record.key}: {old.shape} numbers then, {new.shape} now"
     differences = {str(name): _difference(old[name], new[name]) for name in old.columns}
-    if record.kind != CIRCUITS:
-        differences |= _of_scores(folder, again)
+    for name in sorted(name for name in record.files | found.files if name.endswith(TENSOR_FILE)):
+        differences |= _of_file(folder.path / name, again.path / name)
     worst = max(differences.values(), default=0.0)
     for name, difference in differences.items():
         table.add_row(name, f"{difference:.3g}")
-    same_circuits = record.kind != CIRCUITS or _same_circuits(folder, again)
+    # A circuit is the same or another: no rounding excuses an edge.
+    circuits = Path(CIRCUITS_FILE).stem
+    same = not any(of for name, of in differences.items() if name.startswith(f"{circuits}: "))
     verdict = (
         "every number agrees exactly"
-        if worst == 0 and same_circuits
-        else f"numbers agree to {worst:.2g}" + ("" if same_circuits else "; the circuits differ")
+        if worst == 0
+        else f"numbers agree to {worst:.2g}" + ("" if same else "; the circuits differ")
     )
-    return worst <= CLOSE and same_circuits, Group(table, verdict)
+    return worst <= CLOSE and same, Group(table, verdict)
 
 
-def _same_circuits(one: Folder, other: Folder) -> bool:
-    before, now = (read_arrays(place.path / CIRCUITS_FILE)[0] for place in (one, other))
-    return before.keys() == now.keys() and all(
-        np.array_equal(before[name], now[name]) for name in before
+def _of_file(one: Path, other: Path) -> dict[str, float]:
+    """The largest difference of each tensor of a file, as a share of the largest number in it.
+
+    What only one of two files has, or what is called otherwise in the other, is infinitely apart.
+    """
+    (before, names), (now, others) = (
+        read_arrays(path) if path.exists() else ({}, {}) for path in (one, other)
     )
-
-
-def _of_scores(one: Folder, other: Folder) -> dict[str, float]:
-    """The largest difference of each of a study's scores, as a share of the largest of them."""
-    before, now = (read_arrays(place.path / TENSORS)[0] for place in (one, other))
-    return {
-        f"scores: {name}": _share_of_largest(before[name].astype(float), now[name].astype(float))
+    found = {
+        name: _share_of_largest(before[name].astype(float), now[name].astype(float))
         if name in before and name in now
         else math.inf
         for name in before | now
     }
+    if names != others:
+        found["names"] = math.inf
+    return {f"{one.stem}: {name}": difference for name, difference in found.items()}
 
 
 def _share_of_largest(before: Numbers, now: Numbers) -> float:

@@ -36,7 +36,7 @@ class ActivationMagnitude:
         """Any problem will do."""
         return None
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> Sequence[FoundCircuit]:
         """The edges of the sources that write most."""
         return circuits_of_sizes(self.scores(problem), sizes, Selection.top, absolute=False)
 

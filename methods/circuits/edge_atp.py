@@ -51,7 +51,7 @@ class EdgeAtP:
             or without_donors(problem, self.batch_size)
         )
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> Sequence[FoundCircuit]:
         """The edges of the largest contributions."""
         return circuits_of_sizes(self.scores(problem), sizes, self.selection, absolute=False)
 

@@ -18,13 +18,13 @@ from torch import Tensor
 from benchmark.forward.layers import embedded, run
 from benchmark.forward.streams import PlainStream
 from benchmark.graph.graph import Stage
-from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch
 from benchmark.transformer.kernels import one_per_query_head
 from benchmark.transformer.transformer import Transformer
 from benchmark.transformer.weights import Norm, Projection
-from methods.circuits.scoring.readers import circuits_of_readers
+from methods.circuits.scoring.readers import circuits_of_readers, scores_between
 from methods.ranges import check_counts
 from methods.requirements import flat_at_clean, without_gradient
 
@@ -48,9 +48,11 @@ class HISP:
             return "components are compared with those of the corrupted prompt, or with zero"
         return without_gradient(problem) or flat_at_clean(problem)
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> FoundCircuits:
         """For each size, the best components with no more edges than that among them."""
-        return circuits_of_readers(problem.graph, self.scores(problem), sizes)
+        scores = self.scores(problem)
+        circuits = circuits_of_readers(problem.graph, scores, sizes)
+        return FoundCircuits(circuits, {"": scores_between(problem.graph, scores)})
 
     def scores(self, problem: Problem) -> Float[Tensor, " dst"]:
         """The score of each component, at its reader; infinite at the logits."""

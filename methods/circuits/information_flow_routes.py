@@ -45,7 +45,7 @@ class InformationFlowRoutes:
         """Any problem will do."""
         return None
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> Sequence[FoundCircuit]:
         """The edges that carry most."""
         return circuits_of_sizes(self.scores(problem), sizes, self.selection, absolute=False)
 

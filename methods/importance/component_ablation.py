@@ -28,8 +28,8 @@ from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix
 from benchmark.forward.values import SourceValues
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.meter import Meter, metering
+from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
-from benchmark.method.study import Findings
 from benchmark.metric import KLDivergence, Metric
 from benchmark.prompts.batch import Batch
 from benchmark.statistics.bootstrap import interval_of_means

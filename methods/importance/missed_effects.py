@@ -18,8 +18,8 @@ from torch import Tensor
 from benchmark.effects.nodes.first_order import AtPVariant, Cut
 from benchmark.errors import UserError
 from benchmark.meter import metering
+from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
-from benchmark.method.study import Findings
 from benchmark.prompts.batch import Batch
 from benchmark.seeds import derived_seed
 from methods.importance.atp import cannot_estimate, estimated_effects

@@ -13,6 +13,7 @@ from support.prompts import random_batch
 from benchmark.config import configured
 from benchmark.graph import mask
 from benchmark.method import circuits as method
+from benchmark.method import found
 
 README = (ROOT / "README.md").read_text()
 CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -39,7 +40,7 @@ def test_python_examples_run(tmp_path, part):
 
 def test_the_example_of_a_method_finds_circuits(gpt2):
     code = next(code for code in CODE if "def discover" in code)
-    known = vars(method) | vars(mask) | {"torch": torch, "ClassVar": ClassVar}
+    known = vars(method) | vars(found) | vars(mask) | {"torch": torch, "ClassVar": ClassVar}
     exec(code, known)
     example = known["Latest"]()
     assert isinstance(example, method.CircuitMethod)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +16,9 @@ from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, EdgeScores
-from benchmark.graph.matrix_file import load_matrix
+from benchmark.method.found import load_circuits, load_scores
 from benchmark.mib.files import MibCircuit, read_mib, write_mib
-from benchmark.records.record import CIRCUITS_FILE, Status
+from benchmark.records.record import CIRCUITS_FILE, SCORES, TABLE, Status
 from benchmark.run.runner import run_cell
 from benchmark.seeds import generator
 
@@ -25,6 +26,7 @@ graphs = st.builds(ComputationalGraph, st.integers(1, 3), st.integers(1, 3), st.
 seeds = st.integers(0, 2**30)
 FORMS = pytest.mark.parametrize("form", ["json", "pt"])
 GRAPH = ComputationalGraph(1, 2)
+CASES = Path(__file__).parent / "cases/mib"
 D_MODEL = 8
 
 
@@ -292,7 +294,7 @@ def test_binary_files_are_shown_as_they_are(gpt2, tmp_path):
     ]  # fmt: skip
     assert all(torch.equal(c.mask.keep, m.keep) for c, m in zip(found, masks, strict=True))
     write_mib(tmp_path / "d.pt", MibCircuit(random_scores(gpt2.graph)), D_MODEL)
-    with pytest.raises(UserError, match=r"d.pt scores edges and is one of 4 files"):
+    with pytest.raises(UserError, match=r"d.pt is one of 4 files of its folder"):
         configured("method", "imported", path=str(tmp_path)).discover(problem(gpt2), [5])
 
 
@@ -327,14 +329,71 @@ def test_the_content_of_a_file_decides_the_key(tmp_path):
         imported(tmp_path, path).checked()
 
 
+def test_a_record_is_imported_as_it_was_found_and_ranked_anew_by_its_scores(tmp_path):
+    """Circuits keep their settings, sizes and numbers; scores give circuits of any size."""
+    found = cell(tmp_path)
+    own = run_cell(found)
+    curve, place = pd.read_parquet(found.folder.path / TABLE), found.folder.path
+    for path in (place, place / CIRCUITS_FILE):
+        again = imported(tmp_path, path)
+        assert run_cell(again).record.status is Status.done
+        pd.testing.assert_frame_equal(pd.read_parquet(again.folder.path / TABLE), curve)
+    scores = imported(tmp_path, place / SCORES)
+    assert run_cell(scores).record.areas == own.record.areas
+    assert load_scores(scores.folder.path / SCORES)[""].value.equal(
+        load_scores(place / SCORES)[""].value
+    )
+    other = replace(
+        scores, sizes=[7], method=scores.method | {"path": str(place), "take": "scores"}
+    )
+    assert run_cell(other).record.cost["discovery"]["forward"] == 0
+    assert list(pd.read_parquet(other.folder.path / TABLE)["edges"].unique()) == [7]
+
+
+def test_a_file_with_scores_and_a_circuit_is_its_circuit(tmp_path):
+    """Both cases have one circuit of 27 edges; only by name are edges ranked anew."""
+    tables = []
+    for name in ("both", "circuit_only"):
+        one = imported(tmp_path, CASES / f"{name}.json")
+        record = run_cell(one).record
+        tables.append(pd.read_parquet(one.folder.path / TABLE))
+        told = [line for line in record.warnings if "method.take=scores" in line]
+        assert len(told) == (name == "both")
+    assert set(tables[0]["edges"]) == {27}
+    assert tables[0]["loss_gap"].equals(tables[1]["loss_gap"])
+    ranked = imported(tmp_path, CASES / "both.json")
+    ranked = replace(ranked, method=ranked.method | {"take": "scores"})
+    run_cell(ranked)
+    assert set(pd.read_parquet(ranked.folder.path / TABLE)["edges"]) == {11, 55}
+    without = imported(tmp_path, CASES / "circuit_only.json")
+    without = replace(without, method=without.method | {"take": "scores"})
+    assert "has circuits and no scores" in run_cell(without).record.reason
+
+
+def test_an_earlier_form_of_eap_igs_json_is_read(tmp_path):
+    """Nodes are names with true or false, and scores are null where nothing was scored."""
+    path, mask = tmp_path / "old.json", random_mask(GRAPH)
+    write_mib(path, MibCircuit(mask=mask), D_MODEL)
+    content = json.loads(path.read_text())
+    content["nodes"] = {name: facts["in_graph"] for name, facts in content["nodes"].items()}
+    content["edges"] = {k: facts | {"score": None} for k, facts in content["edges"].items()}
+    path.write_text(json.dumps(content))
+    found = read_mib(path, GRAPH)
+    assert found.scores is None and found.mask.keep.equal(mask.keep)
+    content["edges"]["input->m0"]["score"] = 1.0
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="which is no number"):
+        read_mib(path, GRAPH)
+
+
 def test_imported_circuits_are_evaluated_as_all_others(tmp_path):
     """The circuits of a method, imported, have the method's own curve."""
     found = cell(tmp_path)
     own = run_cell(found).record
     model = found.model_choice.load()
-    _, keep, _ = load_matrix(found.folder.path / CIRCUITS_FILE, "keep")
-    for name, mask in zip("ab", keep, strict=True):
-        circuit = MibCircuit(mask=EdgeMask(model.graph, mask))
+    stored = load_circuits(found.folder.path / CIRCUITS_FILE)
+    for name, one in zip("ab", stored, strict=True):
+        circuit = MibCircuit(mask=one.mask)
         write_mib(tmp_path / "circuits" / f"{name}.pt", circuit, model.shape.d_model)
     record = run_cell(imported(tmp_path, tmp_path / "circuits")).record
     assert record.status is Status.done, record.reason

@@ -15,7 +15,7 @@ from support.cells import cell
 
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
-from benchmark.graph.matrix_file import load_matrix
+from benchmark.method.found import load_circuits
 from benchmark.mib import submission
 from benchmark.mib.board import SHARES, board_cells, lacking
 from benchmark.mib.files import read_mib
@@ -71,7 +71,8 @@ def test_each_cell_has_the_largest_circuits_within_the_shares(found, results, fo
     place = folder / "submission"
     assert {entry.name for entry in place.iterdir()} == {"ioi_gpt2", "mcqa_qwen2.5"}
     settings, record = found
-    graph, keep, _ = load_matrix(settings.folder.path / CIRCUITS_FILE, "keep")
+    stored = load_circuits(settings.folder.path / CIRCUITS_FILE)
+    graph, keep = stored[0].mask.graph, [one.mask.keep for one in stored]
     for cell_folder in place.iterdir():
         sizes = []
         for share in SHARES:

@@ -47,9 +47,9 @@ def test_a_record_says_everything(finished):
     assert set(record.areas) == {"counterfactual", "mean"} == set(record.evaluation)
     folder = settings.folder.path
     assert Record.read(folder / RECORD) == record
-    assert {"record.json", "table.parquet", "circuits.safetensors", "config.yaml", "log.txt"} == {
-        entry.name for entry in folder.iterdir()
-    }
+    files = {"table.parquet", "circuits.safetensors", "scores.safetensors", "config.yaml"}
+    assert set(record.files) == files
+    assert files | {"record.json", "log.txt"} == {entry.name for entry in folder.iterdir()}
     curve = pd.read_parquet(folder / TABLE)
     assert list(curve["edges"]) == [11, 55, 11, 55]
     with safe_open(folder / CIRCUITS_FILE, framework="pt") as file:
@@ -220,7 +220,7 @@ def test_a_kill_leaves_no_record_and_keeps_checkpoints(tmp_path, monkeypatch):
     def killed(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.run.circuits.save_matrix", killed)
+    monkeypatch.setattr("benchmark.run.findings.save_circuits", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     assert settings.folder.record() is None

@@ -4,7 +4,6 @@ An edge is drawn once for each pair of nodes, coloured by the inputs that it rea
 value, or another); its width tells how many of them. Needs nothing but matplotlib.
 """
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
+from benchmark.graph.circuits_file import StoredCircuits
 from benchmark.records.record import CIRCUITS_FILE
-from benchmark.tensors import read_arrays
 
 # The circuit that is drawn is the one with about this many edges: more cannot be read.
 READABLE = 40
@@ -33,14 +32,14 @@ def draw_circuit(folder: Path, title: str) -> Figure:
 
 def readable_circuit(folder: Path) -> tuple[list[str], pd.DataFrame]:
     """The nodes of a record's graph in order, and the edges of its most readable circuit."""
-    arrays, header = read_arrays(folder / CIRCUITS_FILE)
-    kept_edges = np.greater(arrays["keep"], 0)
+    stored = StoredCircuits.read(folder / CIRCUITS_FILE)
+    kept_edges, graph = stored.keep > 0, stored.graph
     sizes = kept_edges.sum((1, 2))
     apart = np.abs(np.log1p(sizes) - np.log1p(READABLE))
     nearest = np.where((sizes > 0) | ~sizes.any(), apart, np.inf).argmin()
-    sources, destinations = (json.loads(header[name]) for name in ("sources", "destinations"))
-    kept = [(sources[u], destinations[v]) for u, v in np.argwhere(kept_edges[nearest])]
-    return [*sources, "logits"], pd.DataFrame(kept, columns=["source", "destination"])
+    pairs = np.argwhere(kept_edges[nearest])
+    kept = [(graph.sources[u], graph.destinations[v]) for u, v in pairs]
+    return [*graph.sources, "logits"], pd.DataFrame(kept, columns=["source", "destination"])
 
 
 def draw_edges(edges: pd.DataFrame, names: list[str], title: str) -> Figure:

@@ -53,7 +53,7 @@ class Attribution:
         """A share of right answers has no gradient; donors come from the same batch."""
         return without_gradient(problem) or without_donors(problem, self.batch_size)
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> Sequence[FoundCircuit]:
         """The best edges, nodes or neurons by their scores."""
         effects = self.mean_effects(problem)
         if self.granularity is Granularity.node:

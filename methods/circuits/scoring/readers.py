@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
 from benchmark.method.circuits import FoundCircuit
 from methods.circuits.scoring.selection import largest_within
 
@@ -50,6 +50,23 @@ def circuits_of_readers(
     # Without any reader the input still writes to the logits; a smaller circuit has no edge at all.
     least = FoundCircuit(EdgeMask.empty(graph), "edges=0", 0)
     return [largest_within(size, len(order), circuit) if size else least for size in sizes]
+
+
+def scores_between(graph: ComputationalGraph, scores: Float[Tensor, " dst"]) -> EdgeScores:
+    """The score of every edge: the lower of its ends', as both are in the circuits that it is in.
+
+    A head as a source has the best score of its query, key and value; input and logits, which are
+    in every circuit, have the best of all.
+    """
+    best = scores[:-1].max()
+    into = torch.cat([scores[:-1], best[None]])
+    sources = [best[None]]
+    for layer in range(graph.n_layers):
+        stage = graph.qkv_stage(layer)
+        q_k_v = scores[stage.destinations].unflatten(-1, (3, -1))
+        sources += [q_k_v.amax(0), scores[graph.mlp_stage(layer).start, None]]
+    value = torch.minimum(torch.cat(sources)[:, None], into) * graph.exists
+    return EdgeScores(graph, value, signed=True)
 
 
 def _circuit(graph: ComputationalGraph, readers: Tensor) -> EdgeMask:

@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
 from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 
 
 class Selection(Enum):
@@ -39,11 +40,10 @@ class Granularity(Enum):
 
 def circuits_of_sizes(
     scores: EdgeScores, sizes: Sequence[int], selection: Selection, absolute: bool
-) -> list[FoundCircuit]:
+) -> FoundCircuits:
     """The circuit of each size, by the scores or by their absolute values."""
-    ranked = scores.absolute() if absolute else scores
-    choose = ranked.top if selection is Selection.top else ranked.greedy
-    return [FoundCircuit(choose(size), f"edges={size}", size) for size in sizes]
+    choose = EdgeScores.top if selection is Selection.top else EdgeScores.greedy
+    return FoundCircuits.of_scores(scores.absolute() if absolute else scores, sizes, choose)
 
 
 def node_circuits(

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.meter import metering
+from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
-from benchmark.method.study import Findings
 from benchmark.prompts.batch import Batch
 from benchmark.seeds import derived_seed
 from methods.importance.nodes.problem import NodeProblem, NodeSettings

@@ -1,0 +1,36 @@
+"""What a method's work on a cell comes to, circuits or a study's answer alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from torch import Tensor
+
+from benchmark.meter import Meter
+from benchmark.method.found import FoundCircuits
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a record says of its question, and the files beside it.
+
+    Attributes:
+        table: its rows, whose columns the kind of record determines; of circuits, the curve.
+        tensors: numbers too many for a table, by name, such as those of every prompt.
+        summary: the few numbers that sum it up.
+        cost: what the method itself took, without what only judges it.
+        judging: what judging it took; of circuits, their evaluation.
+        warnings: what a reader should know.
+        circuits: the circuits that were found, with the scores that ranked them.
+        facts: further fields of the record, by name.
+    """
+
+    table: pd.DataFrame
+    tensors: dict[str, Tensor]
+    summary: dict[str, float]
+    cost: Meter
+    judging: Meter
+    warnings: Sequence[str] = ()
+    circuits: FoundCircuits | None = None
+    facts: dict[str, Any] = field(default_factory=dict)

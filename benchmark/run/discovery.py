@@ -1,0 +1,71 @@
+"""Discovery, kept in the work folder: a kill while circuits are measured loses none of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmark.errors import UserError
+from benchmark.files import replacing
+from benchmark.meter import Meter, metering
+from benchmark.method.circuits import CircuitMethod
+from benchmark.method.found import (
+    FoundCircuits,
+    load_circuits,
+    load_scores,
+    save_circuits,
+    save_scores,
+)
+from benchmark.method.problem import Problem
+from benchmark.records.record import CIRCUITS_FILE, SCORES
+from benchmark.run.cell import Cell
+
+# Written last: what it does not say is not whole.
+FACTS = "discovery.json"
+
+
+def discovered(
+    cell: Cell, problem: Problem, sizes: Sequence[int], work: Path
+) -> tuple[FoundCircuits, Meter]:
+    """What the method finds, or found before a kill, and what it cost.
+
+    Raises:
+        UserError: it finds no circuit.
+    """
+    before = load_discovery(work)
+    if before is not None:
+        return before
+    resumed, method = any(work.iterdir()), cell.built_method
+    assert isinstance(method, CircuitMethod)
+    with metering() as cost:
+        given = method.discover(problem, sizes)
+    found = given if isinstance(given, FoundCircuits) else FoundCircuits(given)
+    if not found:
+        raise UserError(f"{cell.names['method']} found no circuit of sizes {sizes}")
+    found = found.on("cpu")
+    save_discovery(work, found, cost)
+    if resumed:
+        late = "the cost of discovery is that since it was resumed, after a kill"
+        found = found.with_warning(late)
+    return found, cost
+
+
+def save_discovery(work: Path, found: FoundCircuits, cost: Meter) -> None:
+    """Write what was found and what it cost."""
+    save_circuits(work / CIRCUITS_FILE, found)
+    if found.scores:
+        save_scores(work / SCORES, found.scores)
+    facts = {"cost": asdict(cost), "scores": bool(found.scores), "warnings": list(found.warnings)}
+    with replacing(work / FACTS) as temporary:
+        temporary.write_text(json.dumps(facts))
+
+
+def load_discovery(work: Path) -> tuple[FoundCircuits, Meter] | None:
+    """What `save_discovery` wrote, or None if it is not there, or damaged."""
+    try:
+        facts = json.loads((work / FACTS).read_text())
+        circuits = load_circuits(work / CIRCUITS_FILE)
+        scores = load_scores(work / SCORES) if facts["scores"] else {}
+        return FoundCircuits(circuits, scores, facts["warnings"]), Meter(**facts["cost"])
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        return None

@@ -1,0 +1,46 @@
+"""From a cell to its findings, and from findings to the files of a record."""
+
+from pathlib import Path
+
+from benchmark.evaluation.circuits import passes
+from benchmark.files import replacing
+from benchmark.method.findings import Findings
+from benchmark.method.found import save_circuits, save_scores
+from benchmark.method.problem import Problem
+from benchmark.method.study import Study
+from benchmark.records.record import CIRCUITS_FILE, SCORES, TABLE, TENSORS
+from benchmark.run.cell import Cell
+from benchmark.run.circuits import find_and_measure
+from benchmark.run.prompts import Prompts
+from benchmark.tensors import write_tensors
+
+
+def findings_of(cell: Cell, problem: Problem, prompts: Prompts, work: Path) -> Findings:
+    """Let the method of a cell work; `work` is where it may keep its state.
+
+    Raises:
+        UserError: no circuit was found, or sizes do not fit the model.
+    """
+    method = cell.built_method
+    if isinstance(method, Study):
+        return method.study(problem, passes(prompts.test))
+    return find_and_measure(cell, problem, prompts, work)
+
+
+def write_findings(cell: Cell, folder: Path, found: Findings) -> list[str]:
+    """Write the files of a record, each atomically; return their names."""
+    for name in (TABLE, CIRCUITS_FILE, SCORES, TENSORS):
+        (folder / name).unlink(missing_ok=True)
+    names = [TABLE]
+    with replacing(folder / TABLE) as temporary:
+        found.table.to_parquet(temporary, index=False)
+    if found.circuits is not None:
+        save_circuits(folder / CIRCUITS_FILE, found.circuits)
+        names.append(CIRCUITS_FILE)
+        if found.circuits.scores:
+            save_scores(folder / SCORES, found.circuits.scores)
+            names.append(SCORES)
+    if found.tensors:
+        write_tensors(folder / TENSORS, found.tensors, {"kind": cell.kind, "key": cell.key})
+        names.append(TENSORS)
+    return names
