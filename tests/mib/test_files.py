@@ -26,7 +26,7 @@ graphs = st.builds(ComputationalGraph, st.integers(1, 3), st.integers(1, 3), st.
 seeds = st.integers(0, 2**30)
 FORMS = pytest.mark.parametrize("form", ["json", "pt"])
 GRAPH = ComputationalGraph(1, 2)
-CASES = Path(__file__).parent / "cases/mib"
+CASES = Path(__file__).parent.parent / "cases/mib"
 D_MODEL = 8
 
 
