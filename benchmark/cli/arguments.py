@@ -11,29 +11,23 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from benchmark.cli.overrides import FLAGS, FLAGS_WITH_A_VALUE, check_readable, flags_first
 from benchmark.config import configured_names, option_text
 from benchmark.errors import UserError, near
 
-# Flags of the command, and the settings that they stand for.
-FLAGS = {"--allow-missing": "allow_missing=true"}
 SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle)\(")
 EXPERIMENT = "experiment"
-# Hydra's own flags that are followed by a word.
-FLAGS_WITH_A_VALUE = (
-    "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp", "--config-name",
-    "-cn", "--config-dir", "-cd",
-)  # fmt: skip
 
 
 def check_arguments(settings: str, arguments: list[str]) -> list[str]:
-    """The arguments for Hydra.
+    """The arguments for Hydra, flags first.
 
     Args:
         settings: the config file of the verb, without its ending.
         arguments: what was typed after the verb.
 
     Raises:
-        UserError: a key, an option, or a setting of an option does not exist.
+        UserError: a key, an option, or a setting of an option does not exist, or cannot be read.
     """
     arguments = [FLAGS.get(argument, argument) for argument in arguments]
     known = OmegaConf.create(files("conf").joinpath(f"{settings}.yaml").read_text())
@@ -44,6 +38,7 @@ def check_arguments(settings: str, arguments: list[str]) -> list[str]:
     chosen = {group: [option] if option else [] for group, option in groups.items()}
     pairs = _pairs(arguments)
     for key, value in pairs:
+        _refuse_search_path(key)
         _check_key(settings, key, known, groups)
         if key in groups:
             chosen[key] = _options(key, value, own_folder)
@@ -58,7 +53,9 @@ def check_arguments(settings: str, arguments: list[str]) -> list[str]:
     varied |= {key for key, value in pairs if key in groups and SWEEP.match(value)}
     if experiment and not own_folder:
         varied = set(groups)
-    return [_for_each_cell(argument, varied) for argument in arguments]
+    names = dict.fromkeys([*map(str, known), *groups])
+    check_readable(arguments, [name for name in names if name not in ("defaults", "_target_")])
+    return flags_first([_for_each_cell(argument, varied) for argument in arguments])
 
 
 def _pairs(arguments: list[str]) -> list[tuple[str, str]]:
@@ -103,6 +100,11 @@ def _check_key(settings: str, key: str, known: DictConfig, groups: dict[str, str
             f"{settings}.{key} is not a setting{near(rest[0], listed)}; allowed: "
             f"{', '.join(listed)}"
         )
+
+
+def _refuse_search_path(key: str) -> None:
+    if key == "hydra.searchpath":
+        raise UserError(f"{key} is not taken; name a folder of options by --config-dir FOLDER")
 
 
 def _refuse_several(pairs: list[tuple[str, str]]) -> None:

@@ -7,20 +7,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from rich.console import Console, RenderableType
 
 from benchmark.cli.arguments import check_arguments, given
 from benchmark.cli.own import use_config_dir, use_typed
+from benchmark.cli.terminal import or_refuse, refuse, show, warn
 from benchmark.config import build, configured_alone
 from benchmark.errors import UserError, near
 
-WIDTH = 140
 USAGE = """usage: ablation-bench VERB [key=value ...]
 
 verbs:
@@ -38,7 +36,8 @@ verbs:
 ablation-bench VERB --help lists a verb's settings. plugins=[my_package] lets any verb use code and
 options of your own."""
 CONFIG_PATH = "pkg://conf"
-Result = TypeVar("Result")
+# Verbs that run models; the others only read records.
+COMPUTING = ("demo", "tasks")
 
 
 @dataclass(frozen=True)
@@ -99,10 +98,10 @@ def verify() -> None:
         return
     keys = [argument for argument in sys.argv[1:] if not argument.startswith("results_dir=")]
     if len(keys) != 1 or keys[0].startswith("-") or "=" in keys[0]:
-        _refuse("verify takes one key: ablation-bench verify KEY results_dir=results")
+        refuse("verify takes one key: ablation-bench verify KEY results_dir=results")
     results_dir = Path(given(sys.argv[1:], "results_dir", "results"))
-    agrees, table = _or_refuse(lambda: verify_record(results_dir, keys[0]))
-    _print(table)
+    agrees, table = or_refuse(lambda: verify_record(results_dir, keys[0]))
+    show(table)
     sys.exit(0 if agrees else 1)
 
 
@@ -111,7 +110,7 @@ def list_tasks() -> None:
     from benchmark.cli.list_tasks import tasks_and_models
 
     if _nothing_but_help("tasks", "; did you mean ablation-bench tasks show?"):
-        _print(tasks_and_models())
+        show(tasks_and_models())
 
 
 def list_methods() -> None:
@@ -119,7 +118,7 @@ def list_methods() -> None:
     from benchmark.cli.list_methods import methods
 
     if _nothing_but_help("methods", ""):
-        _print(methods())
+        show(methods())
 
 
 def _nothing_but_help(verb: str, hint: str) -> bool:
@@ -128,7 +127,7 @@ def _nothing_but_help(verb: str, hint: str) -> bool:
         sys.stdout.write(USAGE + "\n")
         return False
     if sys.argv[1:]:
-        _refuse(f"{verb} takes no {sys.argv[1]!r}{hint}")
+        refuse(f"{verb} takes no {sys.argv[1]!r}{hint}")
     return True
 
 
@@ -155,12 +154,12 @@ def main() -> None:
     n_words = 2 if " ".join(arguments[:2]) in VERBS else 1
     name, typed = " ".join(arguments[:n_words]), arguments[n_words:]
     if name not in VERBS:
-        _refuse(f"{name!r} is not a verb{near(name, VERBS)}; see ablation-bench --help")
+        refuse(f"{name!r} is not a verb{near(name, VERBS)}; see ablation-bench --help")
     verb = VERBS[name]
     settings = verb.settings
-    rest = _or_refuse(lambda: use_typed(typed, settings))
+    rest = or_refuse(lambda: use_typed(typed, settings))
     if settings is not None:
-        rest = _or_refuse(lambda: check_arguments(settings, rest))
+        rest = or_refuse(lambda: check_arguments(settings, rest))
     sys.argv = [f"ablation-bench {name}", *rest]
     verb.run()
 
@@ -188,12 +187,12 @@ def _gathered(jobs: Callable[[], None], parent: Path) -> None:
             if notes and all(entry.state == REFUSED for entry in notes):
                 raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
             if notes:
-                _print(summary(notes))
+                show(summary(notes))
             for results_dir, experiment in reports_on(notes):
                 _report(results_dir, experiment)
             return code or int(any(entry.state in BAD for entry in notes))
 
-    sys.exit(_or_refuse(gather))
+    sys.exit(or_refuse(gather))
 
 
 def _report(results_dir: str, experiment: str | None) -> None:
@@ -201,9 +200,9 @@ def _report(results_dir: str, experiment: str | None) -> None:
     changes = {"results_dir": results_dir, "experiment_name": experiment}
     for verb in ("leaderboard", "figures"):
         try:
-            _print(configured_alone(verb, **changes).run())
+            show(configured_alone(verb, **changes).run())
         except UserError as error:
-            sys.stderr.write(f"ablation-bench: no {verb}: {error}\n")
+            warn(f"no {verb}: {error}")
 
 
 def _job() -> tuple[int, str]:
@@ -217,27 +216,10 @@ def _job() -> tuple[int, str]:
     return facts.job.num, " ".join(typed)
 
 
-def _print(content: RenderableType) -> None:
-    # Away from a terminal nothing says how wide lines may be; rich would guess 80.
-    Console(width=None if sys.stdout.isatty() else WIDTH).print(content)
-
-
 def _build_and_run(config: DictConfig, where: str) -> None:
-    from benchmark.memory import keep_freed_memory
-
     use_config_dir()
-    keep_freed_memory()
-    _print(_or_refuse(lambda: build(config, where=where).run()))
+    if where in COMPUTING:
+        from benchmark.memory import keep_freed_memory
 
-
-def _or_refuse(action: Callable[[], Result]) -> Result:
-    try:
-        return action()
-    except UserError as error:
-        _refuse(str(error))
-
-
-def _refuse(message: str) -> NoReturn:
-    # An exception would pass through Hydra, which prints a traceback; leaving quietly does not.
-    sys.stderr.write(f"ablation-bench: {message}\n")
-    sys.exit(2)
+        keep_freed_memory()
+    show(or_refuse(lambda: build(config, where=where).run()))

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from benchmark.cli.own_folder import check_folder
 from benchmark.errors import UserError
 from benchmark.plugins import plugins, use_folder, use_plugins
 
 SETTING = "plugins"
-CONFIG_DIR = ("--config-dir", "-cd")
+CONFIG_DIR = ("--config-dir", "-cd", "--config-path", "-cp")
 
 
 def use_typed(arguments: list[str], settings: str | None) -> list[str]:
@@ -24,11 +25,13 @@ def use_typed(arguments: list[str], settings: str | None) -> list[str]:
         settings: the config file of the verb, without its ending, or None if it has none.
 
     Raises:
-        UserError: a package cannot be imported, or --config-dir is no folder.
+        UserError: a package cannot be imported, or --config-dir is no folder or holds code.
     """
     typed = [text for text in arguments if text.startswith(f"{SETTING}=")]
     for text in typed:
         use_plugins(*_names(text.partition("=")[2]))
+    for folder in _folders(arguments):
+        check_folder(folder)
     if settings is None:
         return _without_folder([text for text in arguments if text not in typed])
     keeps = f"\n{SETTING}:" in files("conf").joinpath(f"{settings}.yaml").read_text()
@@ -48,16 +51,26 @@ def _names(value: str) -> list[str]:
     return [name for part in value.strip("[]").split(",") if (name := part.strip(" '\""))]
 
 
+def _folders(arguments: list[str]) -> list[Path]:
+    """The folders of options that flags name."""
+    found = []
+    for text, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, _, value = text.partition("=")
+        if flag in CONFIG_DIR:
+            folder = Path(value or after)
+            if not folder.is_dir():
+                raise UserError(f"{flag} {folder} is not a folder")
+            found.append(folder)
+    return found
+
+
 def _without_folder(arguments: list[str]) -> list[str]:
     """The arguments of a verb that Hydra does not see, without --config-dir, which is used here."""
     kept, rest = [], iter(arguments)
     for text in rest:
         flag, _, value = text.partition("=")
-        if flag not in CONFIG_DIR:
+        if flag in CONFIG_DIR:
+            use_folder(Path(value or next(rest, "")))
+        else:
             kept.append(text)
-            continue
-        folder = Path(value or next(rest, ""))
-        if not folder.is_dir():
-            raise UserError(f"{flag} {folder} is not a folder")
-        use_folder(folder)
     return kept

@@ -1,0 +1,77 @@
+"""A folder of options is data: what would run code in it, or never end, is refused."""
+
+import time
+
+import pytest
+from support.command import run_in_fork
+
+from benchmark.cli.own_folder import check_folder
+from benchmark.errors import UserError
+
+CODE = {
+    "callbacks": "hydra:\n  callbacks:\n    a: {_target_: os.system, command: touch ran}\n",
+    "environment": "hydra:\n  job:\n    env_set: {LD_PRELOAD: /x.so}\n",
+    "launcher": "hydra:\n  launcher: {_target_: os.system}\n",
+    "search path": "hydra:\n  searchpath: [file:///tmp]\n",
+    "package": "# @package hydra.callbacks\na: {_target_: os.system}\n",
+    "relocated": "defaults:\n  - task@hydra.callbacks: ioi\n",
+    "group": "defaults:\n  - override hydra/callbacks: mine\n",
+    "all of it": "hydra: ${x}\n",
+}
+
+
+@pytest.mark.parametrize("text", CODE.values(), ids=CODE)
+def test_what_hydra_would_run_is_refused(text, tmp_path):
+    option = tmp_path / "options" / "experiment" / "mine.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text(text if text.startswith("#") else f"# @package _global_\n{text}")
+    for flag in (["--config-dir", "options"], ["-cd=options"]):
+        result = run_in_fork("validate", "experiment=mine", *flag, cwd=tmp_path)
+        assert result.returncode == 2 and len(result.stderr.splitlines()) == 1
+        assert "options are data" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["options"]
+
+
+def test_a_group_of_hydras_own_and_a_search_path_are_refused(tmp_path):
+    (tmp_path / "hydra" / "launcher").mkdir(parents=True)
+    (tmp_path / "hydra" / "launcher" / "mine.yaml").write_text("a: 1\n")
+    with pytest.raises(UserError, match="lies in a group of Hydra's own"):
+        check_folder(tmp_path)
+    result = run_in_fork("validate", f"hydra.searchpath=[file://{tmp_path}]", cwd=tmp_path)
+    assert result.returncode == 2 and "--config-dir FOLDER" in result.stderr
+
+
+def test_what_a_grid_needs_is_taken(tmp_path):
+    option = tmp_path / "options" / "experiment" / "mine.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text(
+        "# @package _global_\ndefaults:\n  - override /hydra/launcher: basic\nhydra:\n"
+        "  mode: MULTIRUN\n  sweeper: {params: {seed: '0,1'}}\n"
+    )
+    result = run_in_fork("validate", "experiment=mine", "--config-dir", "options", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "2 missing" in result.stdout
+
+
+def doubled(name):
+    anchors = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"]
+    anchors += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)]
+    return {
+        "anchors": "".join(anchors),
+        "itself": "a: &a [*a]\n",
+        "deep": "[" * 5000,
+        "references": "".join(f"a{n}: ${{a{n + 1}}}${{a{n + 1}}}\n" for n in range(200)),
+        "large": "a: 1\n" * 100_000,
+        "not text": "a: \udcff",
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["anchors", "itself", "deep", "references", "large", "not text"])
+def test_bombs_are_cut_at_once(name, tmp_path):
+    text = doubled(name).encode("utf-8", "surrogateescape")
+    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "bomb.yaml").write_bytes(text)
+    begun = time.process_time()
+    with pytest.raises(UserError, match=r"bomb\.yaml"):
+        check_folder(tmp_path)
+    assert time.process_time() - begun < 5
