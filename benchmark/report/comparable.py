@@ -8,40 +8,56 @@ import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.records.record import Record, Status
-from benchmark.report.frame import Results
+from benchmark.report.frame import KINDS, Results
 
 Facts = dict[tuple[Any, ...], Any]
-ADVICE = "choose one experiment_name, or add --allow-missing"
+ALONE = "choose one experiment_name"
+ADVICE = f"{ALONE}, or add --allow-missing"
 
 
-def refuse_what_cannot_be_compared(results: Results, scores: pd.DataFrame) -> None:
-    """Check that the scores of each column differ in their method and seed alone, and none lacks.
+def refuse_mixtures(results: Results, rows: pd.DataFrame) -> None:
+    """Check that what is put side by side, or averaged over seeds, differs in nothing else.
+
+    Args:
+        results: of circuits.
+        rows: the columns task, model, ablation, method, evaluation, seed and key, of scores or of
+            curves.
 
     Raises:
-        UserError: a record is damaged, failed, missing, there twice, or was run differently.
+        UserError: a cell and seed is there twice, or was run differently from its neighbours.
+    """
+    place = [*KINDS, "evaluation", "seed", "key"]
+    records = rows.drop_duplicates(place)[place]
+    _refuse_duplicates(records)
+    _refuse_differences_of_columns(results, records)
+
+
+def refuse_holes(results: Results, scores: pd.DataFrame) -> None:
+    """Check that every method has every column.
+
+    Raises:
+        UserError: a record is damaged, failed or missing.
     """
     if results.damaged:
         raise UserError(
             f"the record {results.damaged[0]} is damaged; run its command again, or delete its "
             "folder"
         )
-    _refuse_duplicates(scores)
-    _refuse_mixtures(results, scores)
-    _refuse_holes(results, scores)
+    _refuse_missing(results, scores)
 
 
 def _refuse_duplicates(scores: pd.DataFrame) -> None:
-    cell = ["method", "task", "model", "ablation", "evaluation", "part", "seed"]
+    cell = [*KINDS, "evaluation", "seed"]
     twice = scores[scores.duplicated(cell, keep=False)].sort_values(cell)
     if len(twice):
         one, two = twice["key"].iloc[:2]
         raise UserError(
             f"records {one} and {two} are of one cell and seed, run with different settings; "
-            f"delete one, or {ADVICE}"
+            f"delete one, or {ALONE}"
         )
 
 
-def _refuse_mixtures(results: Results, scores: pd.DataFrame) -> None:
+def _refuse_differences_of_columns(results: Results, scores: pd.DataFrame) -> None:
     def facts() -> Iterator[tuple[str, Facts]]:
         for row in scores.itertuples(index=False):
             record = results.records[row.key]
@@ -56,7 +72,7 @@ def _refuse_mixtures(results: Results, scores: pd.DataFrame) -> None:
                 },
             )
 
-    refuse_differences(results, facts(), f"run them alike, {ADVICE}")
+    refuse_differences(results, facts(), f"run them alike, or {ALONE}")
 
 
 def refuse_differences(results: Results, facts: Iterable[tuple[str, Facts]], advice: str) -> None:
@@ -89,12 +105,11 @@ def _shared(record: Record, evaluation: str) -> dict[str, Any]:
         "task versions": record.versions["task"],
         "versions of ablation-bench": record.versions["ablation-bench"],
         "model files": record.model["files"],
-        "numbers of prompts": [config["n_train"], config["n_test"]],
         "sizes": sorted(map(str, config["sizes"])),
     }
 
 
-def _refuse_holes(results: Results, scores: pd.DataFrame) -> None:
+def _refuse_missing(results: Results, scores: pd.DataFrame) -> None:
     states: dict[tuple[Any, ...], set[Status]] = defaultdict(set)
     for record in results.records.values():
         label = results.labels[record.key]

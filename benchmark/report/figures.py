@@ -19,6 +19,7 @@ from benchmark.report.circuits.plots import (
 )
 from benchmark.report.circuits.roc import roc
 from benchmark.report.circuits.scores import Score, score_table
+from benchmark.report.comparable import refuse_mixtures
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, study_figures
 from benchmark.report.leaderboard import column_names, row_names
@@ -64,6 +65,7 @@ class Figures:
 
     def _all(self, results: Results) -> list[Path]:
         """Every picture of circuits."""
+        refuse_mixtures(results, results.tables)
         return [
             *self._curves(results),
             *self._faithfulness(results),

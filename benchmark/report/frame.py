@@ -22,6 +22,11 @@ from benchmark.records.store import Folder, folders, members
 from benchmark.tensors import read_arrays
 
 KINDS = ("task", "model", "ablation", "method")
+# A cell's own settings, by what they are named with where they differ.
+OF_CELLS = {
+    "task": ("n_train", "n_test"),
+    "method": ("attribution_metric", "training_steps", "sizes"),
+}
 # Settings that change no number.
 FREE = ("_target_", "device", "check")
 
@@ -150,5 +155,4 @@ def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
 def _settings(record: Record, kind: str) -> dict[str, Any]:
     config = record.config
     kept = {key: value for key, value in config[kind].items() if key not in FREE}
-    own = ("attribution_metric", "training_steps") if kind == "method" else ()
-    return kept | {key: config[key] for key in own if config[key] is not None}
+    return kept | {key: config[key] for key in OF_CELLS.get(kind, ()) if config[key] is not None}

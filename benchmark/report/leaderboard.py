@@ -24,7 +24,7 @@ from benchmark.report.circuits.scores import (
     score_table,
     where_known,
 )
-from benchmark.report.comparable import refuse_what_cannot_be_compared
+from benchmark.report.comparable import refuse_holes, refuse_mixtures
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, study_tables
 from benchmark.report.tables import DASH, terminal, write_table
@@ -72,8 +72,9 @@ class Leaderboard:
             scores = scores[scores["evaluation"] == self.evaluation]
         if scores.empty:
             raise UserError(f"no record was evaluated under evaluation={self.evaluation}")
+        refuse_mixtures(results, scores)
         if not self.allow_missing:
-            refuse_what_cannot_be_compared(results, scores)
+            refuse_holes(results, scores)
         if scores["value"].isna().all():
             raise UserError(f"score={self.score} is known for no record: {NEEDS[self.score]}")
         table = leaderboard(where_known(scores, score), score)

@@ -13,7 +13,7 @@ from benchmark.report.circuits.faithfulness import faithfulness_against_size
 from benchmark.report.circuits.plots import gap_against_size
 from benchmark.report.circuits.roc import roc
 from benchmark.report.circuits.scores import Score, score_table, where_known
-from benchmark.report.comparable import refuse_what_cannot_be_compared
+from benchmark.report.comparable import refuse_holes, refuse_mixtures
 from benchmark.report.figures import Figures
 from benchmark.report.frame import all_labels
 from benchmark.report.kinds import of_each_kind
@@ -40,7 +40,8 @@ def scores(found, values=None):
 
 def check(*records):
     found = results(*records)
-    refuse_what_cannot_be_compared(found, scores(found))
+    refuse_mixtures(found, scores(found))
+    refuse_holes(found, scores(found))
 
 
 def test_ranks_are_among_the_complete_and_dashes_have_none():
@@ -87,7 +88,6 @@ def test_what_can_be_compared_is_let_through():
         ([record("x", "b", data={"train": "other"})], "different prompts"),
         ([record("x", "b", evaluation={"mean": "other"})], "different recipes of mean"),
         ([record("x", "b", model={"files": "other"})], "different model files"),
-        ([record("x", "b", config={"n_test": 9})], "different numbers of prompts"),
         ([record("x", "b", config={"sizes": [0.5]})], "different sizes"),
         ([record("x", seed=1, versions={"task": 1, "method": 2, "ablation-bench": "1"})],
          "different method version"),
@@ -101,14 +101,24 @@ def test_what_can_be_compared_is_let_through():
 def test_what_cannot_be_compared_is_refused(others, message):
     with pytest.raises(UserError, match=message) as refused:
         check(record("a"), *others)
-    assert "--allow-missing" in str(refused.value)
+    assert ("--allow-missing" in str(refused.value)) == (
+        "method=b" in message or "cells" in message
+    )
+
+
+def test_a_sweep_over_numbers_of_prompts_or_sizes_is_labelled():
+    few, many = (record(f"{n}", config={"n_train": n}) for n in (8, 64))
+    labels = all_labels([few, many, record("s", "b", config={"sizes": [0.5]}), record("t", "b")])
+    assert [labels[key]["task"] for key in ("8", "64")] == ["ioi n_train=8", "ioi n_train=64"]
+    assert {labels[key]["method"] for key in "st"} == {"b sizes=[0.5]", "b sizes=[1.0]"}
+    check(few, many)
 
 
 def test_ablations_that_are_not_asked_for_are_no_holes():
     found = results(record("a", "a"), record("b", "b"))
     rows = scores(found)
     found.labels["b"] = {**found.labels["b"], "method": "a", "ablation": "zero"}
-    refuse_what_cannot_be_compared(found, rows[rows["key"] == "a"])
+    refuse_holes(found, rows[rows["key"] == "a"])
 
 
 def test_draws_of_one_size_count_as_one_circuit():
@@ -211,7 +221,7 @@ def test_aurocs_stand_once_whatever_circuits_are_evaluated_under():
     found = drawn(results(two))
     rows = score_table(found, Score("auroc", 0.1))
     assert rows["evaluation"].tolist() == ["mean", "mean"]
-    refuse_what_cannot_be_compared(found, rows)
+    refuse_mixtures(found, rows)
 
 
 def test_faithfulness_at_a_share_is_that_of_the_largest_circuit_within_it():
@@ -317,3 +327,12 @@ def test_a_kind_that_cannot_be_compared_spares_the_others():
     )
     with pytest.raises(UserError, match="cells are missing"):
         of_each_kind({"circuits": results()}, make)
+
+
+def test_pictures_refuse_what_tables_refuse(monkeypatch, tmp_path):
+    found = drawn(results(*recovered((0.7, 0.5)), record("x", "b", data={"train": "other"})))
+    loaded = {"circuits": found}
+    monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
+    with pytest.raises(UserError, match="different prompts"):
+        Figures(str(tmp_path), None, "log_area", 0.1, False, False, str(tmp_path)).run()
+    assert not list(tmp_path.iterdir())
