@@ -17,7 +17,7 @@ from benchmark.method.problem import Problem
 from benchmark.method.study import Study
 from benchmark.models.loading import LanguageModel, load_model
 
-SMALL_MODEL, METRIC = "tiny_gpt2", "logit_difference"
+SMALL_MODEL = "tiny_gpt2"
 
 
 def methods() -> Table:
@@ -59,16 +59,8 @@ def _ablations(method: CircuitMethod | Study, model: LanguageModel) -> str:
     """The ablations that the method supports, or why it supports none."""
     reasons = {}
     for name in configured_names("ablation"):
-        problem = Problem(
-            model=model,
-            batches=[],
-            metric=configured("metric", METRIC),
-            ablation=configured("ablation", name),
-            references={"whole": EdgeMask.full(model.graph)},
-            seed=0,
-            training_steps=None,
-            work_folder=None,
-        )
+        whole = {"whole": EdgeMask.full(model.graph)}
+        problem = Problem.of(model, ablation=name, references=whole)
         reasons[name] = method.unsupported(problem)
     supported = [name for name, reason in reasons.items() if reason is None]
     if not supported:

@@ -9,6 +9,7 @@ import torch
 
 from benchmark.ablations.constants import Constants
 from benchmark.ablations.contract import Ablation, Replacement, TrainedAblation, is_trained
+from benchmark.config import configured
 from benchmark.forward.memory import masks_that_fit
 from benchmark.forward.values import SourceValues
 from benchmark.graph.graph import ComputationalGraph
@@ -44,6 +45,45 @@ class Problem:
     training_steps: int | None
     work_folder: Path | None
     shared_folder: Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: LanguageModel,
+        prompts: Batch | Sequence[Batch] = (),
+        *,
+        ablation: Ablation | str = "counterfactual",
+        metric: Metric | str = "logit_difference",
+        references: dict[str, EdgeMask] | None = None,
+        seed: int = 0,
+        training_steps: int | None = None,
+        work_folder: Path | None = None,
+    ) -> "Problem":
+        """A problem from Python: only what differs from the defaults is to be given.
+
+        Args:
+            model: the model.
+            prompts: prompts of the train split, one batch or several.
+            ablation: an ablation, or an option of conf/ablation.
+            metric: a metric, or an option of conf/metric.
+            references: circuits known beforehand.
+            seed: of everything random in the method.
+            training_steps: optimiser steps of methods that train; None leaves it to the method.
+            work_folder: a folder for checkpoints.
+
+        Raises:
+            UserError: there is no such option.
+        """
+        return cls(
+            model=model,
+            batches=[prompts] if isinstance(prompts, Batch) else prompts,
+            metric=configured("metric", metric) if isinstance(metric, str) else metric,
+            ablation=configured("ablation", ablation) if isinstance(ablation, str) else ablation,
+            references=references or {},
+            seed=seed,
+            training_steps=training_steps,
+            work_folder=work_folder,
+        )
 
     @property
     def graph(self) -> ComputationalGraph:

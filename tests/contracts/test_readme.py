@@ -10,7 +10,6 @@ import torch
 from support.paths import ROOT
 from support.prompts import random_batch
 
-from benchmark.config import configured
 from benchmark.graph import mask
 from benchmark.method import circuits as method
 from benchmark.method import found
@@ -20,7 +19,7 @@ CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 EXAMPLES = {
-    "{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n",
+    "{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n\(10, 2\)\n",
     "nodes.name": r"\['a\d.h\d<.>@\d+', .*\]\n",
 }
 
@@ -44,16 +43,7 @@ def test_the_example_of_a_method_finds_circuits(gpt2):
     exec(code, known)
     example = known["Latest"]()
     assert isinstance(example, method.CircuitMethod)
-    asked = method.Problem(
-        model=gpt2,
-        batches=[random_batch()],
-        metric=configured("metric", "kl"),
-        ablation=configured("ablation", "mean"),
-        references={},
-        seed=0,
-        training_steps=None,
-        work_folder=None,
-    )
+    asked = method.Problem.of(gpt2, random_batch(), ablation="mean", metric="kl")
     assert [found.mask.n_edges for found in example.discover(asked, [0, 7])] == [0, 7]
 
 

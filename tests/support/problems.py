@@ -13,15 +13,12 @@ from benchmark.models.loading import LanguageModel
 
 
 def problem(model, ablation="counterfactual", metric=None, references=None, **changes):
-    return Problem(
-        model=model,
-        batches=[random_batch(n_prompts=10)],
-        metric=metric or LogitDifference(OverWrong.mean),
+    return Problem.of(
+        model,
+        random_batch(n_prompts=10),
         ablation=configured("ablation", ablation, **changes),
-        references=references or {},
-        seed=0,
-        training_steps=None,
-        work_folder=None,
+        metric=metric or LogitDifference(OverWrong.mean),
+        references=references,
     )
 
 
@@ -31,14 +28,11 @@ def training_problem(
     work_folder: Path | None = None,
     **changes: Any,
 ) -> Problem:
-    return Problem(
-        model=model,
-        batches=[random_batch(d_vocab=20, n_prompts=12)],
-        metric=configured("metric", "logit_difference"),
+    return Problem.of(
+        model,
+        random_batch(d_vocab=20, n_prompts=12),
         ablation=configured("ablation", ablation, **changes),
-        references={},
         seed=3,
-        training_steps=None,
         work_folder=work_folder,
     )
 
