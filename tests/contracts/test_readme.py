@@ -19,7 +19,7 @@ CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 EXAMPLES = {
-    "{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n\(10, 2\)\n",
+    "{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n\(8, 2\)\n",
     "nodes.name": r"\['a\d.h\d<.>@\d+', .*\]\n",
 }
 
