@@ -1,7 +1,8 @@
 """A submission to the leaderboard of the MIB circuit track, from records.
 
 Of each record it has nine binary circuits: for each share of the edges the largest circuit within
-it, as MIB asks of methods that give circuits and no scores (Mueller et al. 2025, 2504.13151).
+it; or, with `importances`, the one file of the scores that its method left, from which MIB takes
+the circuits itself (Mueller et al. 2025, 2504.13151).
 """
 
 import re
@@ -15,14 +16,14 @@ from rich.table import Table
 
 from benchmark.errors import UserError, near
 from benchmark.files import replacing_folder
-from benchmark.graph.mask import EdgeMask
-from benchmark.method.found import load_circuits
+from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.method.found import load_circuits, load_scores
 from benchmark.mib.board import LARGEST_FILE_MB, SHARES, board_cell, board_cells, lacking
 from benchmark.mib.files import MibCircuit, write_mib
-from benchmark.records.record import CIRCUITS_FILE, Record
+from benchmark.records.record import CIRCUITS_FILE, SCORES, Record
 from benchmark.report.frame import Results, load
 
-FILE = "edges_{}_percent.{}"
+FILE, IMPORTANCES = "edges_{}_percent.{}", "importances.{}"
 
 
 class Format(Enum):
@@ -43,6 +44,7 @@ class Submission:
     task_names: list[str] | None
     seed: int
     format: Format
+    importances: bool
     other_cells: bool
     overwrite: bool
     directory: str
@@ -64,7 +66,7 @@ class Submission:
         table = Table("folder", *(f"{share:.1%}" for share in SHARES), title="Edges of circuits")
         for name, row in sizes.items():
             table.add_row(name, *map(str, row))
-        without = [name for name, row in sizes.items() if 0 in row]
+        without = [n for n, row in sizes.items() if 0 in row and not self.importances]
         return Group(table, *_notes(cells, left_out, without), f"written: {self.directory}")
 
     def _check_place(self) -> None:
@@ -125,7 +127,7 @@ class Submission:
         return chosen
 
     def _write(self, folder: Path, record: Record) -> list[int]:
-        """Write the circuits of a record; return their numbers of edges."""
+        """Write the circuits, or the scores, of a record; return the numbers of edges."""
         file = Path(self.results_dir) / record.key / CIRCUITS_FILE
         found = load_circuits(file)
         if found[0].neurons is not None:
@@ -138,17 +140,37 @@ class Submission:
                 f"record {record.key} does not say how wide its model is, as records of earlier "
                 "versions do not; run it again with overwrite=true"
             )
+        width = record.model["d_model"]
+        if self.importances:
+            scores = self._scores(record)
+            self._checked(folder / IMPORTANCES.format(self.format.value), MibCircuit(scores), width)
+            return [int(share * scores.graph.n_edges) for share in SHARES]
         circuits = _within_shares([one.mask for one in found])
         for share, mask in circuits.items():
-            path = folder / FILE.format(f"{100 * share:g}", self.format.value)
-            write_mib(path, MibCircuit(mask=mask), record.model["d_model"])
-            if path.stat().st_size > LARGEST_FILE_MB * 1e6:
-                raise UserError(
-                    f"a circuit of {folder.name} takes {path.stat().st_size / 1e6:.0f} MB as "
-                    f"{self.format.value}; MIB's board reads files up to {LARGEST_FILE_MB} MB; "
-                    "type format=pt"
-                )
+            name = FILE.format(f"{100 * share:g}", self.format.value)
+            self._checked(folder / name, MibCircuit(mask=mask), width)
         return [mask.n_edges for mask in circuits.values()]
+
+    def _scores(self, record: Record) -> EdgeScores:
+        """The one ranking of edges that a record's method left."""
+        file = Path(self.results_dir) / record.key / SCORES
+        scores = load_scores(file) if SCORES in record.files else {}
+        if len(scores) != 1:
+            raise UserError(
+                f"record {record.key} has {len(scores)} rankings of edges, not one; choose another "
+                "method by method_name='NAME', or type importances=false"
+            )
+        return next(iter(scores.values()))
+
+    def _checked(self, path: Path, circuit: MibCircuit, d_model: int) -> None:
+        """Write a file that the board's own check can read."""
+        write_mib(path, circuit, d_model)
+        if path.stat().st_size > LARGEST_FILE_MB * 1e6:
+            raise UserError(
+                f"a file of {path.parent.name} takes {path.stat().st_size / 1e6:.0f} MB as "
+                f"{self.format.value}; MIB's board reads files up to {LARGEST_FILE_MB} MB; "
+                "type format=pt"
+            )
 
 
 def _notes(cells: dict[str, Record], left_out: list[str], without: list[str]) -> list[str]:
@@ -192,6 +214,10 @@ def _within_shares(found: list[EdgeMask]) -> dict[float, EdgeMask]:
 def _is_submission(place: Path) -> bool:
     """Whether a folder holds folders of circuit files, of `submit`, and nothing else."""
     return place.is_dir() and all(
-        folder.is_dir() and all(file.match(FILE.format("*", "*")) for file in folder.iterdir())
+        folder.is_dir()
+        and all(
+            file.match(FILE.format("*", "*")) or file.match(IMPORTANCES.format("*"))
+            for file in folder.iterdir()
+        )
         for folder in place.iterdir()
     )

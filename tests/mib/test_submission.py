@@ -15,11 +15,11 @@ from support.cells import cell
 
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
-from benchmark.method.found import load_circuits
+from benchmark.method.found import load_circuits, load_scores
 from benchmark.mib import submission
 from benchmark.mib.board import SHARES, board_cells, lacking
 from benchmark.mib.files import read_mib
-from benchmark.records.record import CIRCUITS_FILE, RECORD
+from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES
 from benchmark.run.runner import run_cell
 
 COMMAND = Path(sys.executable).with_name("ablation-bench")
@@ -92,6 +92,26 @@ def test_each_cell_has_the_largest_circuits_within_the_shares(found, results, fo
         cfg = json.loads((place / "ioi_gpt2" / "edges_50_percent.json").read_text())["cfg"]
         shape = settings.model_choice.load().shape
         assert cfg["d_model"] == shape.d_model and cfg["n_layers"] == shape.n_layers
+
+
+def test_importances_are_the_scores_of_the_record(found, results):
+    """One file a cell, which gives MIB the ranking that the method's own circuits came from."""
+    folder, pretend = results
+    pretend("a", "ioi_io_flip", "gpt2")
+    submit(folder, importances=True)
+    (file,) = (folder / "submission" / "ioi_gpt2").iterdir()
+    settings, _ = found
+    scores = load_scores(settings.folder.path / SCORES)[""]
+    written = read_mib(file, scores.graph)
+    assert file.name == "importances.pt" and written.mask is None
+    assert torch.equal(written.scores.value, scores.value)
+    submit(folder, importances=False, overwrite=True)
+    (folder / "a" / SCORES).unlink()
+    record = json.loads((folder / "a" / RECORD).read_text())
+    del record["files"][SCORES]
+    (folder / "a" / RECORD).write_text(json.dumps(record))
+    with pytest.raises(UserError, match="has 0 rankings of edges, not one"):
+        submit(folder, importances=True, overwrite=True)
 
 
 def test_the_board_has_the_published_cells():
