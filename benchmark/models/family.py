@@ -19,6 +19,9 @@ from benchmark.models.parts import Config, Facts, Module
 from benchmark.plugins import plugins
 from benchmark.transformer.weights import Weights
 
+# Layers, or heads of a layer; the largest models have about a hundred of each.
+MOST = 1000
+
 
 @dataclass(frozen=True)
 class Family:
@@ -75,7 +78,12 @@ def family_of(config: Config) -> Family:
 
 
 def shape_of(config: Config) -> Shape:
-    """The sizes of a model from its Hugging Face configuration alone (no weights needed)."""
+    """The sizes of a model from its Hugging Face configuration alone (no weights needed).
+
+    Raises:
+        UserError: it has more layers or heads than any model, or none.
+    """
+    _check_numbers(config)
     n_heads, d_model = config.num_attention_heads, config.hidden_size
     d_mlp = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None)
     return Shape(
@@ -89,6 +97,12 @@ def shape_of(config: Config) -> Shape:
         n_ctx=config.max_position_embeddings,
         parallel=family_of(config).parallel(config),
     )
+
+
+def _check_numbers(config: Config) -> None:
+    for name in ("num_hidden_layers", "num_attention_heads"):
+        if not 1 <= getattr(config, name) <= MOST:
+            raise UserError(f"config.json has {name}={getattr(config, name)}; allowed: 1 to {MOST}")
 
 
 def _places() -> Iterator[str]:

@@ -115,11 +115,11 @@ def load_model(
     place, source = _device(device), _source(str(name))
     config = _config(source, revision)
     revision = _commit(source, revision)
-    family = family_of(config)
+    family, shape = family_of(config), shape_of(config)
     hugging_face = _hugging_face(source, revision, config, DTYPES[dtype]).to(place)
     model = LanguageModel(
         weights=family.read(hugging_face),
-        shape=shape_of(config),
+        shape=shape,
         dtype=DTYPES[dtype],
         device=place,
         name=str(name),
@@ -180,7 +180,7 @@ def _source(name: str) -> str:
 
 def _config(source: str, revision: str | None) -> Any:  # noqa: ANN401 - a class per family
     try:
-        return AutoConfig.from_pretrained(source, revision=revision)
+        return AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         what = "config.json cannot be used" if Path(source).is_dir() else "no such model is at hand"
@@ -203,10 +203,13 @@ def _commit(source: str, revision: str | None) -> str | None:
 
 def _hugging_face(source: str, revision: str | None, config: Any, dtype: torch.dtype) -> Any:  # noqa: ANN401
     """The frozen Hugging Face model; its own loader only warns of missing weights, we refuse."""
+    if (Path(source) / "adapter_config.json").exists():
+        raise UserError(f"{source!r} has an adapter (adapter_config.json); merge it, or move it")
+    settings = dict(revision=revision, config=config, dtype=dtype, trust_remote_code=False)
     try:
         with quiet_transformers():
             model, report = cast(Any, AutoModelForCausalLM).from_pretrained(
-                source, revision=revision, config=config, dtype=dtype, output_loading_info=True
+                source, **settings, output_loading_info=True
             )
     except Exception as error:  # safetensors, pickle, zip and OS errors share no base class
         reason = " ".join(str(error).split())[:300]

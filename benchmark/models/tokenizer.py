@@ -40,7 +40,7 @@ def load_tokenizer(source: str, revision: str | None, d_vocab: int) -> PreTraine
 def _first_that_works(source: str, revision: str | None) -> PreTrainedTokenizerBase:
     at: dict[str, Any] = {} if revision is None else {"revision": revision}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **at)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **at)
         if tokenizer(PROBE)["input_ids"]:
             return tokenizer
         return PreTrainedTokenizerFast.from_pretrained(source, **at)

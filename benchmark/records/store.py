@@ -17,6 +17,7 @@ from benchmark.errors import UserError, near
 from benchmark.records.record import RECORD, Record
 
 ASIDE, LOCKS, EXPERIMENTS, SHARED = "aside", ".locks", ".experiments", ".shared"
+MOST_BYTES = 200  # of a name; file systems allow 255, endings included
 log = logging.getLogger("benchmark")
 
 
@@ -98,9 +99,24 @@ class Folder:
 def join(folder: Folder, experiment: str | None) -> None:
     """Make a record one of an experiment's, which may share it with others."""
     if experiment is not None:
-        place = folder.results_dir / EXPERIMENTS / experiment
+        place = folder.results_dir / EXPERIMENTS / checked_experiment(experiment)
         place.mkdir(parents=True, exist_ok=True)
         (place / folder.key).touch()
+
+
+def checked_experiment(name: str) -> str:
+    """The name of an experiment, which is the name of a folder.
+
+    Raises:
+        UserError: it would leave the folder of results, or no folder can have it.
+    """
+    outside = name in ("", ".", "..") or "/" in name or "\\" in name
+    if outside or not name.isprintable() or len(name.encode("utf-8", "replace")) > MOST_BYTES:
+        raise UserError(
+            f"experiment_name={name[:40]!r} is not the name of a folder; give at most "
+            f"{MOST_BYTES} bytes without slashes, as experiment_name=first_try"
+        )
+    return name
 
 
 def members(results_dir: Path, experiment: str) -> set[str]:
@@ -109,6 +125,7 @@ def members(results_dir: Path, experiment: str) -> set[str]:
     Raises:
         UserError: there is no such experiment.
     """
+    checked_experiment(experiment)
     place = results_dir / EXPERIMENTS
     known = [path.name for path in place.iterdir()] if place.is_dir() else []
     if experiment not in known:

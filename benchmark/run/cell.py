@@ -25,7 +25,7 @@ from benchmark.models.choice import ModelChoice, files_digest
 from benchmark.plugins import use_plugins
 from benchmark.prompts.task import Task
 from benchmark.records.record import CIRCUITS, SCHEMA
-from benchmark.records.store import Folder
+from benchmark.records.store import Folder, checked_experiment
 from benchmark.references.circuits import published_digest
 from benchmark.tracking import check_mode
 
@@ -62,6 +62,8 @@ class Cell:
         """Check what can be checked before anything is loaded, and allow the user's packages."""
         use_plugins(*self.plugins)
         check_mode(self.tracking)
+        if self.experiment_name is not None:
+            checked_experiment(self.experiment_name)
         for name, least in (("n_train", 1), ("n_test", 2)):
             if getattr(self, name) < least:
                 raise UserError(f"{name}={getattr(self, name)} must be {least} or more")

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,3 +196,38 @@ def test_logits_that_differ_once_are_not_blamed_on_the_adapter(model_directories
     )
     with pytest.raises(UserError, match=r"0\.00038, and by 1\.1e-05 .* not reproducible on this"):
         load_model(model_directories["gpt2"])
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_code_of_a_checkpoint_is_never_run_nor_asked_about(copy, name, monkeypatch):
+    path = copy / name
+    content = json.loads(path.read_text()) if path.exists() else {}
+    content["model_type"] = "own" if name == "config.json" else content.get("model_type", "gpt2")
+    content["tokenizer_class"] = "Own"
+    ran = copy.parent / "ran"
+    (copy / "own.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    own = {
+        "AutoConfig": "own.Own",
+        "AutoModelForCausalLM": "own.Own",
+        "AutoTokenizer": ["own.Own", None],
+    }
+    path.write_text(json.dumps(content | {"auto_map": own}))
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *text: asked.append(text) or "y")
+    refused = pytest.raises(UserError) if name == "config.json" else nullcontext()
+    with refused:
+        _ = load_model(copy).tokenizer  # the folder's tokenizer.json needs no code
+    assert not asked and not ran.exists()
+
+
+def test_an_adapter_beside_the_weights_is_named(copy):
+    (copy / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"adapter_config\.json.*merge it"):
+        load_model(copy)
+
+
+def test_ten_million_layers_are_refused_before_they_are_built(copy):
+    path = copy / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"n_layer": 10_000_000}))
+    with pytest.raises(UserError, match="num_hidden_layers=10000000; allowed: 1 to 1000"):
+        load_model(copy)

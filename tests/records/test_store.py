@@ -90,3 +90,14 @@ def test_folders_come_in_the_order_of_their_keys(whole):
     assert [folder.key for folder in folders(whole.results_dir)] == ["0", "a"]
     with pytest.raises(UserError, match="does not exist; run something first"):
         folders(whole.results_dir / "elsewhere")
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "a\\b", "..", "", "n" * 201, "a\x1b", "a\nb"])
+def test_an_experiment_never_leaves_the_folder_of_results(name, whole, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    for use in (lambda: join(whole, name), lambda: members(tmp_path, name)):
+        with pytest.raises(UserError, match="is not the name of a folder"):
+            use()
+    assert sorted(tmp_path.rglob("*")) == before
+    join(whole, "n" * 200)
+    assert members(tmp_path, "n" * 200) == {"a"}
