@@ -87,6 +87,7 @@ def test_a_loss_is_attributed_with_the_other_sign(gpt2):
 
     class Likelihood:
         unit, higher_is_better = "nats", True
+        differentiable, flat_at_clean = True, False
 
         def __call__(self, logits, batch, clean_logits):
             return -entropy(logits, batch, clean_logits)
