@@ -109,9 +109,9 @@ def test_config_that_does_not_fit_the_weights_is_refused(copy):
 
 
 def test_check_finds_an_adapter_that_is_wrong(copy, monkeypatch):
-    from benchmark.models.families import adapters as families
+    from benchmark.models.families import gpt2
 
-    monkeypatch.setattr(families.gpt2, "activation_of", lambda name: torch.relu)
+    monkeypatch.setattr(gpt2, "activation_of", lambda name: torch.relu)
     with pytest.raises(UserError, match="differ from Hugging Face's by"):
         load_model(copy)
     assert load_model(copy, check=False).weights.layers
