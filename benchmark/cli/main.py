@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from benchmark.cli.arguments import check_arguments, given
-from benchmark.cli.own import use_config_dir, use_typed
+from benchmark.cli.own import search_path, use_config_dir, use_typed
 from benchmark.cli.terminal import or_refuse, refuse, show, warn
 from benchmark.config import build, configured_alone
 from benchmark.errors import UserError, near
@@ -159,7 +159,7 @@ def main() -> None:
     settings = verb.settings
     rest = or_refuse(lambda: use_typed(typed, settings))
     if settings is not None:
-        rest = or_refuse(lambda: check_arguments(settings, rest))
+        rest = [*or_refuse(lambda: check_arguments(settings, rest)), *search_path()]
     sys.argv = [f"ablation-bench {name}", *rest]
     verb.run()
 

@@ -5,6 +5,7 @@ beside this project's; `--config-dir` adds a folder of options alone.
 """
 
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -36,8 +37,13 @@ def use_typed(arguments: list[str], settings: str | None) -> list[str]:
         return _without_folder([text for text in arguments if text not in typed])
     keeps = f"\n{SETTING}:" in files("conf").joinpath(f"{settings}.yaml").read_text()
     kept = [text for text in arguments if keeps or text not in typed]
+    return kept
+
+
+def search_path() -> list[str]:
+    """What tells Hydra of the options of the packages in use; an argument, or none."""
     sources = [f"pkg://{name}.conf" for name in plugins() if files(name).joinpath("conf").is_dir()]
-    return [*kept, f"hydra.searchpath=[{','.join(sources)}]"] if sources else kept
+    return [f"hydra.searchpath=[{','.join(sources)}]"] if sources else []
 
 
 def use_config_dir() -> None:
@@ -54,7 +60,7 @@ def _names(value: str) -> list[str]:
 def _folders(arguments: list[str]) -> list[Path]:
     """The folders of options that flags name."""
     found = []
-    for text, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for text, after in pairwise([*arguments, ""]):
         flag, _, value = text.partition("=")
         if flag in CONFIG_DIR:
             folder = Path(value or after)
