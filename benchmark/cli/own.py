@@ -36,8 +36,7 @@ def use_typed(arguments: list[str], settings: str | None) -> list[str]:
     if settings is None:
         return _without_folder([text for text in arguments if text not in typed])
     keeps = f"\n{SETTING}:" in files("conf").joinpath(f"{settings}.yaml").read_text()
-    kept = [text for text in arguments if keeps or text not in typed]
-    return kept
+    return [text for text in arguments if keeps or text not in typed]
 
 
 def search_path() -> list[str]:
