@@ -5,10 +5,12 @@ choice is one clear error with the full key. Defaults live in yaml files only: t
 and those of the user's own packages and folders.
 """
 
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
+from enum import Enum
 from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -73,6 +75,27 @@ def configured_alone(name: str, **changes: Any) -> Any:  # noqa: ANN401
 def configured_names(group: str) -> list[str]:
     """The options of a config group, with those of the user's own."""
     return sorted(_options(group))
+
+
+def described(thing: Any) -> list[Any]:  # noqa: ANN401 - a dataclass of any kind
+    """An object as plain values, for keys and fingerprints: its class's name and its settings.
+
+    Where a class of this project lies does not count; a class of another package has that
+    package's name before its own.
+    """
+    package, name = type(thing).__module__.partition(".")[0], type(thing).__qualname__
+    return [name if package in ALLOWED_PACKAGES else f"{package}.{name}", plain(asdict(thing))]
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - settings of any kind
+    """Settings as values that JSON can hold."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def option_text(group: str, name: str) -> str:

@@ -69,10 +69,13 @@ def stacked_neurons(
 class CircuitMethod(Protocol):
     """A way to find circuits; settings are fields, and defaults live in its yaml.
 
-    `version` is raised when the same settings give other circuits. `cost` says what discovery costs
-    in passes per training prompt, or in all, for the list of methods; records hold what it took.
+    `uses` names the settings of the cell that the method looks at, out of `problem.USES`; it is
+    given no other. `version` is raised when the same settings give other circuits. `cost` says what
+    discovery costs in passes per training prompt, or in all, for the list of methods; records hold
+    what it took.
     """
 
+    uses: ClassVar[frozenset[str]]
     version: ClassVar[int]
     cost: ClassVar[str]
 
@@ -81,7 +84,7 @@ class CircuitMethod(Protocol):
         ...
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> Sequence[FoundCircuit]:
-        """Circuits of about these numbers of edges, or of sizes of the method's own choice.
+        """Circuits of about these numbers of edges, or, without `sizes`, of its own choice.
 
         A method that ranks edges gives `FoundCircuits`, which have the scores too.
         """

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import torch
+from torch import Tensor
 
 from benchmark.ablations.constants import Constants
 from benchmark.ablations.contract import Ablation, Replacement, TrainedAblation, is_trained
@@ -17,6 +19,25 @@ from benchmark.graph.mask import EdgeMask
 from benchmark.metric import Metric
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch, concatenate
+
+# Settings of a cell that a method may use. What its `uses` does not name it is not given, and does
+# not decide the key of its records.
+USES = frozenset({"sizes", "training_steps", "attribution_metric", "references", "n_test"})
+
+
+class NotGiven(Metric):
+    """Stands for the metric of a method that does not say that it uses one; any use is an error."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse."""
+        raise AttributeError(_NAME_IT)
+
+    def __call__(self, logits: Tensor, batch: Batch, clean_logits: Tensor) -> NoReturn:
+        """Refuse."""
+        raise TypeError(_NAME_IT)
+
+
+_NAME_IT = "a method that looks at problem.metric names attribution_metric in its uses"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +55,9 @@ class Problem:
             None leaves it to the method.
         work_folder: a folder for checkpoints, or None to keep none.
         shared_folder: a folder for what is costly and the same for many records, or None.
+
+    A method that is run from a cell gets the metric, the references and the training steps only if
+    it names them in its `uses`; see `USES`.
     """
 
     model: LanguageModel

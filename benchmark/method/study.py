@@ -17,11 +17,13 @@ from benchmark.prompts.batch import Batch
 class Study(Protocol):
     """A way to answer a question; settings are fields, and defaults live in its yaml.
 
-    `kind` names the form of its table. `version` is raised when the same settings give other
-    numbers. `cost` says what it takes, for the list of methods.
+    `kind` names the form of its table. `uses` names the settings of the cell that it looks at,
+    out of `problem.USES`; it is given no other. `version` is raised when the same settings give
+    other numbers. `cost` says what it takes, for the list of methods.
     """
 
     kind: ClassVar[str]
+    uses: ClassVar[frozenset[str]]
     version: ClassVar[int]
     cost: ClassVar[str]
 
@@ -34,6 +36,7 @@ class Study(Protocol):
 
         Args:
             problem: the prompts that methods see, and all else that they may.
-            held_out: prompts of the test split, in batches as circuits are measured on.
+            held_out: prompts of the test split, in batches as circuits are measured on; none for a
+                study that does not name n_test in `uses`.
         """
         ...

@@ -9,13 +9,14 @@ import json
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from benchmark.config import described
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.prompts.batch import Batch
@@ -111,11 +112,8 @@ class PromptTask(ABC):
 
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the prompts but the tokenizer."""
-        return {
-            "settings": _plain(asdict(self)),
-            "task": f"{type(self).__module__}.{type(self).__qualname__}",
-            "version": self.version,
-        }
+        task, settings = described(self)
+        return {"task": task, "settings": settings, "version": self.version}
 
     def dataset(
         self,
@@ -187,14 +185,6 @@ def split_of_text(text: str) -> Split:
     """The split that a text belongs to: 60 % train, 20 % validation, 20 % test."""
     tenth = int(digest(text)[:8], 16) % 10
     return Split.train if tenth < 6 else Split.validation if tenth < 8 else Split.test
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - settings of any kind
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -91,6 +91,11 @@ def reference_circuits(family: str, model: LanguageModel) -> dict[str, Reference
     return found
 
 
+def reference_masks(family: str, model: LanguageModel) -> dict[str, EdgeMask]:
+    """The same circuits as masks."""
+    return {name: found.mask for name, found in reference_circuits(family, model).items()}
+
+
 def published_digest(family: str) -> str:
     """A digest of the published circuits of a family of tasks."""
     contents = [_read(path) for path in sorted(Path(__file__).parent.glob("*.json"))]

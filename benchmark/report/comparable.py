@@ -100,12 +100,14 @@ def refuse_differences(results: Results, facts: Iterable[tuple[str, Facts]], adv
 
 def _shared(record: Record, evaluation: str) -> dict[str, Any]:
     config, recipe = record.config, record.evaluation.get(evaluation)
-    # AUROCs stand under the ablation of the search, which need not be one of the evaluation.
-    return ({} if recipe is None else {f"recipes of {evaluation}": recipe}) | {
+    # AUROCs stand under the ablation of the search, which need not be one of the evaluation; some
+    # methods choose their own sizes.
+    sizes = sorted(map(str, config["sizes"]))
+    optional = {f"recipes of {evaluation}": recipe, "sizes": sizes or None}
+    return {what: value for what, value in optional.items() if value is not None} | {
         "task versions": record.versions["task"],
         "versions of ablation-bench": record.versions["ablation-bench"],
         "model files": record.model["files"],
-        "sizes": sorted(map(str, config["sizes"])),
     }
 
 

@@ -1,12 +1,13 @@
 """One cell of a grid: a task, a method, an ablation and a model, with everything they are set to.
 
-The cell's key is a digest of all that decides its numbers: the settings, the versions of the task
-and the method, the weights of a local model, files that a method reads, and the seed; not where
-it runs or is written.
+The cell's key is a digest of all that decides its numbers: the settings that its task, its method
+and the evaluation of its circuits use, the versions of the task and the method, the weights of a
+local model, files that a method reads, and the seed; not where it runs or is written, nor where a
+class lies.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -14,11 +15,12 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from benchmark.ablations.contract import Ablation, is_trained
-from benchmark.config import build, configured
+from benchmark.config import build, configured, described
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.method.circuits import CircuitMethod, ReadsFiles
+from benchmark.method.problem import USES
 from benchmark.method.study import Study
 from benchmark.metric import Metric
 from benchmark.models.choice import ModelChoice, files_digest
@@ -27,9 +29,14 @@ from benchmark.prompts.task import Task
 from benchmark.records.record import CIRCUITS, SCHEMA
 from benchmark.records.store import Folder, checked_experiment
 from benchmark.references.circuits import published_digest
+from benchmark.run.sizes import check_sizes, in_edges
 from benchmark.tracking import check_mode
 
 KEY_LENGTH = 16
+# What the evaluation of circuits uses, whatever found them.
+EVALUATION = frozenset({"evaluate_under", "n_test", "references"})
+# What a record says of settings that nothing used.
+UNUSED = {"sizes": [], "training_steps": None, "attribution_metric": None, "evaluate_under": None}
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,7 @@ class Cell:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name}={value} must be 1 or more")
-        for size in self.sizes:
-            whole = isinstance(size, int) and not isinstance(size, bool) and size >= 0
-            if not whole and not (isinstance(size, float) and 0 <= size <= 1):
-                raise UserError(
-                    f"sizes has {size!r}; give numbers of edges (100), or shares of all edges "
-                    "from 0.0 to 1.0"
-                )
+        check_sizes(self.sizes)
 
     @cached_property
     def model_choice(self) -> ModelChoice:
@@ -105,24 +106,32 @@ class Cell:
         method = self.built_method
         return method.kind if isinstance(method, Study) else CIRCUITS
 
+    @property
+    def uses(self) -> frozenset[str]:
+        """The settings that the method, or the evaluation of its circuits, looks at."""
+        method = self.built_method
+        return method.uses if isinstance(method, Study) else method.uses | EVALUATION
+
     @cached_property
     def built_ablation(self) -> Ablation:
         """The ablation that the method works with."""
-        return self._with_constants(_built(self.ablation, "ablation"))
+        return _built(self.ablation, "ablation")
 
     @cached_property
     def evaluation(self) -> dict[str, Ablation]:
-        """The ablations that circuits are evaluated under, by name."""
+        """The ablations that circuits are evaluated under, by name; none for a study."""
+        if "evaluate_under" not in self.uses:
+            return {}
         own = self.names["ablation"]
         return {
-            name: self.built_ablation
-            if name == own
-            else self._with_constants(configured("ablation", name))
+            name: self._with_constants(
+                self.built_ablation if name == own else configured("ablation", name)
+            )
             for name in self.evaluate_under or [own]
         }
 
     def _with_constants(self, ablation: Ablation) -> Ablation:
-        """The ablation, with the cell's recipe for constants if it trains any."""
+        """The ablation, with the one recipe for constants of all circuits if it trains any."""
         if not is_trained(ablation):
             return ablation
         target = f"{type(ablation).__module__}.{type(ablation).__qualname__}"
@@ -131,8 +140,9 @@ class Cell:
 
     @cached_property
     def metric_name(self) -> str:
-        """The metric that attribution methods attribute: the task's own, unless one is set."""
-        return self.attribution_metric or self.built_task.metric
+        """The metric that the method attributes: the task's own, unless it uses one that is set."""
+        chosen = self.attribution_metric if "attribution_metric" in self.uses else None
+        return chosen or self.built_task.metric
 
     @cached_property
     def built_metric(self) -> Metric:
@@ -140,42 +150,52 @@ class Cell:
         return configured("metric", self.metric_name)
 
     def sizes_of(self, graph: ComputationalGraph) -> list[int]:
-        """The sizes in edges, smallest first; shares are rounded down, as in MIB.
+        """The sizes in edges, smallest first; none for a method that does not use them.
 
         Raises:
             UserError: a size is larger than the graph.
         """
-        sizes = {
-            size if isinstance(size, int) else int(size * graph.n_edges) for size in self.sizes
-        }
-        if sizes and max(sizes) > graph.n_edges:
-            raise UserError(
-                f"sizes has {max(sizes)} edges; {self.model_choice.name} has {graph.n_edges:,} "
-                "(write a share with a point: 0.5, 1.0)"
-            )
-        return sorted(sizes)
+        sizes = self.sizes if "sizes" in self.uses else []
+        return in_edges(sizes, graph.n_edges, self.model_choice.name)
 
     @cached_property
     def key(self) -> str:
         """The name of the record's folder."""
-        choice = self.model_choice
+        choice, method = self.model_choice, self.built_method
         decides = {
             "schema": SCHEMA,
-            "model": [choice.name, choice.revision, choice.dtype, self.model_files],
-            "references": published_digest(self.built_task.family),
+            "model": [self._model_name, self.model_files or choice.revision, choice.dtype],
             "task": self.built_task.fingerprint(),
-            "method": [self.method, self.built_method.version, *self._read_by_the_method()],
-            "ablation": _described(self.built_ablation),
-            "metric": [self.metric_name, _described(self.built_metric)],
-            "evaluation": {
-                name: _described(ablation) for name, ablation in self.evaluation.items()
-            },
-            "training_steps": self.training_steps,
-            "sizes": sorted({str(size) for size in self.sizes}),
-            "prompts": [self.n_train, self.n_test],
+            "method": [described(method), method.version, *self._read_by_the_method()],
+            "ablation": described(self.built_ablation),
+            "n_train": self.n_train,
             "seed": self.seed,
+            **self._used(),
         }
         return digest(decides)[:KEY_LENGTH]
+
+    @property
+    def _model_name(self) -> str:
+        """A name of the hub, or of a directory without where it lies; circuits are known by it."""
+        name = self.model_choice.name
+        return name if self.model_files is None else Path(name).name
+
+    def _used(self) -> dict[str, Any]:
+        """What of the rest decides numbers: settings that something uses, by their names."""
+        uses, known = self.uses, {}
+        if "sizes" in uses:
+            known["sizes"] = sorted({str(size) for size in self.sizes})
+        if "training_steps" in uses:
+            known["training_steps"] = self.training_steps
+        if "n_test" in uses:
+            known["n_test"] = self.n_test
+        if "references" in uses:
+            known["references"] = published_digest(self.built_task.family)
+        if "attribution_metric" in uses or "evaluate_under" in uses:
+            known["metric"] = [self.metric_name, described(self.built_metric)]
+        if "evaluate_under" in uses:
+            known["evaluation"] = self.evaluation_settings()
+        return known
 
     def _read_by_the_method(self) -> list[str | None]:
         """The digest of the files that the method reads, of one that does."""
@@ -193,12 +213,13 @@ class Cell:
         return title_of(self.names, self.seed)
 
     def settings(self) -> dict[str, Any]:
-        """Every setting, as plain values."""
-        return asdict(self)
+        """Every setting, as plain values; what nothing used is empty."""
+        empty = {name: value for name, value in UNUSED.items() if name not in self.uses}
+        return asdict(replace(self, **empty))
 
     def evaluation_settings(self) -> dict[str, Any]:
         """The settings of every evaluation ablation, by name."""
-        return {name: _described(ablation) for name, ablation in self.evaluation.items()}
+        return {name: described(ablation) for name, ablation in self.evaluation.items()}
 
     def checked(self) -> "Cell":
         """The cell, after everything that it names was built.
@@ -206,13 +227,18 @@ class Cell:
         Raises:
             UserError: something does not exist or cannot be used.
         """
-        parts: list[Callable[[], Any]] = [lambda: self.key, lambda: self.built_metric]
-        for part in parts:
-            part()
         if not isinstance(self.built_method, CircuitMethod | Study):
             raise UserError(
                 f"method={self.names['method']} neither finds circuits nor does a study"
             )
+        strange = self.built_method.uses - USES
+        if strange:
+            raise UserError(
+                f"method={self.names['method']} uses {min(strange)!r}, which a cell does not give; "
+                f"it gives {', '.join(sorted(USES))}"
+            )
+        self._with_constants(self.built_ablation)
+        _ = self.built_metric, self.key
         return self
 
 
@@ -223,8 +249,3 @@ def title_of(names: Mapping[str, str], seed: int) -> str:
 
 def _built(config: dict[str, Any], where: str) -> Any:  # noqa: ANN401
     return build(OmegaConf.create(config), where=where)
-
-
-def _described(thing: Any) -> list[Any]:  # noqa: ANN401 - a dataclass of any kind
-    settings = {name: str(value) for name, value in asdict(thing).items()}
-    return [f"{type(thing).__module__}.{type(thing).__qualname__}", settings]

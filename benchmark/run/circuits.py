@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from benchmark.config import configured
-from benchmark.evaluation.circuits import HeldOut, circuit_scores, full_model_scores, passes
+from benchmark.evaluation.circuits import HeldOut, circuit_scores, full_model_scores
 from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
 from benchmark.graph.mask import EdgeMask
 from benchmark.meter import metering
@@ -22,6 +22,7 @@ from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence
 from benchmark.models.loading import LanguageModel
+from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
 from benchmark.run.discovery import discovered
 from benchmark.run.prompts import Prompts
@@ -42,7 +43,7 @@ def find_and_measure(cell: Cell, problem: Problem, prompts: Prompts, work: Path)
     circuits, discovery = discovered(cell, problem, sizes, work)
     log.info("%d circuits, %.0f s", len(circuits), discovery.seconds)
     with metering() as evaluation:
-        curve, facts = _evaluated(cell, model, prompts, circuits, problem.references, work)
+        curve, facts = _evaluated(cell, model, prompts, circuits, work)
     return Findings(
         curve,
         tensors={},
@@ -60,7 +61,6 @@ def _evaluated(
     model: LanguageModel,
     prompts: Prompts,
     circuits: Sequence[FoundCircuit],
-    references: dict[str, EdgeMask],
     work: Path,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The curve, and the fields of the record that sum it up."""
@@ -68,7 +68,7 @@ def _evaluated(
     metrics = {name: configured("metric", name) for name in dict.fromkeys(names)}
     # The loss gap is the first column of every curve, whatever else is measured.
     metrics = {"loss_gap": KLDivergence(), **{k: m for k, m in metrics.items() if k != "kl"}}
-    held_out = HeldOut(train=[prompts.train], test=passes(prompts.test), metrics=metrics)
+    held_out = HeldOut(train=[prompts.train], test=prompts.held_out, metrics=metrics)
     full = full_model_scores(model, held_out)
     masks = [EdgeMask.empty(model.graph), *(found.mask for found in circuits)]
     neurons = stacked_neurons(circuits)
@@ -83,6 +83,7 @@ def _evaluated(
         facts["ends"][name] = ends(scores, full)
         facts["areas"][name] = areas(rows[-1], facts["ends"][name], model.graph.n_edges)
         log.info("evaluated under %s", name)
+    references = reference_masks(cell.built_task.family, model)
     if references:
         # Where several circuits are published, the first by name is the one that counts.
         truth = references[sorted(references)[0]]

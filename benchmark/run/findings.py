@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from benchmark.evaluation.circuits import passes
 from benchmark.files import replacing
 from benchmark.method.findings import Findings
 from benchmark.method.found import save_circuits, save_scores
@@ -23,7 +22,7 @@ def findings_of(cell: Cell, problem: Problem, prompts: Prompts, work: Path) -> F
     """
     method = cell.built_method
     if isinstance(method, Study):
-        return method.study(problem, passes(prompts.test))
+        return method.study(problem, prompts.held_out)
     return find_and_measure(cell, problem, prompts, work)
 
 

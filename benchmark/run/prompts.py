@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from benchmark.errors import UserError
+from benchmark.evaluation.circuits import passes
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.dataset import batch_of, data_hash
@@ -13,10 +14,18 @@ from benchmark.seeds import derived_seed
 
 @dataclass(frozen=True)
 class Prompts:
-    """The prompts of a cell, and what to know of them."""
+    """The prompts of a cell, and what to know of them.
+
+    Attributes:
+        train: of the train split.
+        held_out: of the test split, in batches as circuits are measured on; none for a study that
+            does not use them.
+        digests: of the texts, by split.
+        warnings: what a reader should know.
+    """
 
     train: Batch
-    test: Batch
+    held_out: list[Batch]
     digests: dict[str, str]
     warnings: tuple[str, ...]
 
@@ -28,7 +37,9 @@ class Prompts:
             UserError: the model cannot read them, or a split has too few.
         """
         batches, digests, warnings = {}, {}, []
-        wanted = {Split.train: cell.n_train, Split.test: cell.n_test}
+        wanted = {Split.train: cell.n_train}
+        if "n_test" in cell.uses:
+            wanted[Split.test] = cell.n_test
         seed = derived_seed(cell.seed, "prompts")
         for split, n_prompts in wanted.items():
             rows = cell.built_task.dataset(model.tokenizer, split, n_prompts, seed, or_fewer=True)
@@ -46,4 +57,5 @@ class Prompts:
                 f"prompts of {cell.names['task']} have up to {longest} tokens; "
                 f"{model.name} reads {model.shape.n_ctx}"
             )
-        return cls(batches[Split.train], batches[Split.test], digests, tuple(warnings))
+        held_out = passes(batches[Split.test]) if Split.test in batches else []
+        return cls(batches[Split.train], held_out, digests, tuple(warnings))

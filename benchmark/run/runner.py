@@ -21,11 +21,11 @@ from omegaconf import OmegaConf
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError
 from benchmark.files import replacing
-from benchmark.method.problem import Problem
+from benchmark.method.problem import NotGiven, Problem
 from benchmark.models.loading import LanguageModel
 from benchmark.records.record import CONFIG, LOG, RECORD, Record, Status
 from benchmark.records.store import Folder, cannot_write, join
-from benchmark.references.circuits import reference_circuits
+from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
 from benchmark.run.findings import findings_of, write_findings
 from benchmark.run.machine import library_versions, machine
@@ -111,7 +111,7 @@ def _run(cell: Cell, folder: Folder) -> Record:
         torch.set_num_threads(cell.threads)
     model = cell.model_choice.load()
     prompts = Prompts.of(cell, model)
-    problem = _problem(cell, model, prompts, folder)
+    problem = problem_of(cell, model, prompts, folder)
     reason = cell.built_method.unsupported(problem)
     if reason is not None:
         return _unfinished(cell, Status.skipped, reason)
@@ -137,19 +137,17 @@ def _run(cell: Cell, folder: Folder) -> Record:
     )
 
 
-def _problem(cell: Cell, model: LanguageModel, prompts: Prompts, folder: Folder) -> Problem:
-    references = {
-        name: found.mask
-        for name, found in reference_circuits(cell.built_task.family, model).items()
-    }
+def problem_of(cell: Cell, model: LanguageModel, prompts: Prompts, folder: Folder) -> Problem:
+    """What the method of a cell is given: nothing that it does not say it uses."""
+    uses, family = cell.built_method.uses, cell.built_task.family
     return Problem(
         model=model,
         batches=[prompts.train],
-        metric=cell.built_metric,
+        metric=cell.built_metric if "attribution_metric" in uses else NotGiven(),
         ablation=cell.built_ablation,
-        references=references,
+        references=reference_masks(family, model) if "references" in uses else {},
         seed=derived_seed(cell.seed, "method"),
-        training_steps=cell.training_steps,
+        training_steps=cell.training_steps if "training_steps" in uses else None,
         work_folder=folder.work,
         shared_folder=folder.shared,
     )

@@ -48,6 +48,7 @@ class ACDC:
     last_head_first: bool
     batch_size: int
     candidates_at_once: int
+    uses: ClassVar[frozenset[str]] = frozenset({"attribution_metric"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "part of a forward for every test of an edge"
 

@@ -25,6 +25,7 @@ class ActivationMagnitude:
     """Settings of activation magnitude; see conf/method/activation_magnitude.yaml."""
 
     batch_size: int
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "1 forward"
 

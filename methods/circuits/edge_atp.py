@@ -34,6 +34,7 @@ class EdgeAtP:
     fix_softmax: bool
     selection: Selection
     batch_size: int
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes", "attribution_metric"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = (
         "2 forward and 1 backward, twice with fix_softmax; a query and key per edge"

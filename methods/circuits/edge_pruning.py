@@ -47,6 +47,7 @@ class EdgePruning(TrainsMasks):
     initial_log_alpha: float
     node_masks: bool
     node_target: float | None
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes", "training_steps"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x targets, forward and backward"
 

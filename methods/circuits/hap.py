@@ -26,6 +26,7 @@ class HAP(EdgePruning):
 
     share: float
     scores_batch_size: int
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes", "training_steps", "attribution_metric"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "those of eap and of edge_pruning"
 

@@ -34,6 +34,7 @@ class HISP:
     """Settings of head importance scores; see conf/method/hisp.yaml."""
 
     batch_size: int
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes", "attribution_metric"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "2 forward and 1 backward"
 

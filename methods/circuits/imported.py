@@ -54,6 +54,7 @@ class Imported:
     take: Take
     absolute: bool | None
     selection: Selection
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 2
     cost: ClassVar[str] = "none"
 

@@ -34,6 +34,7 @@ class InformationFlowRoutes:
 
     selection: Selection
     batch_size: int
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "1 forward"
 

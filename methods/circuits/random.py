@@ -29,6 +29,7 @@ class Random:
 
     circuits_per_size: int
     tolerance: float
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "none"
 

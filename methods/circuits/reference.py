@@ -12,6 +12,7 @@ from benchmark.method.problem import Problem
 class Reference:
     """Nothing to set; see conf/method/reference.yaml."""
 
+    uses: ClassVar[frozenset[str]] = frozenset({"references"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "none"
 

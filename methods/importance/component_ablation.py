@@ -46,6 +46,7 @@ class ComponentAblation:
     paper_compat: bool
     draws: int
     kind: ClassVar[str] = "components"
+    uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "about half a forward for every head and MLP (test prompts)"
 

@@ -45,6 +45,7 @@ class MissedEffects(NodeSettings):
     repeats: int
     judge: bool
     kind: ClassVar[str] = "missed_effects"
+    uses: ClassVar[frozenset[str]] = frozenset({"attribution_metric"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "AtP*, and one forward for every draw"
 

@@ -37,6 +37,7 @@ class Attribution:
     selection: Selection
     granularity: Granularity
     batch_size: int
+    uses: ClassVar[frozenset[str]] = frozenset({"sizes", "attribution_metric"})
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:

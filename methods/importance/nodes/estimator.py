@@ -53,6 +53,7 @@ class NodeEstimator(NodeSettings, ABC):
     backward_price: float
     judge: bool
     kind: ClassVar[str] = "node_importance"
+    uses: ClassVar[frozenset[str]] = frozenset({"attribution_metric"})
     version: ClassVar[int] = 1
     # Whether another seed gives another estimate.
     random: ClassVar[bool] = True

@@ -1,0 +1,103 @@
+"""Methods are given what they say they use, and nothing else decides the key of their records."""
+
+import pytest
+import torch
+from support.cells import cell
+
+from benchmark.config import configured, configured_names
+from benchmark.method.problem import USES
+from benchmark.method.study import Study
+from benchmark.models.loading import load_model
+from benchmark.run.prompts import Prompts
+from benchmark.run.runner import problem_of
+
+METHODS = configured_names("method")
+BASE = dict(sizes=[0.1, 0.5], training_steps=2, attribution_metric=None, n_test=4, n_train=3)
+CHANGED = dict(
+    sizes=[0.2],
+    training_steps=3,
+    attribution_metric="cross_entropy",
+    n_test=5,
+    evaluate_under=["mean"],
+)
+NODES = dict(positions="all", batch_size=3, repeats=1)
+FEW = dict(prices=[0.01], masks_per_step=1)
+SETTINGS = {
+    name: NODES
+    for name in METHODS
+    if getattr(type(configured("method", name)), "kind", None) == "node_importance"
+} | {
+    "missed_effects": NODES | dict(verified=5, draws=4),
+    "subsampling": NODES | dict(draws=4),
+    "acdc": dict(thresholds=[0.1]),
+    "ugs": FEW,
+    "hcgs": FEW,
+}
+
+
+def cell_of(name, results_dir, **changes):
+    settings = BASE | {"method_settings": SETTINGS.get(name, {})} | changes
+    method = settings.pop("method_settings")
+    made = cell(results_dir, method=name, **settings)
+    made.method.update(method)
+    return made.checked()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("tiny_gpt2", device="cpu", check=False)
+
+
+def answer(chosen, model):
+    """Everything that the method of a cell finds, as tensors; or why it cannot."""
+    prompts = Prompts.of(chosen, model)
+    problem = problem_of(chosen, model, prompts, chosen.folder)
+    method = chosen.built_method
+    reason = method.unsupported(problem)
+    if reason is not None:
+        return reason
+    if isinstance(method, Study):
+        table = method.study(problem, prompts.held_out).table
+        return [torch.tensor(table.select_dtypes("number").to_numpy(dtype=float))]
+    return [found.mask.keep for found in method.discover(problem, chosen.sizes_of(model.graph))]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_does_not_use_changes_nothing(name, model, tmp_path):
+    base = cell_of(name, tmp_path / "a")
+    unused = {what: value for what, value in CHANGED.items() if what not in base.uses}
+    other = cell_of(name, tmp_path / "b", **unused)
+    assert other.key == base.key
+    mine, theirs = answer(base, model), answer(other, model)
+    assert type(mine) is type(theirs) and len(mine) == len(theirs)
+    assert isinstance(mine, str) or all(
+        torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(mine, theirs, strict=True)
+    )
+    # Nor does a record of one say what was typed for the other.
+    typed = {"results_dir": None, "n_test": None}
+    assert base.settings() | typed == other.settings() | typed
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_a_method_uses_decides_the_key(name, tmp_path):
+    base = cell_of(name, tmp_path)
+    assert base.built_method.uses <= USES
+    for what in base.uses - {"references"}:
+        assert cell_of(name, tmp_path, **{what: CHANGED[what]}).key != base.key, what
+
+
+def test_classes_of_one_group_have_names_of_their_own():
+    """A key holds the name of a class and not where it lies."""
+    for group in ("method", "task", "ablation", "metric"):
+        classes = {
+            type(configured(group, name)) for name in configured_names(group) if name != "own_data"
+        }
+        assert len({found.__qualname__ for found in classes}) == len(classes)
+
+
+def test_a_method_that_does_not_name_what_it_looks_at_is_told(model, tmp_path, monkeypatch):
+    from methods.circuits.eap import EAP
+
+    monkeypatch.setattr(EAP, "uses", frozenset({"sizes"}))
+    with pytest.raises((TypeError, AttributeError), match="names attribution_metric in its uses"):
+        answer(cell_of("eap", tmp_path), model)
