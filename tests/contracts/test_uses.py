@@ -62,20 +62,28 @@ def answer(chosen, model):
     return [found.mask.keep for found in method.discover(problem, chosen.sizes_of(model.graph))]
 
 
+# One of each way of working; the others differ from these in what they compute, not in what they read.
+RUN = ("eap", "hisp", "random", "reference", "edge_pruning", "atp", "iterative")
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_does_not_use_changes_nothing(name, model, tmp_path):
     base = cell_of(name, tmp_path / "a")
     unused = {what: value for what, value in CHANGED.items() if what not in base.uses}
     other = cell_of(name, tmp_path / "b", **unused)
     assert other.key == base.key
-    mine, theirs = answer(base, model), answer(other, model)
+    if name in RUN:
+        _check_answers(answer(base, model), answer(other, model))
+    # Nor does a record of one say what was typed for the other.
+    typed = {"results_dir": None, "n_test": None}
+    assert base.settings() | typed == other.settings() | typed
+
+
+def _check_answers(mine, theirs):
     assert type(mine) is type(theirs) and len(mine) == len(theirs)
     assert isinstance(mine, str) or all(
         torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(mine, theirs, strict=True)
     )
-    # Nor does a record of one say what was typed for the other.
-    typed = {"results_dir": None, "n_test": None}
-    assert base.settings() | typed == other.settings() | typed
 
 
 @pytest.mark.parametrize("name", METHODS)
