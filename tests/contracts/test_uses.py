@@ -62,7 +62,7 @@ def answer(chosen, model):
     return [found.mask.keep for found in method.discover(problem, chosen.sizes_of(model.graph))]
 
 
-# One of each way of working; the others differ from these in what they compute, not in what they read.
+# One of each way of working; the others compute other things from the same.
 RUN = ("eap", "hisp", "random", "reference", "edge_pruning", "atp", "iterative")
 
 
