@@ -38,6 +38,7 @@ class NotGiven(Metric):
 
 
 _NAME_IT = "a method that looks at problem.metric names attribution_metric in its uses"
+NOT_GIVEN = NotGiven()  # pyright: ignore[reportAbstractUsage]
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError
 from benchmark.files import replacing
-from benchmark.method.problem import NotGiven, Problem
+from benchmark.method.problem import NOT_GIVEN, Problem
 from benchmark.models.loading import LanguageModel
 from benchmark.records.record import CONFIG, LOG, RECORD, Record, Status
 from benchmark.records.store import Folder, cannot_write, join
@@ -143,7 +143,7 @@ def problem_of(cell: Cell, model: LanguageModel, prompts: Prompts, folder: Folde
     return Problem(
         model=model,
         batches=[prompts.train],
-        metric=cell.built_metric if "attribution_metric" in uses else NotGiven(),
+        metric=cell.built_metric if "attribution_metric" in uses else NOT_GIVEN,
         ablation=cell.built_ablation,
         references=reference_masks(family, model) if "references" in uses else {},
         seed=derived_seed(cell.seed, "method"),
