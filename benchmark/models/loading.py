@@ -17,7 +17,7 @@ from transformers.utils.hub import cached_file
 
 from benchmark.errors import UserError, near
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.models.check import allowed_difference, largest_logit_difference, refuse_logits
+from benchmark.models.check import check_finite, checked_difference
 from benchmark.models.family import family_of, shape_of
 from benchmark.models.quiet import quiet_transformers
 from benchmark.models.tokenizer import load_tokenizer
@@ -104,10 +104,11 @@ def load_model(
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
         revision: branch, tag or commit of a repository.
         check: compare our logits with Hugging Face's on random prompts, and refuse to go on if
-            they differ by more than rounding.
+            they differ by more than rounding (half precision is judged by its own).
 
     Raises:
-        UserError: the name, the files, the family, the dtype or the device cannot be used.
+        UserError: the name, the files, the family, the dtype or the device cannot be used, or
+            weights are NaN.
     """
     if dtype not in DTYPES:
         raise UserError(f"dtype {dtype!r} is not one of {', '.join(DTYPES)}{near(dtype, DTYPES)}")
@@ -117,6 +118,7 @@ def load_model(
     revision = _commit(source, revision)
     family, shape = family_of(config), shape_of(config)
     hugging_face = _hugging_face(source, revision, config, DTYPES[dtype]).to(place)
+    check_finite(hugging_face, source)
     model = LanguageModel(
         weights=family.read(hugging_face),
         shape=shape,
@@ -127,15 +129,9 @@ def load_model(
         revision=revision,
         hugging_face=hugging_face,
     )
-    return _checked(model, family.exact_in_float64) if check else model
-
-
-def _checked(model: LanguageModel, exact_in_float64: bool) -> LanguageModel:
-    difference, largest = largest_logit_difference(model, model.hugging_face)
-    allowed = allowed_difference(model.dtype, largest, exact_in_float64)
-    if not difference <= allowed:
-        again, _ = largest_logit_difference(model, model.hugging_face)
-        refuse_logits(model.name, difference, again, allowed)
+    if not check:
+        return model
+    difference = checked_difference(model, hugging_face, family, model.name)
     return replace(model, largest_logit_difference=difference)
 
 

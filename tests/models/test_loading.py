@@ -192,7 +192,7 @@ def test_check_leaves_a_sliding_window(tmp_path):
 def test_logits_that_differ_once_are_not_blamed_on_the_adapter(model_directories, monkeypatch):
     differences = iter([3.8e-4, 1.1e-5])
     monkeypatch.setattr(
-        "benchmark.models.loading.largest_logit_difference", lambda *_: (next(differences), 1.0)
+        "benchmark.models.check.largest_logit_difference", lambda *_: (next(differences), 1.0)
     )
     with pytest.raises(UserError, match=r"0\.00038, and by 1\.1e-05 .* not reproducible on this"):
         load_model(model_directories["gpt2"])
