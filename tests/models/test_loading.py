@@ -157,7 +157,7 @@ def test_random_models_depend_on_their_seed_only(tmp_path):
 @pytest.mark.slow
 def test_importing_the_core_does_not_import_transformer_lens():
     code = (
-        "import sys, benchmark.model, benchmark.optimal;"
+        "import sys, benchmark.models.loading, benchmark.ablations.optimal;"
         "assert 'transformer_lens' not in sys.modules and 'wandb' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
