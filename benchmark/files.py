@@ -1,11 +1,16 @@
 """Names of files, and writing them: a crash, a kill or a full disk never leaves half of one."""
 
+import fcntl
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# How names of temporary files end, and the age in seconds at which one may be a leftover.
+TEMPORARY, YOUNG = ".part", 60
 
 
 def file_stem(*words: object) -> str:
@@ -21,10 +26,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     temporary = Path(name)
     try:
+        _held(handle)
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
@@ -34,7 +39,40 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:
+        os.close(handle)
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, *, of_all: bool = False) -> None:
+    """Remove the temporary files in and under a folder that killed writers left.
+
+    A writer holds its file, and the hold ends with its process, however that ends. A file younger
+    than a minute stays: its writer may be about to take hold of it.
+
+    Args:
+        folder: the folder; it need not exist.
+        of_all: remove young ones too, as nobody else writes here.
+    """
+    for path in folder.rglob(f".*{TEMPORARY}"):
+        try:
+            young = time.time() - path.stat().st_mtime < YOUNG
+            if young and not of_all:
+                continue
+            with path.open("rb") as file:
+                if _held(file.fileno()):
+                    path.unlink()
+        except OSError:
+            # Another process removed it, or it is not ours to remove; it does no harm.
+            continue
+
+
+def _held(handle: int) -> bool:
+    """Take hold of an open file; False if another process holds it, or the disk knows no holds."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

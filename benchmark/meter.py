@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-_active: ContextVar[tuple["Meter", ...]] = ContextVar("active meters", default=())
+# Each running meter, and when it was started.
+_active: ContextVar[tuple[tuple["Meter", float], ...]] = ContextVar("active meters", default=())
 
 
 @dataclass
@@ -49,20 +50,36 @@ def metering() -> Iterator[Meter]:
         if not _active.get():
             torch.cuda.reset_peak_memory_stats()
     meter, start = Meter(), time.perf_counter()
-    token = _active.set((*_active.get(), meter))
+    token = _active.set((*_active.get(), (meter, start)))
     try:
         yield meter
     finally:
         _active.reset(token)
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()
-        meter.seconds = time.perf_counter() - start
-        meter.peak_bytes = peak_bytes()
+        meter.seconds += time.perf_counter() - start
+        meter.peak_bytes = max(meter.peak_bytes, peak_bytes())
+
+
+def so_far(meter: Meter) -> Meter:
+    """What a running meter has counted until now, its seconds and memory included."""
+    start = next(start for running, start in _active.get() if running is meter)
+    seconds = meter.seconds + time.perf_counter() - start
+    return replace(meter, seconds=seconds, peak_bytes=max(meter.peak_bytes, peak_bytes()))
+
+
+def count(spent: Meter) -> None:
+    """Count what an earlier start of the same computation spent."""
+    for meter, _ in _active.get():
+        meter.forward += spent.forward
+        meter.backward += spent.backward
+        meter.seconds += spent.seconds
+        meter.peak_bytes = max(meter.peak_bytes, spent.peak_bytes)
 
 
 def count_passes(logits: Tensor, prompts: int, share_of_layers: float = 1.0) -> None:
     """Count one forward pass of `prompts`, and its backward pass if one ever reaches `logits`."""
-    meters, passes = _active.get(), prompts * share_of_layers
+    meters, passes = [meter for meter, _ in _active.get()], prompts * share_of_layers
     for meter in meters:
         meter.forward += passes
     if meters and logits.requires_grad:
@@ -76,7 +93,7 @@ def count_passes(logits: Tensor, prompts: int, share_of_layers: float = 1.0) -> 
 
 def count_parts(forward: float = 0.0, backward: float = 0.0) -> None:
     """Count work that is no pass of its own, in passes of a prompt."""
-    for meter in _active.get():
+    for meter, _ in _active.get():
         meter.forward += forward
         meter.backward += backward
 

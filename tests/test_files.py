@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from benchmark.errors import near
-from benchmark.files import replacing
+from benchmark.files import remove_leftovers, replacing
 from benchmark.memory import keep_freed_memory
 from benchmark.seeds import derived_seed, generator
-from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
@@ -30,11 +29,21 @@ def test_files_get_ordinary_permissions(tmp_path):
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_checkpoints_come_back(tmp_path):
-    path = tmp_path / "state.pt"
-    assert load_checkpoint(path, "cpu") is None
-    save_checkpoint(path, {"step": 3, "x": torch.arange(3)})
-    assert load_checkpoint(path, "cpu")["x"].tolist() == [0, 1, 2]
+def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path):
+    left = tmp_path / "deep" / ".file.abcdefgh.part"
+    with replacing(tmp_path / "deep" / "file") as living:
+        left.touch()
+        for path in (left, living):
+            os.utime(path, (0, 0))
+        (tmp_path / ".hidden").touch()
+        remove_leftovers(tmp_path)
+        assert not left.exists() and living.exists()
+        left.touch()
+        remove_leftovers(tmp_path)
+        assert left.exists()
+        remove_leftovers(tmp_path, of_all=True)
+        assert not left.exists() and living.exists()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [".hidden", "deep", "file"]
 
 
 def test_seeds_depend_on_every_name_and_never_change():

@@ -82,17 +82,27 @@ class Folder:
 
     def put_aside(self, created: str) -> Path:
         """Move the folder out of the way, but for its checkpoints; return where it is now."""
-        stamp = created.replace(":", "").replace("-", "")
-        target = self.results_dir / ASIDE / f"{self.key}-{stamp}"
-        number = 1
-        while target.exists():
-            number += 1
-            target = target.with_name(f"{self.key}-{stamp}-{number}")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._place_aside(self.key, created)
         self.path.rename(target)
         if (target / self.work.name).exists():
             self.path.mkdir()
             (target / self.work.name).rename(self.work)
+        return target
+
+    def work_aside(self, created: str) -> Path:
+        """Move the checkpoints out of the way; return where they are now."""
+        target = self._place_aside(f"{self.key}-{self.work.name}", created)
+        self.work.rename(target)
+        return target
+
+    def _place_aside(self, name: str, created: str) -> Path:
+        stamp = created.replace(":", "").replace("-", "")
+        target = self.results_dir / ASIDE / f"{name}-{stamp}"
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{name}-{stamp}-{number}")
+        target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
 

@@ -3,12 +3,15 @@
 import os
 import platform
 import subprocess
+from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmark.digests import digest, digest_of_file
 from benchmark.transformer.vector_math import sound_vector_math
 
 LIBRARIES = ("ablation-bench", "torch", "transformers", "datasets", "hydra-core", "numpy")
@@ -17,6 +20,14 @@ LIBRARIES = ("ablation-bench", "torch", "transformers", "datasets", "hydra-core"
 def library_versions() -> dict[str, str]:
     """Versions of Python and of the libraries that numbers depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+@lru_cache
+def code_digest(*packages: str) -> str:
+    """A digest of all that computes: the modules of these packages, and the libraries' versions."""
+    roots = [Path(folder) for name in packages for folder in import_module(name).__path__]
+    modules = sorted(path for root in roots for path in root.rglob("*.py"))
+    return digest([library_versions(), [digest_of_file(path) for path in modules]])
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError
-from benchmark.files import replacing
+from benchmark.files import remove_leftovers, replacing
 from benchmark.method.problem import NOT_GIVEN, Problem
 from benchmark.models.loading import LanguageModel
 from benchmark.records.record import CONFIG, LOG, RECORD, Record, Status
@@ -28,10 +28,12 @@ from benchmark.records.store import Folder, cannot_write, join
 from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
 from benchmark.run.findings import findings_of, write_findings
-from benchmark.run.machine import library_versions, machine
+from benchmark.run.machine import code_digest, library_versions, machine
 from benchmark.run.prompts import Prompts
 from benchmark.seeds import derived_seed
 
+# Names, in a folder of checkpoints, the code that made them.
+MADE_BY = "made_by"
 log = logging.getLogger("benchmark")
 
 
@@ -56,17 +58,34 @@ def run_cell(cell: Cell) -> Outcome:
         try:
             if found is not None and finished and (waited or not cell.overwrite):
                 join(folder, cell.experiment_name)
+                shutil.rmtree(folder.work, ignore_errors=True)
                 return Outcome(found, was_there=True)
             if cell.overwrite:
                 shutil.rmtree(folder.work, ignore_errors=True)
             if (folder.path / RECORD).exists():
                 log.info("the old record is now %s", folder.put_aside(_now()))
-            folder.work.mkdir(parents=True, exist_ok=True)
+            _keep_work_of_this_code(cell, folder)
+            remove_leftovers(folder.path, of_all=True)
             join(folder, cell.experiment_name)
             with logging_to(folder.path / LOG):
                 return Outcome(_record_of(cell, folder), was_there=False)
         except OSError as error:
             raise cannot_write(folder.results_dir, error) from error
+
+
+def _keep_work_of_this_code(cell: Cell, folder: Folder) -> None:
+    """Let checkpoints that other code, or code with other libraries, made not be continued."""
+    own = (type(part).__module__.split(".")[0] for part in (cell.built_method, cell.built_task))
+    code = code_digest(*sorted({"benchmark", *own}))
+    maker = folder.work / MADE_BY
+    made_by = maker.read_text() if maker.is_file() else None
+    if made_by != code and folder.work.is_dir() and any(folder.work.iterdir()):
+        place = folder.work_aside(_now())
+        log.warning("%s: its checkpoints are of other code; they are now %s", cell.key, place)
+    folder.work.mkdir(parents=True, exist_ok=True)
+    if not maker.is_file():
+        with replacing(maker) as temporary:
+            temporary.write_text(code)
 
 
 def _record_of(cell: Cell, folder: Folder) -> Record:

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.meter import metering
 from benchmark.metric import KLDivergence
 from benchmark.prompts.batch import Batch
 from benchmark.seeds import generator
@@ -71,28 +72,29 @@ class MaskedTraining:
 
         Args:
             steps: steps in all, those of a checkpoint included.
-            checkpoint: a file to resume from and to save to every 100 steps.
+            checkpoint: a file to resume from and to save to every 100 steps. What it had cost
+                is counted again, as the steps of this run are.
             label: what the progress bar says.
 
         Raises:
             UserError: the checkpoint is of another training, or holds more steps.
         """
-        if checkpoint is not None:
-            self.resume(checkpoint)
-        if self.step > steps:
-            raise UserError(
-                f"{checkpoint} holds {self.step} steps, more than steps={steps}; ask for as "
-                "many, or give another path"
-            )
-        with tqdm(
-            total=steps, initial=self.step, desc=label, disable=None, leave=False
-        ) as progress:
-            while self.step < steps:
-                self.advance()
-                progress.update()
-                due = self.step % CHECKPOINT_EVERY == 0 or self.step == steps
-                if checkpoint is not None and due:
-                    save_checkpoint(checkpoint, self.state())
+        with metering() as spent:
+            if checkpoint is not None:
+                self.resume(checkpoint)
+            if self.step > steps:
+                raise UserError(
+                    f"{checkpoint} holds {self.step} steps, more than steps={steps}; ask for as "
+                    "many, or give another path"
+                )
+            bar = tqdm(total=steps, initial=self.step, desc=label, disable=None, leave=False)
+            with bar as progress:
+                while self.step < steps:
+                    self.advance()
+                    progress.update()
+                    due = self.step % CHECKPOINT_EVERY == 0 or self.step == steps
+                    if checkpoint is not None and due:
+                        save_checkpoint(checkpoint, self.state(), spent)
 
     def advance(self) -> None:
         """One step of the optimisers."""

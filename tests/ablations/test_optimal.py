@@ -17,7 +17,7 @@ from benchmark.graph.mask import EdgeMask
 from benchmark.metric import KLDivergence
 from benchmark.models.loading import load_model
 from benchmark.models.random_models import random_config, save_random_model
-from benchmark.training.checkpoint import load_checkpoint
+from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 from benchmark.training.loop import MaskedTraining
 from benchmark.training.masks import FixedMasks, MaskSampler
 from methods.circuits.masks.training import train_masks
@@ -180,13 +180,9 @@ def test_checkpoints_of_other_runs_are_refused(tiny, tmp_path):
             settings.train(model, rows, [prompts], checkpoint=path)
     with pytest.raises(UserError, match="holds 2 steps, more than steps=1"):
         replace(optimal, steps=1).train(tiny, masks, [batch], checkpoint=path)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="delete it"):
+    save_checkpoint(path, {"step": 1})
+    with pytest.raises(UserError, match="not a checkpoint"):
         optimal.train(tiny, masks, [batch], checkpoint=path)
-    for content in ([1, 2], {"step": 1}):
-        torch.save(content, path)
-        with pytest.raises(UserError, match="not a checkpoint"):
-            optimal.train(tiny, masks, [batch], checkpoint=path)
 
 
 @pytest.mark.parametrize("change", [dict(steps=-1), dict(batch_size=0), dict(learning_rate=0.0)])

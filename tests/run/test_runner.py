@@ -164,9 +164,8 @@ def test_a_failure_is_recorded_and_run_again(tmp_path, monkeypatch):
         raise RuntimeError("a broken method")
 
     monkeypatch.setattr(EAP, "discover", broken)
-    settings.folder.work.mkdir(parents=True)
-    (settings.folder.work / "a checkpoint").touch()
     record = run_cell(settings).record
+    (settings.folder.work / "a checkpoint").touch()
     assert record.status is Status.failed
     assert record.reason == "RuntimeError: a broken method"
     assert "in broken" in record.traceback
@@ -180,10 +179,43 @@ def test_a_failure_is_recorded_and_run_again(tmp_path, monkeypatch):
     monkeypatch.setattr(EAP, "discover", resumed)
     outcome = run_cell(settings)
     assert outcome.record.status is Status.done and not outcome.was_there
-    assert kept == ["a checkpoint"]
-    assert any("since it was resumed" in warning for warning in outcome.record.warnings)
+    assert "a checkpoint" in kept
+    assert not settings.folder.work.exists()
     (old,) = (tmp_path / "aside").iterdir()
     assert Record.read(old / RECORD) == record
+
+
+def test_checkpoints_of_other_code_are_not_continued(tmp_path, monkeypatch, caplog):
+    settings, seen = cell(tmp_path), []
+
+    def broken(self, problem, sizes):
+        seen.append({entry.name for entry in problem.work_folder.iterdir()})
+        (problem.work_folder / "a checkpoint").touch()
+        raise RuntimeError("a broken method")
+
+    monkeypatch.setattr(EAP, "discover", broken)
+    run_cell(settings)
+    run_cell(settings)
+    monkeypatch.setattr("benchmark.run.runner.code_digest", lambda *packages: "other code")
+    run_cell(settings)
+    assert seen == [{"made_by"}, {"made_by", "a checkpoint"}, {"made_by"}]
+    assert "checkpoints are of other code" in caplog.text
+    (old,) = (tmp_path / "aside").glob("*-checkpoints-*")
+    assert (old / "a checkpoint").exists()
+
+
+def test_a_finished_record_has_no_leftovers(tmp_path):
+    settings = cell(tmp_path)
+    record = run_cell(settings).record
+    settings.folder.work.mkdir()
+    (settings.folder.work / "constants.checkpoint").touch()
+    assert run_cell(settings).was_there
+    assert not settings.folder.work.exists()
+    (settings.folder.path / RECORD).unlink()
+    left = settings.folder.path / ".record.json.abcdefgh.part"
+    left.touch()
+    again = run_cell(settings).record
+    assert not left.exists() and again.areas == record.areas
 
 
 def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monkeypatch):

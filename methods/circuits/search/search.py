@@ -23,6 +23,7 @@ from benchmark.errors import UserError
 from benchmark.forward.memory import masks_that_fit
 from benchmark.forward.passes import clean_logits, masked_logits, masked_prefix
 from benchmark.graph.graph import ComputationalGraph
+from benchmark.meter import metering
 from benchmark.method.problem import Problem
 from benchmark.metric import Metric
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
@@ -128,19 +129,20 @@ class Search:
         Raises:
             UserError: the checkpoint is of another search.
         """
-        state = None if checkpoint is None else load_checkpoint(checkpoint, "cpu")
-        if state is not None:
-            if state.get("identity") != self._identity:
-                raise UserError(
-                    f"{checkpoint} was made with other settings, prompts or ablation; give another "
-                    "path"
-                )
-            self._restore(state)
-        for phase in self._order[self._finished_phases :]:
-            self._branches = self._searched(phase)
-            self._finished_phases += 1
-            if checkpoint is not None:
-                save_checkpoint(checkpoint, self._state())
+        with metering() as spent:
+            state = None if checkpoint is None else load_checkpoint(checkpoint, "cpu")
+            if state is not None:
+                if state.get("identity") != self._identity:
+                    raise UserError(
+                        f"{checkpoint} was made with other settings, prompts or ablation; give "
+                        "another path"
+                    )
+                self._restore(state)
+            for phase in self._order[self._finished_phases :]:
+                self._branches = self._searched(phase)
+                self._finished_phases += 1
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, self._state(), spent)
         return {tau: branch.keep for branch in self._branches for tau in branch.thresholds}
 
     def _searched(self, phase: Phase) -> list[Branch]:
