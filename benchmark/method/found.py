@@ -1,7 +1,7 @@
 """What discovery gives: circuits, and the scores that ranked their edges where there are any."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
 
@@ -44,10 +44,6 @@ class FoundCircuits(Sequence[FoundCircuit]):
         """The same on another device."""
         scores = {name: one.on(device) for name, one in self.scores.items()}
         return FoundCircuits([one.on(device) for one in self.circuits], scores, self.warnings)
-
-    def with_warning(self, warning: str) -> "FoundCircuits":
-        """The same, with one more thing that a reader should know."""
-        return replace(self, warnings=[*self.warnings, warning])
 
     def __len__(self) -> int:
         return len(self.circuits)

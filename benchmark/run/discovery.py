@@ -1,10 +1,12 @@
 """Discovery, kept in the work folder: a kill while circuits are measured loses none of them."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmark.digests import digest, digest_of_file
 from benchmark.errors import UserError
 from benchmark.files import replacing
 from benchmark.meter import Meter, metering
@@ -22,6 +24,7 @@ from benchmark.run.cell import Cell
 
 # Written last: what it does not say is not whole.
 FACTS = "discovery.json"
+log = logging.getLogger("benchmark")
 
 
 def discovered(
@@ -35,7 +38,7 @@ def discovered(
     before = load_discovery(work)
     if before is not None:
         return before
-    resumed, method = any(work.iterdir()), cell.built_method
+    method = cell.built_method
     assert isinstance(method, CircuitMethod)
     with metering() as cost:
         given = method.discover(problem, sizes)
@@ -44,9 +47,6 @@ def discovered(
         raise UserError(f"{cell.names['method']} found no circuit of sizes {sizes}")
     found = found.on("cpu")
     save_discovery(work, found, cost)
-    if resumed:
-        late = "the cost of discovery is that since it was resumed, after a kill"
-        found = found.with_warning(late)
     return found, cost
 
 
@@ -55,17 +55,29 @@ def save_discovery(work: Path, found: FoundCircuits, cost: Meter) -> None:
     save_circuits(work / CIRCUITS_FILE, found)
     if found.scores:
         save_scores(work / SCORES, found.scores)
-    facts = {"cost": asdict(cost), "scores": bool(found.scores), "warnings": list(found.warnings)}
+    names = [CIRCUITS_FILE, *([SCORES] if found.scores else [])]
+    files = {name: digest_of_file(work / name) for name in names}
+    facts = {"cost": asdict(cost), "files": files, "warnings": list(found.warnings)}
     with replacing(work / FACTS) as temporary:
-        temporary.write_text(json.dumps(facts))
+        temporary.write_text(json.dumps({"facts": facts, "sha256": digest(facts)}))
 
 
 def load_discovery(work: Path) -> tuple[FoundCircuits, Meter] | None:
-    """What `save_discovery` wrote, or None if it is not there, or damaged."""
-    try:
-        facts = json.loads((work / FACTS).read_text())
-        circuits = load_circuits(work / CIRCUITS_FILE)
-        scores = load_scores(work / SCORES) if facts["scores"] else {}
-        return FoundCircuits(circuits, scores, facts["warnings"]), Meter(**facts["cost"])
-    except (OSError, ValueError, KeyError, TypeError, UserError):
+    """What `save_discovery` wrote, or None if it is not there, or damaged: then the log says so."""
+    if not (work / FACTS).exists():
         return None
+    facts, whole = {}, False
+    try:
+        written = json.loads((work / FACTS).read_text())
+        facts = written["facts"]
+        whole = written["sha256"] == digest(facts) and all(
+            digest_of_file(work / name) == known for name, known in facts["files"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        log.debug("%s cannot be read", work / FACTS, exc_info=True)
+    if not whole:
+        log.warning("what was found is damaged in %s; circuits are sought anew", work)
+        return None
+    circuits = load_circuits(work / CIRCUITS_FILE)
+    scores = load_scores(work / SCORES) if SCORES in facts["files"] else {}
+    return FoundCircuits(circuits, scores, facts["warnings"]), Meter(**facts["cost"])

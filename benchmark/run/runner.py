@@ -78,7 +78,7 @@ def _keep_work_of_this_code(cell: Cell, folder: Folder) -> None:
     own = (type(part).__module__.split(".")[0] for part in (cell.built_method, cell.built_task))
     code = code_digest(*sorted({"benchmark", *own}))
     maker = folder.work / MADE_BY
-    made_by = maker.read_text() if maker.is_file() else None
+    made_by = maker.read_text(errors="replace") if maker.is_file() else None
     if made_by != code and folder.work.is_dir() and any(folder.work.iterdir()):
         place = folder.work_aside(_now())
         log.warning("%s: its checkpoints are of other code; they are now %s", cell.key, place)
