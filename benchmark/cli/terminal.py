@@ -31,7 +31,8 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **settings: Any) -> Text:  # noqa: ANN401 - rich's own
         """The text, of the width that it will be shown with."""
-        return super().render_str(visible(text), **settings | {"markup": False, "emoji": False})
+        settings.update(markup=False, emoji=False)
+        return super().render_str(visible(text), **settings)
 
 
 class _Visible:
