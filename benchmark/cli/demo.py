@@ -55,7 +55,7 @@ class Demo:
         fitting, held_out = (self._prompts(model, split) for split in ("fitting", "held out"))
         table = Table("ablation", "loss gap (nats)", "+-", "passes", "seconds")
         table.title = (
-            f"{model.name}: {mask.n_edges:,} of {model.graph.n_edges:,} edges kept at random, "
+            f"{model.name}: {mask.size:,} of {model.graph.n_edges:,} edges kept at random, "
             f"{len(held_out)} held-out prompts"
         )
         for name in self.ablations or configured_names("ablation"):

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.graph.mask import EdgeMask
-from benchmark.graph.overlap import edge_overlap, node_overlap
+from benchmark.graph.overlap import component_overlap, edge_overlap
 from benchmark.method.circuits import FoundCircuit
 from benchmark.statistics.areas import Curve, cpr_and_cmd, log_area, pessimistic_auroc, share_auroc
 from benchmark.statistics.bootstrap import interval_of_means
@@ -36,9 +36,9 @@ def curve_rows(
     rows = {
         "circuit": range(len(circuits)),
         "setting": [found.setting for found in circuits],
-        "requested_edges": pd.array([found.requested for found in circuits], dtype="Int64"),
-        "edges": [found.n_edges for found in circuits],
-        "nodes": [found.mask.n_nodes for found in circuits],
+        "requested_size": pd.array([found.requested_size for found in circuits], dtype="Int64"),
+        "size": [found.size for found in circuits],
+        "components": [found.mask.n_components for found in circuits],
         "ablation": ablation,
         **{name: values[1:] for name, values in mean.items()},
         "loss_gap_low": low,
@@ -69,36 +69,37 @@ def areas(rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int) -
 
 
 def recovery(circuits: Sequence[FoundCircuit], reference: EdgeMask) -> pd.DataFrame:
-    """How much each circuit shares with a reference, in edges and in nodes."""
+    """How much each circuit shares with a reference, in edges and in components."""
     rows = []
     for found in circuits:
-        edges, nodes = (overlap(found.mask, reference) for overlap in (edge_overlap, node_overlap))
+        edges = edge_overlap(found.mask, reference)
+        components = component_overlap(found.mask, reference)
         rows.append(
             {
                 "edge_precision": edges.precision,
                 "edge_recall": edges.recall,
                 "edge_false_positive_rate": edges.false_positive_rate,
-                "node_precision": nodes.precision,
-                "node_recall": nodes.recall,
-                "node_false_positive_rate": nodes.false_positive_rate,
+                "component_precision": components.precision,
+                "component_recall": components.recall,
+                "component_false_positive_rate": components.false_positive_rate,
             }
         )
     return pd.DataFrame(rows)
 
 
 def aurocs(circuits: Sequence[FoundCircuit], reference: EdgeMask) -> dict[str, float]:
-    """How well the circuits tell a reference's edges and nodes from all others."""
+    """How well the circuits tell a reference's edges and components from all others."""
     exists = reference.graph.exists.numpy()
     masks = [found.mask.keep.cpu().numpy() > 0 for found in circuits]
     truth = reference.keep.numpy() > 0
     members = {
         "edges": (np.stack([mask[exists] for mask in masks]), truth[exists]),
-        "nodes": (np.stack([mask.any(1) for mask in masks]), truth.any(1)),
+        "components": (np.stack([mask.any(1) for mask in masks]), truth.any(1)),
     }
     found: dict[str, Any] = {}
-    for kind, (given, wanted) in members.items():
+    for part, (given, wanted) in members.items():
         if wanted.all() or not wanted.any():
             continue
-        found[f"auroc_{kind}"] = share_auroc(given, wanted)
-        found[f"auroc_{kind}_pessimistic"] = pessimistic_auroc(given, wanted)
+        found[f"auroc_{part}"] = share_auroc(given, wanted)
+        found[f"auroc_{part}_pessimistic"] = pessimistic_auroc(given, wanted)
     return found

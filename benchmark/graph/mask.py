@@ -78,24 +78,24 @@ class EdgeMask:
         return cls(graph, keep)
 
     @classmethod
-    def of_nodes(cls, graph: ComputationalGraph, keep: Float[Tensor, " src"]) -> "EdgeMask":
-        """A node circuit: all out-edges of a source share its value."""
+    def of_components(cls, graph: ComputationalGraph, keep: Float[Tensor, " src"]) -> "EdgeMask":
+        """A circuit of whole components: all out-edges of a source share its value."""
         return cls(graph, keep[:, None] * graph.exists.to(keep))
 
     @property
-    def n_edges(self) -> int:
+    def size(self) -> int:
         """Edges kept, in part or whole."""
         return int((self.keep > 0).sum())
 
     @property
-    def n_nodes(self) -> int:
-        """Sources with a kept out-edge."""
+    def n_components(self) -> int:
+        """Components with a kept out-edge."""
         return int((self.keep > 0).any(1).sum())
 
     @property
     def density(self) -> float:
         """Kept edges as a share of the graph's."""
-        return self.n_edges / self.graph.n_edges
+        return self.size / self.graph.n_edges
 
     def edges(self) -> list[str]:
         """The names of all kept edges, in order of source, then destination."""

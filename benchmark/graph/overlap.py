@@ -40,7 +40,7 @@ def edge_overlap(found: EdgeMask, reference: EdgeMask) -> Overlap:
     return _overlap((found.keep.cpu() > 0)[exists], (reference.keep.cpu() > 0)[exists])
 
 
-def node_overlap(found: EdgeMask, reference: EdgeMask) -> Overlap:
+def component_overlap(found: EdgeMask, reference: EdgeMask) -> Overlap:
     """Agreement of two circuits in the sources that have a kept out-edge.
 
     Raises:

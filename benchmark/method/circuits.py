@@ -20,24 +20,24 @@ class FoundCircuit:
     Attributes:
         mask: the circuit.
         setting: what the method was set to for it, as in tables: "price=0.001".
-        requested: edges that were asked for, or None where the method chose the size.
+        requested_size: edges that were asked for, or None where the method chose the size.
         neurons: how much of each coordinate that a source writes is kept on the edges of the
             mask; None keeps them whole.
     """
 
     mask: EdgeMask
     setting: str
-    requested: int | None = None
+    requested_size: int | None = None
     neurons: Float[Tensor, "src d_model"] | None = None
 
     @property
-    def n_edges(self) -> int | float:
+    def size(self) -> int | float:
         """Kept edges; with neurons, each counts as the share of its source's that are kept.
 
         The weighted edge count of the MIB circuit track (Mueller et al. 2025, arXiv 2504.13151).
         """
         if self.neurons is None:
-            return self.mask.n_edges
+            return self.mask.size
         weights = (self.mask.keep > 0).sum(1) * (self.neurons > 0).sum(1)
         return int(weights.sum()) / self.neurons.shape[1]
 

@@ -37,7 +37,7 @@ class FoundCircuits(Sequence[FoundCircuit]):
         choose: Callable[[EdgeScores, int], EdgeMask] = EdgeScores.top,
     ) -> "FoundCircuits":
         """The best edges of each size; `choose` may be `EdgeScores.greedy` too."""
-        circuits = [FoundCircuit(choose(scores, size), f"edges={size}", size) for size in sizes]
+        circuits = [FoundCircuit(choose(scores, size), f"size={size}", size) for size in sizes]
         return cls(circuits, {"": scores})
 
     def on(self, device: str) -> "FoundCircuits":
@@ -63,7 +63,7 @@ def save_circuits(path: Path, circuits: Sequence[FoundCircuit]) -> None:
         circuits[0].mask.graph.outline,
         as_array(stack([found.mask for found in circuits])),
         tuple(found.setting for found in circuits),
-        tuple(found.requested for found in circuits),
+        tuple(found.requested_size for found in circuits),
         None if neurons is None else as_array(neurons),
     ).write(path)
 

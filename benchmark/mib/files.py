@@ -144,9 +144,9 @@ def _judged(content: FileContent, graph: ComputationalGraph) -> MibCircuit:
         # Off the graph EAP-IG leaves anything, minus infinity among others.
         scores = scores.masked_fill(~graph.exists, 0)
     ranks = scores is not None and bool((scores != 0).any())
-    if content.names_nodes and mask.n_edges == 0 and not ranks:
+    if content.names_nodes and mask.size == 0 and not ranks:
         raise UserError("it is a circuit of nodes, not of edges")
     # A circuit that EAP-IG wrote without scoring edges has zeros for scores.
-    if scores is None or (mask.n_edges > 0 and not ranks):
+    if scores is None or (mask.size > 0 and not ranks):
         return MibCircuit(mask=mask)
-    return MibCircuit(EdgeScores(graph, scores, signed=True), mask if mask.n_edges > 0 else None)
+    return MibCircuit(EdgeScores(graph, scores, signed=True), mask if mask.size > 0 else None)

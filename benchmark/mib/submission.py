@@ -133,7 +133,7 @@ class Submission:
         if found[0].neurons is not None:
             raise UserError(
                 f"record {record.key} has circuits of neurons, and the files hold whole edges; "
-                "choose a record of method.granularity=edge or node by method_name='NAME'"
+                "choose a record of method.granularity=edge or component by method_name='NAME'"
             )
         if "d_model" not in record.model:
             raise UserError(
@@ -149,7 +149,7 @@ class Submission:
         for share, mask in circuits.items():
             name = FILE.format(f"{100 * share:g}", self.format.value)
             self._checked(folder / name, MibCircuit(mask=mask), width)
-        return [mask.n_edges for mask in circuits.values()]
+        return [mask.size for mask in circuits.values()]
 
     def _scores(self, record: Record) -> EdgeScores:
         """The one ranking of edges that a record's method left."""
@@ -206,7 +206,7 @@ def _within_shares(found: list[EdgeMask]) -> dict[float, EdgeMask]:
     masks = [EdgeMask.empty(graph), *found]
     limits = {share: int(share * graph.n_edges) for share in SHARES}
     return {
-        share: max((m for m in masks if m.n_edges <= limit), key=lambda mask: mask.n_edges)
+        share: max((m for m in masks if m.size <= limit), key=lambda mask: mask.size)
         for share, limit in limits.items()
     }
 

@@ -46,7 +46,7 @@ class Reference:
         """
         fed = (self.mask.keep > 0).any(0).tolist()
         names = self.mask.graph.destinations
-        return self.mask.n_edges + sum(f for f, name in zip(fed, names, strict=True) if "<" in name)
+        return self.mask.size + sum(f for f, name in zip(fed, names, strict=True) if "<" in name)
 
 
 def read_reference(path: Path, graph: ComputationalGraph) -> Reference:
@@ -64,9 +64,9 @@ def read_reference(path: Path, graph: ComputationalGraph) -> Reference:
     except KeyError as error:
         raise UserError(f"reference circuit {path} names {error}, which there is not") from error
     mask = EdgeMask.of_edges(graph, edges)
-    if mask.n_edges != content["n_edges"]:
+    if mask.size != content["n_edges"]:
         raise UserError(
-            f"reference circuit {path} has {mask.n_edges} edges on this graph, but says "
+            f"reference circuit {path} has {mask.size} edges on this graph, but says "
             f"{content['n_edges']}"
         )
     return Reference(content["task"], content["source"], tuple(content["models"]), content, mask)

@@ -90,7 +90,7 @@ class Figures:
         return paths
 
     def _faithfulness(self, results: Results) -> list[Path]:
-        measured = results.tables[results.tables["edges"] > 0]
+        measured = results.tables[results.tables["size"] > 0]
         paths, curves = [], measured.dropna(subset="faithfulness")
         for (task, model, evaluation), rows in curves.groupby(["task", "model", "evaluation"]):
             areas = [results.records[key].areas[evaluation] for key in rows["key"]]

@@ -108,8 +108,8 @@ MOST_INSIDE = 6
 def look(label: str) -> Look:
     """The look of a method, the same in every picture.
 
-    A variant ("eap absolute=False", "eap node") has the method's colour and a mark and dash of its
-    own.
+    A variant ("eap absolute=False", "eap component") has the method's colour and a mark and dash of
+    its own.
     """
     name = label.split(" ")[0]
     if label in LOOKS:

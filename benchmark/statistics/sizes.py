@@ -10,9 +10,9 @@ from benchmark.statistics.areas import Curve
 def nominal_sizes(rows: pd.DataFrame) -> list[float]:
     """Edges of each circuit: as asked for, or its own where the method chose the size.
 
-    The edges of circuits of neurons are no whole numbers (see `FoundCircuit.n_edges`).
+    The edges of circuits of neurons are no whole numbers (see `FoundCircuit.size`).
     """
-    return rows["requested_edges"].astype("Float64").fillna(rows["edges"]).tolist()
+    return rows["requested_size"].astype("Float64").fillna(rows["size"]).tolist()
 
 
 def averaged_draws(rows: pd.DataFrame, cells: Sequence[str] = ()) -> pd.DataFrame:
@@ -25,10 +25,10 @@ def averaged_draws(rows: pd.DataFrame, cells: Sequence[str] = ()) -> pd.DataFram
         rows: circuits of one curve, or of many.
         cells: the columns that tell one curve from another.
     """
-    chosen = rows["requested_edges"].isna()
-    numbers = ["edges", "loss_gap", "loss_gap_low", "loss_gap_high"]
-    groups = rows[~chosen].groupby([*cells, "requested_edges"], sort=True)
-    asked = groups[numbers].mean().reset_index().drop(columns="requested_edges")
+    chosen = rows["requested_size"].isna()
+    numbers = ["size", "loss_gap", "loss_gap_low", "loss_gap_high"]
+    groups = rows[~chosen].groupby([*cells, "requested_size"], sort=True)
+    asked = groups[numbers].mean().reset_index().drop(columns="requested_size")
     own = rows.loc[chosen, [*cells, *numbers]].astype(dict.fromkeys(numbers, float))
     return pd.concat([own, asked], ignore_index=True) if len(own) else asked
 
@@ -41,4 +41,4 @@ def gap_curve(
 ) -> Curve:
     """The loss gaps of the averaged rows of one curve, or the ends of their intervals."""
     empty, full = (ends[end]["loss_gap"] for end in ("empty", "full"))
-    return Curve(circuits["edges"].tolist(), circuits[column].tolist(), empty, full, n_edges)
+    return Curve(circuits["size"].tolist(), circuits[column].tolist(), empty, full, n_edges)

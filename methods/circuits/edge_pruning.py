@@ -45,8 +45,8 @@ class EdgePruning(TrainsMasks):
     ramp_steps: int
     ramp: Ramp
     initial_log_alpha: float
-    node_masks: bool
-    node_target: float | None
+    component_masks: bool
+    component_target: float | None
     uses: ClassVar[frozenset[str]] = frozenset({"sizes", "training_steps"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x targets, forward and backward"
@@ -58,11 +58,15 @@ class EdgePruning(TrainsMasks):
         check_counts(self, "targets_at_once", "batch_size", "steps")
         rates = "learning_rate", "multiplier_learning_rate", "constants_learning_rate"
         check_above_zero(self, *rates)
-        check_not_below_zero(self, "weight_decay", "warm_up_steps", "ramp_steps", "node_target")
+        check_not_below_zero(
+            self, "weight_decay", "warm_up_steps", "ramp_steps", "component_target"
+        )
         if not math.isfinite(self.initial_log_alpha):
             raise UserError(f"method.initial_log_alpha={self.initial_log_alpha} must be a number")
-        if self.node_target is not None and not self.node_masks:
-            raise UserError("method.node_target needs gates of sources; give node_masks=true")
+        if self.component_target is not None and not self.component_masks:
+            raise UserError(
+                "method.component_target needs gates of sources; give component_masks=true"
+            )
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per target, or per size asked for if no targets are set; largest first."""
@@ -90,7 +94,7 @@ class EdgePruning(TrainsMasks):
         """
         n_edges = problem.graph.n_edges
         targets = self.targets or [1 - size / n_edges for size in dict.fromkeys(sizes)]
-        if self.ramp is Ramp.logarithmic and max([*targets, self.node_target or 0.0]) >= 1:
+        if self.ramp is Ramp.logarithmic and max([*targets, self.component_target or 0.0]) >= 1:
             raise UserError(
                 "a logarithmic ramp needs targets below 1 (and sizes above 0); give "
                 "method.ramp=linear"
@@ -124,8 +128,8 @@ class EdgePruning(TrainsMasks):
             n_edges,
             targets,
             SparsitySchedule(steps, self.warm_up_steps, self.ramp_steps, self.ramp),
-            node_masks=self.node_masks,
-            node_target=self.node_target,
+            component_masks=self.component_masks,
+            component_target=self.component_target,
             learning_rate=self.learning_rate,
             multiplier_learning_rate=self.multiplier_learning_rate,
             weight_decay=self.weight_decay,

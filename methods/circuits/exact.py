@@ -32,7 +32,7 @@ class Exact(Attribution):
         if self.granularity is Granularity.neuron:
             raise UserError(
                 "method.granularity=neuron would take a pass for each neuron; give "
-                "granularity=edge or node, or another method"
+                "granularity=edge or component, or another method"
             )
 
     def unsupported(self, problem: Problem) -> str | None:
@@ -43,6 +43,6 @@ class Exact(Attribution):
         """Effects of what is asked for; not a number for the rest."""
         clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
         unknown = clean.logits.new_full(problem.graph.exists.shape, torch.nan)
-        if self.granularity is Granularity.node:
+        if self.granularity is Granularity.component:
             return Effects(unknown, exact_source_effects(problem.model, clean, objective)[:, None])
         return Effects(exact_edge_effects(problem.model, clean, objective), unknown[:, :1])

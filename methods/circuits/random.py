@@ -52,7 +52,7 @@ class Random:
             draw = generator(problem.seed, "random circuits", size)
             masks = self._circuits(problem.graph, size, draw)
             found += [
-                FoundCircuit(mask, f"edges={size} draw={number}", size)
+                FoundCircuit(mask, f"size={size} draw={number}", size)
                 for number, mask in enumerate(masks)
             ]
         return found

@@ -26,7 +26,7 @@ MOST_LINES = 200
 
 
 EXAMPLES = {
-    "{mask.n_edges} edges": r"300 edges: \d\.\d+ nats\n\(8, 2\)\n",
+    "{mask.size} edges": r"300 edges: \d\.\d+ nats\n\(8, 2\)\n",
     "nodes.name": r"\['a\d.h\d<.>@\d+', .*\]\n",
 }
 
@@ -51,7 +51,7 @@ def test_the_example_of_a_method_finds_circuits(gpt2):
     example = known["Latest"]()
     assert isinstance(example, method.CircuitMethod)
     asked = method.Problem.of(gpt2, random_batch(), ablation="mean", metric="kl")
-    assert [found.mask.n_edges for found in example.discover(asked, [0, 7])] == [0, 7]
+    assert [found.mask.size for found in example.discover(asked, [0, 7])] == [0, 7]
 
 
 @pytest.mark.parametrize(("path", "link"), LINKS)

@@ -88,7 +88,7 @@ def test_rows_of_a_curve(gpt2):
     scores, full = circuit_scores(gpt2, masks, ablation, data), full_model_scores(gpt2, data)
     rows = curve_rows(found, "counterfactual", scores, full)
     assert list(rows["setting"]) == ["number 0", "number 1", "number 2", "all"]
-    assert list(rows["requested_edges"].isna()) == [True, True, True, False]
+    assert list(rows["requested_size"].isna()) == [True, True, True, False]
     assert (rows["loss_gap_low"] <= rows["loss_gap"]).all()
     assert (rows["loss_gap"] <= rows["loss_gap_high"]).all()
     assert (rows["loss_gap_low"][:3] < rows["loss_gap_high"][:3]).all()
@@ -107,7 +107,11 @@ def test_agreement_with_a_reference(gpt2):
     reference, other = circuits(gpt2.graph, 2)
     found = [FoundCircuit(reference, "itself"), FoundCircuit(other, "another")]
     table = recovery(found, reference)
-    assert table.iloc[0][["edge_precision", "edge_recall", "node_recall"]].tolist() == [1, 1, 1]
+    assert table.iloc[0][["edge_precision", "edge_recall", "component_recall"]].tolist() == [
+        1,
+        1,
+        1,
+    ]
     assert table.iloc[0]["edge_false_positive_rate"] == 0
     assert table.iloc[1]["edge_recall"] < 1
     assert aurocs(found[:1], reference)["auroc_edges"] == 1

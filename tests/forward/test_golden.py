@@ -158,7 +158,7 @@ def test_eap_circuits_are_the_largest_scores(golden_model, batch):
     effects = read("scores_EAP")["scores_mean_effect"]
     best = sorted(effects, key=lambda name: -abs(effects[name]))
     for circuit in configured("method", "eap").discover(asked, [0, 1, 11, 110]):
-        assert set(circuit.mask.edges()) == set(best[: circuit.requested])
+        assert set(circuit.mask.edges()) == set(best[: circuit.requested_size])
     signed = configured("method", "eap", absolute=False).discover(asked, [11])[0]
     best = sorted(effects, key=lambda name: effects[name])
     assert set(signed.mask.edges()) == set(best[:11])

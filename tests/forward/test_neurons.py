@@ -201,8 +201,8 @@ def test_a_size_gives_the_longest_prefix_within_it(absolute, parallel):
     sizes = list(range(graph.n_edges + 1))
     for size, found in zip(sizes, neuron_circuits(graph, scores, sizes, absolute), strict=True):
         longest = max(n for n, count in enumerate(counts) if count <= size + 1e-9)
-        assert found.setting == f"edges={size}, neurons={longest}" and found.requested == size
-        assert found.n_edges == pytest.approx(counts[longest])
+        assert found.setting == f"size={size}, neurons={longest}" and found.requested_size == size
+        assert found.size == pytest.approx(counts[longest])
         assert set(map(tuple, found.neurons.nonzero().tolist())) == set(ranked[:longest])
 
 
@@ -212,13 +212,13 @@ def test_a_size_gives_the_longest_prefix_within_it(absolute, parallel):
 )
 def test_every_attribution_has_neurons_but_exact_patching(gpt2, name):
     if name == "exact":
-        with pytest.raises(UserError, match="granularity=edge or node"):
+        with pytest.raises(UserError, match="granularity=edge or component"):
             configured("method", name, granularity="neuron")
         return
     method = configured("method", name, granularity="neuron")
     sizes = [0, 5, 40, gpt2.graph.n_edges]
     found = method.discover(problem(gpt2), sizes)
-    assert all(circuit.n_edges <= size for circuit, size in zip(found, sizes, strict=True))
+    assert all(circuit.size <= size for circuit, size in zip(found, sizes, strict=True))
     for circuit, larger in pairwise(found):
         assert bool((circuit.neurons <= larger.neurons).all())
         assert torch.equal(circuit.mask.keep.any(1), circuit.neurons.any(1))
@@ -292,7 +292,7 @@ def test_recovery_counts_edges_with_any_neuron(gpt2):
     found = [FoundCircuit(reference, "itself", neurons=neurons)]
     assert recovery(found, reference).iloc[0][["edge_precision", "edge_recall"]].tolist() == [1, 1]
     assert aurocs(found, reference)["auroc_edges"] == 1
-    assert found[0].n_edges == pytest.approx(reference.n_edges / gpt2.shape.d_model)
+    assert found[0].size == pytest.approx(reference.size / gpt2.shape.d_model)
 
 
 def neuron_cell(results_dir, **changes):
@@ -318,7 +318,7 @@ def test_a_record_of_neurons(tmp_path, monkeypatch):
     folder = settings.folder.path
     curve, tensors = pd.read_parquet(folder / TABLE), load_file(folder / CIRCUITS_FILE)
     assert tensors["neurons"].shape == (3, *tensors["neurons"].shape[1:])
-    edges = curve["edges"].tolist()
+    edges = curve["size"].tolist()
     assert 0 < edges[0] <= 5 < edges[1] <= 55 < edges[2] == 110 and edges[3:] == edges[:3]
     assert curve["loss_gap"][2] < 1e-6 < curve["loss_gap"][1] < curve["loss_gap"][0]
     assert curve["faithfulness"][2] == pytest.approx(1)

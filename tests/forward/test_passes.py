@@ -134,7 +134,7 @@ def test_node_masks_are_edge_masks_with_one_value_per_source(model):
             masked_logits(model, nodes[..., None], batch, values),
             masked_logits(model, as_edges, batch, values),
         ) < EXACT  # fmt: skip
-    one = EdgeMask.of_nodes(model.graph, nodes[0])
+    one = EdgeMask.of_components(model.graph, nodes[0])
     assert largest(
         masked_logits(model, one, batch, values),
         masked_logits(model, nodes[:1, :, None], batch, values)[0],
@@ -163,7 +163,7 @@ def test_ablating_one_head_everywhere_is_removing_it_from_the_model(gpt2, model_
         by_hand.transformer.h[0].attn.c_proj.weight[2 * 8 : 3 * 8] = 0
         expected = by_hand(batch.clean).logits[torch.arange(len(batch)), batch.read_at]
     zeros = zero_values(gpt2.shape, keep_first=False)
-    mask = EdgeMask.of_nodes(gpt2.graph, keep)
+    mask = EdgeMask.of_components(gpt2.graph, keep)
     assert largest(masked_logits(gpt2, mask, batch, zeros), expected) < EXACT
 
 
@@ -214,7 +214,7 @@ def test_pruning_dead_ends_is_exact_and_pruning_unfed_nodes_is_not(gpt2):
     scores = torch.rand(gpt2.graph.exists.shape, generator=torch.Generator().manual_seed(1))
     mask = EdgeScores(gpt2.graph, scores, signed=True).top(18)
     dead_ends, dangling = mask.pruned(Pruning.dead_ends), mask.pruned(Pruning.dangling)
-    assert mask.n_edges > dead_ends.n_edges > dangling.n_edges > 0
+    assert mask.size > dead_ends.size > dangling.size > 0
     pairs = {
         "zero": zero_values(gpt2.shape, keep_first=False),
         "constants": random_values(gpt2, (1, 1, 1), keep_first=False),

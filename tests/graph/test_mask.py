@@ -10,7 +10,7 @@ from safetensors import safe_open
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning, stack
-from benchmark.graph.overlap import edge_overlap, node_overlap
+from benchmark.graph.overlap import component_overlap, edge_overlap
 from benchmark.graph.pruning import drop_dead_ends, drop_unfed
 from benchmark.seeds import generator
 
@@ -68,7 +68,7 @@ def test_top_has_the_size_asked_for_and_is_nested(graph, seed, signed, ties, dat
     scores = random_scores(graph, seed, signed, ties)
     n = data.draw(st.integers(0, graph.n_edges - 1))
     smaller, larger = scores.top(n), scores.top(n + 1)
-    assert (smaller.n_edges, larger.n_edges) == (n, n + 1)
+    assert (smaller.size, larger.size) == (n, n + 1)
     assert bool((smaller.keep <= larger.keep).all())
     kept = scores.importance[smaller.keep > 0]
     left = scores.importance[(smaller.keep == 0) & graph.exists]
@@ -92,8 +92,8 @@ def test_greedy_takes_the_best_edge_into_the_circuit_each_time(graph, seed, data
     scores = random_scores(graph, seed)
     n = data.draw(st.integers(0, graph.n_edges))
     grown = scores.greedy(n)
-    assert grown.n_edges == n
-    assert grown.pruned(Pruning.dead_ends).n_edges == n
+    assert grown.size == n
+    assert grown.pruned(Pruning.dead_ends).size == n
     nodes, kept = {None}, set()
     for _ in range(n):
         available = [
@@ -163,11 +163,11 @@ def test_names_make_a_circuit_and_nodes_share_one_value():
     assert sorted(EdgeMask.of_edges(graph, names).edges()) == sorted(names)
     keep = torch.zeros(graph.n_sources)
     keep[graph.source_index["m0"]] = 0.25
-    nodes = EdgeMask.of_nodes(graph, keep)
+    nodes = EdgeMask.of_components(graph, keep)
     assert all(name.startswith("m0->") for name in nodes.edges())
-    assert (nodes.n_nodes, set(nodes.keep.unique().tolist())) == (1, {0.0, 0.25})
+    assert (nodes.n_components, set(nodes.keep.unique().tolist())) == (1, {0.0, 0.25})
     assert EdgeMask.full(graph).density == 1
-    assert EdgeMask.empty(graph).n_edges == 0
+    assert EdgeMask.empty(graph).size == 0
 
 
 def test_bad_matrices_are_refused():
@@ -183,7 +183,7 @@ def test_bad_matrices_are_refused():
     for bad in (torch.nan, torch.inf, -torch.inf):
         with pytest.raises(UserError, match="finite"):
             EdgeScores(graph, torch.full(graph.exists.shape, bad), signed=True)
-    assert random_scores(graph, 0).threshold(-torch.inf).n_edges == graph.n_edges
+    assert random_scores(graph, 0).threshold(-torch.inf).size == graph.n_edges
     with pytest.raises(UserError, match=f"the graph has {graph.n_edges}"):
         random_scores(graph, 0).top(graph.n_edges + 1)
     with pytest.raises(UserError, match="cannot be stacked"):
@@ -197,7 +197,7 @@ def test_overlap_counts_by_hand():
     edges = edge_overlap(found, reference)
     assert (edges.jaccard, edges.precision, edges.recall) == (2 / 4, 2 / 3, 2 / 3)
     assert edges.false_positive_rate == 1 / (graph.n_edges - 3)
-    nodes = node_overlap(found, reference)
+    nodes = component_overlap(found, reference)
     assert (nodes.jaccard, nodes.precision, nodes.recall) == (2 / 3, 2 / 3, 1.0)
     with pytest.raises(UserError, match="different graphs"):
         edge_overlap(found, EdgeMask.full(ComputationalGraph(2, 1)))

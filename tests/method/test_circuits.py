@@ -25,7 +25,7 @@ def test_a_circuit_moves_with_its_neurons(gpt2):
     neurons = torch.ones(gpt2.graph.n_sources, gpt2.shape.d_model, requires_grad=True)
     found = FoundCircuit(EdgeMask.full(gpt2.graph), "all", 7, neurons).on("cpu")
     assert torch.equal(found.neurons, neurons) and not found.neurons.requires_grad
-    assert (found.setting, found.requested) == ("all", 7)
+    assert (found.setting, found.requested_size) == ("all", 7)
 
 
 def test_either_all_circuits_say_which_neurons_they_keep_or_none(gpt2):

@@ -66,7 +66,7 @@ def test_circuits_come_back_exactly(tmp_path, form, graph, seed, density):
     write_mib(path, both, D_MODEL)
     found = read_mib(path, graph)
     assert torch.equal(found.scores.value, both.scores.value)
-    assert (found.mask is None) == (mask.n_edges == 0)
+    assert (found.mask is None) == (mask.size == 0)
 
 
 def by_hand(**changes):
@@ -278,7 +278,7 @@ def test_an_importance_file_gives_the_circuits_of_its_scores(gpt2, tmp_path, end
     found = imported.discover(problem(gpt2), [3, 20])
     ranked = scores.absolute() if absolute else scores
     for circuit, size in zip(found, (3, 20), strict=True):
-        assert circuit.requested == size
+        assert circuit.requested_size == size
         assert torch.equal(circuit.mask.keep, ranked.top(size).keep)
 
 
@@ -289,7 +289,7 @@ def test_binary_files_are_shown_as_they_are(gpt2, tmp_path):
     masks[2].save(tmp_path / "c.safetensors")
     (tmp_path / "notes.txt").write_text("not a circuit")
     found = configured("method", "imported", path=str(tmp_path)).discover(problem(gpt2), [5])
-    assert [(c.setting, c.requested) for c in found] == [
+    assert [(c.setting, c.requested_size) for c in found] == [
         ("file=a.json", None), ("file=b.pt", None), ("file=c.safetensors", None),
     ]  # fmt: skip
     assert all(torch.equal(c.mask.keep, m.keep) for c, m in zip(found, masks, strict=True))
@@ -347,7 +347,7 @@ def test_a_record_is_imported_as_it_was_found_and_ranked_anew_by_its_scores(tmp_
         scores, sizes=[7], method=scores.method | {"path": str(place), "take": "scores"}
     )
     assert run_cell(other).record.cost["discovery"]["forward"] == 0
-    assert list(pd.read_parquet(other.folder.path / TABLE)["edges"].unique()) == [7]
+    assert list(pd.read_parquet(other.folder.path / TABLE)["size"].unique()) == [7]
 
 
 def test_a_file_with_scores_and_a_circuit_is_its_circuit(tmp_path):
@@ -359,12 +359,12 @@ def test_a_file_with_scores_and_a_circuit_is_its_circuit(tmp_path):
         tables.append(pd.read_parquet(one.folder.path / TABLE))
         told = [line for line in record.warnings if "method.take=scores" in line]
         assert len(told) == (name == "both")
-    assert set(tables[0]["edges"]) == {27}
+    assert set(tables[0]["size"]) == {27}
     assert tables[0]["loss_gap"].equals(tables[1]["loss_gap"])
     ranked = imported(tmp_path, CASES / "both.json")
     ranked = replace(ranked, method=ranked.method | {"take": "scores"})
     run_cell(ranked)
-    assert set(pd.read_parquet(ranked.folder.path / TABLE)["edges"]) == {11, 55}
+    assert set(pd.read_parquet(ranked.folder.path / TABLE)["size"]) == {11, 55}
     without = imported(tmp_path, CASES / "circuit_only.json")
     without = replace(without, method=without.method | {"take": "scores"})
     assert "has circuits and no scores" in run_cell(without).record.reason

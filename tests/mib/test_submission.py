@@ -78,11 +78,11 @@ def test_each_cell_has_the_largest_circuits_within_the_shares(found, results, fo
         for share in SHARES:
             path = cell_folder / f"edges_{100 * share:g}_percent.{form}"
             content = read_mib(path, graph)
-            assert content.scores is None and content.mask.n_edges <= share * record.n_edges
-            assert content.mask.n_edges == 0 or any(
+            assert content.scores is None and content.mask.size <= share * record.n_edges
+            assert content.mask.size == 0 or any(
                 torch.equal(content.mask.keep, mask) for mask in keep
             )
-            sizes.append(content.mask.n_edges)
+            sizes.append(content.mask.size)
         assert sizes == [0, 0, 0, 0, 2, 2, 11, 11, 55]
         assert len(list(cell_folder.iterdir())) == len(SHARES) == 9
     assert "An empty circuit stands where the method found none" in printed

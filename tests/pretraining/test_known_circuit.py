@@ -109,7 +109,7 @@ def test_replaced_runs_equal_the_engine(gpt2):
     everything, _ = next_token_logits(
         hf, batch.clean, batch.read_at, [Replacing(other, heads, mlps)]
     )
-    mask = EdgeMask.of_nodes(gpt2.graph, keep)
+    mask = EdgeMask.of_components(gpt2.graph, keep)
     wanted = masked_logits(gpt2, mask, batch, replace(values, keep_first=False))
     assert largest(everything, wanted) < 1e-9
 
@@ -120,7 +120,7 @@ def test_replaced_runs_equal_the_engine(gpt2):
     )
     keep = torch.ones(gpt2.graph.n_sources)
     keep[gpt2.graph.source_index["a1.h2"]] = 0
-    mask = EdgeMask.of_nodes(gpt2.graph, keep)
+    mask = EdgeMask.of_components(gpt2.graph, keep)
     wanted = masked_logits(gpt2, mask, batch, replace(values, keep_first=False))
     assert largest(one, wanted) < 1e-9
     assert largest(one, clean) > 1e-3
@@ -289,7 +289,7 @@ def test_the_reference_edges_alone_do_the_task_and_each_connection_is_needed(shi
         logits = masked_logits(shipped, EdgeMask(graph, keep), batch, values)
         return float(Accuracy()(logits, batch, logits).mean())
 
-    assert reference.n_edges == 22
+    assert reference.size == 22
     assert accuracy(reference.keep) >= 0.99
     assert accuracy(graph.exists.float() - reference.keep) < 0.1
     connections = {

@@ -26,11 +26,11 @@ GPT2_SMALL, ATTN_ONLY = ComputationalGraph(12, 12), ComputationalGraph(4, 8)
 )
 def test_published_circuits_have_the_published_sizes(name, graph, n_edges, n_edges_acdc):
     reference = read_reference(FOLDER / f"{name}.json", graph)
-    assert reference.mask.n_edges == n_edges
+    assert reference.mask.size == n_edges
     assert reference.n_edges_acdc == n_edges_acdc == reference.facts["n_edges_acdc"]
     assert "arXiv" in reference.source
     # Nothing in them dangles.
-    assert reference.mask.pruned(Pruning.dangling).n_edges == n_edges
+    assert reference.mask.pruned(Pruning.dangling).size == n_edges
 
 
 def test_ioi_has_the_26_heads_of_the_paper():

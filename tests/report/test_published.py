@@ -25,8 +25,9 @@ SCORES = published_scores()
 # What numbers of a metric may be; faithfulness and CPR overshoot.
 RANGES = {
     "auroc_edges": (0, 1), "auroc_edges_pessimistic": (0, 1),
-    "auroc_nodes_pessimistic": (0, 1), "faithfulness": (-0.1, 1.2), "pearson_with_exact": (0, 1),
-    "logit_difference": (0, 5), "node_precision": (0, 1), "node_recall": (0, 1),
+    "auroc_components_pessimistic": (0, 1), "faithfulness": (-0.1, 1.2),
+    "pearson_with_exact": (0, 1),
+    "logit_difference": (0, 5), "component_precision": (0, 1), "component_recall": (0, 1),
     "edge_precision": (0, 1), "edge_recall": (0, 1), "loss_gap": (0, 5), "accuracy": (0, 1),
     "seconds": (1, 20_000), "cmd": (0, 1), "cpr": (0, 11), "jaccard_over_bootstrap": (0, 1),
 }  # fmt: skip
@@ -69,7 +70,7 @@ def test_names_are_those_of_our_options_where_there_are_such():
     assert set(SCORES["model"]) - OTHER_MODELS <= set(configured_names("model"))
     assert set(SCORES["task"]) - OTHER_TASKS <= set(configured_names("task"))
     assert set(SCORES["ablation"]) - {""} <= set(configured_names("ablation"))
-    methods = {name.removesuffix(" node") for name in SCORES["method"]}
+    methods = {name.removesuffix(" component") for name in SCORES["method"]}
     assert methods - OTHER_METHODS <= set(LOOKS)
     of_family = [
         task.startswith(family) or family == "all"
@@ -156,9 +157,9 @@ def test_every_published_number_has_one_cell_of_a_table():
 def test_curves_of_faithfulness_are_the_models_own_or_gpt2s():
     toy = published_faithfulness("greater_than", "toy_gpt2", "counterfactual", 479)
     assert set(toy["method"]) == {"eap", "eap_ig", "eap_ig kl", "exact"}
-    assert set(toy["model"]) == {"gpt2"} and toy["edges"].min() == 30
+    assert set(toy["model"]) == {"gpt2"} and toy["size"].min() == 30
     large = published_faithfulness("greater_than", "gpt2-xl", "counterfactual", 1000)
-    assert set(large["edges"]) == {4.0, 40.0} and set(large["model"]) == {"gpt2-xl"}
+    assert set(large["size"]) == {4.0, 40.0} and set(large["model"]) == {"gpt2-xl"}
     assert published_faithfulness("greater_than", "gpt2", "mean", 1000).empty
 
 

@@ -124,15 +124,15 @@ def test_ablations_that_are_not_asked_for_are_no_holes():
 def test_draws_of_one_size_count_as_one_circuit():
     rows = pd.DataFrame(
         {
-            "requested_edges": pd.array([10, 10, None], dtype="Int64"),
-            "edges": [9, 10, 5],
+            "requested_size": pd.array([10, 10, None], dtype="Int64"),
+            "size": [9, 10, 5],
             "loss_gap": [1.0, 3.0, 4.0],
             "loss_gap_low": [0.0, 2.0, 3.0],
             "loss_gap_high": [2.0, 4.0, 5.0],
         }
     )
-    found = averaged_draws(rows).sort_values("edges")
-    assert found["edges"].tolist() == [5, 9.5]
+    found = averaged_draws(rows).sort_values("size")
+    assert found["size"].tolist() == [5, 9.5]
     assert found["loss_gap"].tolist() == [4.0, 2.0]
 
 
@@ -144,7 +144,7 @@ def test_published_points_are_those_of_the_paper():
 
     def gap(task, ablation, method, edges):
         same = points[(points["task"] == task) & (points["ablation"] == ablation)]
-        same = same[(same["method"] == method) & (same["edges"] == edges)]
+        same = same[(same["method"] == method) & (same["size"] == edges)]
         return same["loss_gap"].item()
 
     assert gap("ioi", "counterfactual", "ugs", 385) == 0.2204
@@ -169,11 +169,11 @@ def curve(found, **columns):
     rows = pd.DataFrame(
         {
             "circuit": [0, 1, 2], "setting": ["a", "b", "c"], "evaluation": "mean",
-            "requested_edges": pd.array([10, 20, 50], dtype="Int64"), "edges": [10, 20, 50],
+            "requested_size": pd.array([10, 20, 50], dtype="Int64"), "size": [10, 20, 50],
             "loss_gap": [1.0, 0.5, 0.1], "loss_gap_low": [0.9, 0.4, 0.0],
             "loss_gap_high": [1.1, 0.6, 0.2], "faithfulness": [0.1, 0.5, 1.2],
             "edge_recall": [0.25, 0.5, 1.0], "edge_false_positive_rate": [0.0, 0.1, 0.4],
-            "node_recall": [0.5, 0.5, 1.0], "node_false_positive_rate": [0.2, 0.3, 0.5],
+            "component_recall": [0.5, 0.5, 1.0], "component_false_positive_rate": [0.2, 0.3, 0.5],
             "n_edges": 100, **columns,
         }
     )  # fmt: skip
@@ -189,7 +189,7 @@ def recovered(*values, **changes):
     return [
         record(
             f"{method}{seed}", method, seed=seed, cost=COST, areas=AREAS, n_edges=100,
-            recovery={"auroc_edges": edges, "auroc_nodes": nodes}, **changes,
+            recovery={"auroc_edges": edges, "auroc_components": nodes}, **changes,
         )
         for seed, (edges, nodes) in enumerate(values)
     ]  # fmt: skip
@@ -199,19 +199,19 @@ def drawn(found, **columns):
     return replace(found, tables=curve(found, **columns))
 
 
-def test_one_table_has_the_aurocs_of_edges_and_nodes():
+def test_one_table_has_the_aurocs_of_edges_and_components():
     pairs = recovered((0.7, 0.5), (0.9, 0.5)), recovered((0.4, 0.6), (0.4, 0.8), method="random")
     unknown = replace(record("d", "eap", "docstring", cost=COST), areas=AREAS)
     found = drawn(results(*pairs[0], *pairs[1], unknown, replace(unknown, key="e", names=
         unknown.names | {"method": "random"})))  # fmt: skip
     score = Score("auroc", 0.1)
     rows = score_table(found, score)
-    assert list(rows["part"].unique()) == ["edges", "nodes"] and rows["key"].nunique() == 6
+    assert list(rows["part"].unique()) == ["edges", "components"] and rows["key"].nunique() == 6
     table = leaderboard(where_known(rows, score), score)
-    assert list(table.columns[:2]) == ["edges", "nodes"]
+    assert list(table.columns[:2]) == ["components", "edges"]
     # t(0.975, 1) = 12.706; the standard error is 0.1.
     assert table.loc["eap", "edges"] == "0.800 ±1.271"
-    assert table.loc["random", "nodes"] == "0.700 ±1.271"
+    assert table.loc["random", "components"] == "0.700 ±1.271"
     assert table.loc["eap", "mean rank"] == "1.50"
 
 
@@ -260,7 +260,7 @@ def test_faithfulness_is_drawn_as_the_mean_over_seeds():
     found = results(*recovered((0.5, 0.5), (0.5, 0.5)), *recovered((1.0, 1.0), method="reference"))
     rows = curve(found).assign(cpr=0.8, cmd=0.3)
     rows.loc[rows["seed"] == 1, "faithfulness"] += 0.2
-    published = pd.DataFrame(dict(method=["eap"], model="gpt2", edges=[30.0], faithfulness=[0.33]))
+    published = pd.DataFrame(dict(method=["eap"], model="gpt2", size=[30.0], faithfulness=[0.33]))
     (axes,) = faithfulness_against_size(rows, "title", published).axes
     lines = {line.get_label(): line for line in axes.lines}
     mean = lines["eap  CPR 0.80, CMD 0.30"]
@@ -296,14 +296,14 @@ def test_every_method_has_a_look_of_its_own():
     dashes = {(own.colour, own.dash) for own in LOOKS.values()}
     assert len(marks) == len(dashes) == len(LOOKS)
     assert all(own.dash != ":" for own in LOOKS.values())
-    assert look("eap node").colour == look("eap").colour
-    assert look("eap node") != look("eap") == LOOKS["eap"]
+    assert look("eap component").colour == look("eap").colour
+    assert look("eap component") != look("eap") == LOOKS["eap"]
     assert look("something else") == look("something else")
 
 
 @pytest.mark.parametrize("edges", [[0, 110], [110], [0]])
 def test_a_panel_without_a_circuit_between_empty_and_whole_is_drawn_all_the_same(tmp_path, edges):
-    rows = pd.DataFrame({"method": "eap", "edges": edges, "n_edges": 110})
+    rows = pd.DataFrame({"method": "eap", "size": edges, "n_edges": 110})
     rows = rows.assign(loss_gap=0.5, loss_gap_low=0.4, loss_gap_high=0.6)
     paths = save(gap_against_size(rows, "nothing to see"), rows, tmp_path / "gap")
     assert all(path.stat().st_size > 0 for path in paths)

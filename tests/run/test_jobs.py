@@ -340,7 +340,7 @@ def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     assert by_method["reference"].recovery["auroc_edges"] == 1
     assert by_method["random"].recovery["auroc_edges"] < 0.7
     curve = pd.read_parquet(tmp_path / "results" / by_method["reference"].key / TABLE)
-    assert list(curve["edges"]) == [22] and curve["accuracy"].iloc[0] > 0.9
+    assert list(curve["size"]) == [22] and curve["accuracy"].iloc[0] > 0.9
     z = run("leaderboard", "score=z", cwd=tmp_path)
     assert z.returncode == 0, z.stderr
     reports = tmp_path / "results" / "reports"

@@ -51,7 +51,7 @@ def test_a_record_says_everything(finished):
     assert set(record.files) == files
     assert files | {"record.json", "log.txt"} == {entry.name for entry in folder.iterdir()}
     curve = pd.read_parquet(folder / TABLE)
-    assert list(curve["edges"]) == [11, 55, 11, 55]
+    assert list(curve["size"]) == [11, 55, 11, 55]
     with safe_open(folder / CIRCUITS_FILE, framework="pt") as file:
         keep = file.get_tensor("keep")
     assert keep.sum((1, 2)).tolist() == [11, 55]

@@ -81,11 +81,11 @@ class CellScores:
         """
         drawn = self._random_curve(record, evaluation)
         if drawn is not None:
-            drawn = drawn[drawn["requested_edges"] <= at_share * record.n_edges]
+            drawn = drawn[drawn["requested_size"] <= at_share * record.n_edges]
         if drawn is None or drawn.empty:
             return UNKNOWN
-        size = drawn["requested_edges"].max()
-        gaps = drawn[drawn["requested_edges"] == size]["loss_gap"]
+        size = drawn["requested_size"].max()
+        gaps = drawn[drawn["requested_size"] == size]["loss_gap"]
         best = _best(self._circuits[record.key, evaluation], float(size))
         if best is None or len(gaps) < FEWEST_DRAWS or not np.std(gaps):
             return UNKNOWN
@@ -109,5 +109,5 @@ def _by_cell(rows: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 def _best(circuits: pd.DataFrame, most_edges: float) -> pd.Series | None:
-    fitting = circuits[(circuits["edges"] <= most_edges) & (circuits["edges"] > 0)]
+    fitting = circuits[(circuits["size"] <= most_edges) & (circuits["size"] > 0)]
     return None if fitting.empty else fitting.loc[fitting["loss_gap"].idxmin()]

@@ -32,10 +32,10 @@ def faithfulness_against_size(
         _line(axes, rows, str(method))
     if published is not None:
         for (method, model), rows in published.groupby(["method", "model"], sort=True):
-            own, rows = look(str(method)), rows.sort_values("edges")
+            own, rows = look(str(method)), rows.sort_values("size")
             label = f"{method} (published, {model}, task metric)"
             axes.plot(
-                rows["edges"], rows["faithfulness"], ls=":", color=own.colour, marker=own.mark,
+                rows["size"], rows["faithfulness"], ls=":", color=own.colour, marker=own.mark,
                 mfc="white", ms=4, lw=1.0, label=label,
             )  # fmt: skip
     log_axis(axes, "x")
@@ -52,19 +52,19 @@ def _line(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     own, areas = look(name), rows.drop_duplicates("key")[["cpr", "cmd"]].mean()
     if name.split(" ")[0] == "reference":
         axes.plot(
-            rows["edges"], rows["faithfulness"], "x", color=own.colour, ms=9, mew=2, label=name
+            rows["size"], rows["faithfulness"], "x", color=own.colour, ms=9, mew=2, label=name
         )
         return
     line = _means(rows)
     label = f"{name}  CPR {areas['cpr']:.2f}, CMD {areas['cmd']:.2f}"
     axes.plot(
-        line["edges"], line["faithfulness"], ls=own.dash, color=own.colour, marker=own.mark,
+        line["size"], line["faithfulness"], ls=own.dash, color=own.colour, marker=own.mark,
         ms=4, lw=1.4, alpha=0.9, label=label,
     )  # fmt: skip
 
 
 def _means(rows: pd.DataFrame) -> pd.DataFrame:
     """Circuits of one requested size, or of one setting where the method chose, are averaged."""
-    asked = rows["requested_edges"].astype("string")
+    asked = rows["requested_size"].astype("string")
     place = asked.fillna(rows["setting"])
-    return rows.groupby(place)[["edges", "faithfulness"]].mean().sort_values("edges")
+    return rows.groupby(place)[["size", "faithfulness"]].mean().sort_values("size")

@@ -23,16 +23,16 @@ def gap_against_size(
         name = str(method)
         if name.split(" ")[0] == "reference":
             shade = look(name).colour
-            axes.plot(rows["edges"], _gap(rows), "x", color=shade, ms=9, mew=2, label=name)
+            axes.plot(rows["size"], _gap(rows), "x", color=shade, ms=9, mew=2, label=name)
         else:
             _curve(axes, rows, name, look(name))
     for method, rows in () if published is None else published.groupby("method", sort=True):
         label, shade = f"{method} (published, GPT-2 small)", look(str(method)).colour
         if method == "reference":
-            axes.plot(rows["edges"], rows["loss_gap"], "+", color=shade, ms=9, label=label)
+            axes.plot(rows["size"], rows["loss_gap"], "+", color=shade, ms=9, label=label)
         else:
             line = _smallest_so_far(rows)
-            axes.plot(line["edges"], line["loss_gap"], ":", color=shade, alpha=0.8, label=label)
+            axes.plot(line["size"], line["loss_gap"], ":", color=shade, alpha=0.8, label=label)
     return _finished(figure, axes)
 
 
@@ -101,18 +101,18 @@ def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
         (rows["loss_gap_high"] - gap).clip(lower=0),
     ]
     shown: dict[str, Any] = dict(color=own.colour, lw=0.7, alpha=0.55)
-    axes.errorbar(rows["edges"], gap, yerr=whiskers, fmt=own.mark, ms=4, **shown)
+    axes.errorbar(rows["size"], gap, yerr=whiskers, fmt=own.mark, ms=4, **shown)
     line = _smallest_so_far(rows)
-    axes.plot(line["edges"], _gap(line), **drawn)
+    axes.plot(line["size"], _gap(line), **drawn)
 
 
 def _drawn(rows: pd.DataFrame) -> pd.DataFrame:
-    inside = (rows["edges"] > 0) & (rows["edges"] < rows["n_edges"])
+    inside = (rows["size"] > 0) & (rows["size"] < rows["n_edges"])
     return rows[inside].dropna(subset="loss_gap")
 
 
 def _smallest_so_far(rows: pd.DataFrame) -> pd.DataFrame:
-    ordered = rows.groupby("edges", as_index=False)["loss_gap"].mean().sort_values("edges")
+    ordered = rows.groupby("size", as_index=False)["loss_gap"].mean().sort_values("size")
     return ordered.assign(loss_gap=ordered["loss_gap"].cummin())
 
 

@@ -12,39 +12,39 @@ from matplotlib.figure import Figure
 from benchmark.report.style import axes_of, legend, look
 from benchmark.statistics.areas import Numbers, pessimistic_corners
 
-KINDS = {"edge": "edges", "node": "nodes"}
+PARTS = {"edge": "edges", "component": "components"}
 
 
 def roc(circuits: pd.DataFrame, title: str) -> Figure:
-    """A panel for edges and one for nodes; in the legend, the areas under both staircases.
+    """A panel for edges and one for components; in the legend, the areas under both staircases.
 
     Args:
         circuits: a row per circuit, with its rates; several seeds have several keys.
         title: of the picture.
     """
-    figure, panels = axes_of(title, len(KINDS))
+    figure, panels = axes_of(title, len(PARTS))
     for method, rows in circuits.groupby("method", sort=True):
         own = look(str(method))
-        stairs = {kind: _mean_staircase(rows, kind) for kind in KINDS}
+        stairs = {part: _mean_staircase(rows, part) for part in PARTS}
         areas = [f"{np.diff(x) @ y[:-1]:.2f}" for x, y in stairs.values()]
         for axes, (x, y) in zip(panels, stairs.values(), strict=True):
             axes.plot(
                 x, y, drawstyle="steps-post", ls=own.dash, color=own.colour, marker=own.mark,
                 ms=4, lw=1.4, alpha=0.85, label=f"{method}  {', '.join(areas)}", clip_on=False,
             )  # fmt: skip
-    for axes, kind in zip(panels, KINDS.values(), strict=True):
+    for axes, part in zip(panels, PARTS.values(), strict=True):
         axes.plot([0, 1], [0, 1], color="black", lw=0.6, alpha=0.4)
         axes.set(xlim=(0, 1), ylim=(0, 1))
-        axes.set(xlabel=f"false-positive rate ({kind})", ylabel=f"true-positive rate ({kind})")
-    legend(figure, panels[0], title="pessimistic AUROC: edges, nodes")
+        axes.set(xlabel=f"false-positive rate ({part})", ylabel=f"true-positive rate ({part})")
+    legend(figure, panels[0], title="pessimistic AUROC: edges, components")
     return figure
 
 
-def _mean_staircase(rows: pd.DataFrame, kind: str) -> tuple[Numbers, Numbers]:
+def _mean_staircase(rows: pd.DataFrame, part: str) -> tuple[Numbers, Numbers]:
     """Where the mean over seeds rises, and to what; it begins at (0, 0)."""
     corners = [
         np.array(
-            pessimistic_corners(of_seed[f"{kind}_false_positive_rate"], of_seed[f"{kind}_recall"])
+            pessimistic_corners(of_seed[f"{part}_false_positive_rate"], of_seed[f"{part}_recall"])
         )
         for _, of_seed in rows.groupby("key")
     ]

@@ -18,9 +18,9 @@ SCORES: dict[str, tuple[str, bool]] = {
     "cpr": ("CPR", False),
     "cmd": ("CMD", True),
     "auroc_edges": ("AUROC (edges)", False),
-    "auroc_nodes": ("AUROC (nodes)", False),
+    "auroc_components": ("AUROC (components)", False),
     "auroc_edges_pessimistic": ("AUROC (edges, pessimistic)", False),
-    "auroc_nodes_pessimistic": ("AUROC (nodes, pessimistic)", False),
+    "auroc_components_pessimistic": ("AUROC (components, pessimistic)", False),
     "auroc": ("AUROC", False),
     "auroc_pessimistic": ("AUROC (pessimistic)", False),
     "faithfulness": ("faithfulness", False),
@@ -28,9 +28,9 @@ SCORES: dict[str, tuple[str, bool]] = {
     "z": ("z against random circuits", True),
 }
 AT_SHARE = ("faithfulness", "loss_gap", "z")
-# Scores of two columns: how well a circuit's edges, and its nodes, are told from all others.
+# Scores of two columns: how well a circuit's edges, and its components, are told from all others.
 PARTS = {
-    f"auroc{ending}": {kind: f"auroc_{kind}{ending}" for kind in ("edges", "nodes")}
+    f"auroc{ending}": {members: f"auroc_{members}{ending}" for members in ("edges", "components")}
     for ending in ("", "_pessimistic")
 }
 # What a score needs that not every record has.

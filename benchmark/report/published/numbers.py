@@ -8,10 +8,10 @@ or against another (`other`), or one component's loss gap in nats. What the pape
 resample and optimal there has values per position.
 
 Every other file holds one number a row, in the columns of `COLUMNS`, under the names of our tasks,
-methods, models and ablations where there are such; "eap node" scores nodes with the rule of `eap`.
-A size with a point is a share of the edges, any other a number of them. `ablation` is what absent
-edges carried in the search, empty where there was none or it is not said (MIB evaluates under
-counterfactual ablation throughout); `objective` is "kl", or "task" for the task's own metric.
+methods, models and ablations where there are such; "eap component" scores components with the rule
+of `eap`. A size with a point is a share of the edges, any other a number of them. `ablation` is
+what absent edges carried in the search, empty where there was none or it is not said (MIB evaluates
+under counterfactual ablation throughout); `objective` is "kl", or "task" for the task's own metric.
 `family` is what a task's variants have in common; "all" stands for a mean over the cells that a
 method has. "agreement" of Hanna et al. has many constructions, and MIB's "arithmetic" is the mean
 of addition and subtraction. Syed et al. 2023 (arXiv 2310.10348) print no number, so `eap` is here
@@ -48,7 +48,7 @@ OPTIONAL = ("ablation", "objective", "size", "other", "component", "provenance",
 
 
 def published_curves() -> pd.DataFrame:
-    """All published points: task, ablation, method, edges, loss_gap, provenance."""
+    """All published points: task, ablation, method, size, loss_gap, provenance."""
     with files("benchmark.report.published").joinpath("optimal_ablation.csv").open() as file:
         return pd.read_csv(file)
 
@@ -89,7 +89,7 @@ def published_faithfulness(task: str, model: str, evaluation: str, n_edges: int)
     sizes = [float(size) * (n_edges if "." in size else 1) for size in rows["size"]]
     names = rows["method"] + rows["objective"].map({"kl": " kl", "task": ""})
     return pd.DataFrame(
-        {"method": names, "model": rows["model"], "edges": sizes, "faithfulness": rows["value"]}
+        {"method": names, "model": rows["model"], "size": sizes, "faithfulness": rows["value"]}
     )
 
 

@@ -1,4 +1,4 @@
-"""The masks of subnetwork probing: hard-concrete draws per node or edge, as masks of edges."""
+"""The masks of subnetwork probing: hard-concrete draws per reader or edge, as masks of edges."""
 
 from enum import Enum
 
@@ -20,7 +20,7 @@ class Granularity(Enum):
     """What has a mask: every edge, or every q, k and v reader of a head and every MLP."""
 
     edge = "edge"
-    node = "node"
+    reader = "reader"
 
 
 class ProbingMasks(LearnedMasks):
@@ -41,9 +41,9 @@ class ProbingMasks(LearnedMasks):
         seed: int,
     ) -> None:
         device = prices.device
-        self._graph, self._of_nodes = graph, granularity is Granularity.node
+        self._graph, self._of_readers = graph, granularity is Granularity.reader
         self._exists = graph.exists.to(device)
-        share = _share_of_reader(graph) if self._of_nodes else graph.exists / graph.n_edges
+        share = _share_of_reader(graph) if self._of_readers else graph.exists / graph.n_edges
         self._prices, self._share = prices, share.to(device)
         self._masks_per_step, self._seed = masks_per_step, seed
         shape = len(prices), *share.shape
@@ -75,7 +75,7 @@ class ProbingMasks(LearnedMasks):
         return self._of_edges((self._log_alpha.detach() > 0).float())
 
     def _of_edges(self, drawn: Float[Tensor, "masks rows dst"]) -> Float[Tensor, "masks src dst"]:
-        if self._of_nodes:
+        if self._of_readers:
             return edges_between(self._graph, drawn[:, 0])
         return drawn * self._exists
 

@@ -21,8 +21,8 @@ class TargetedMasks(LearnedMasks):
         n_edges: of the full graph, to count sparsity against.
         targets: shares of edges to remove.
         schedule: of targets and learning rates.
-        node_masks: whether sources have gates.
-        node_target: share of sources to remove, or None not to ask for one.
+        component_masks: whether sources have gates.
+        component_target: share of sources to remove, or None not to ask for one.
         learning_rate: of gates.
         multiplier_learning_rate: of multipliers.
         weight_decay: of both.
@@ -37,8 +37,8 @@ class TargetedMasks(LearnedMasks):
         targets: list[float],
         schedule: SparsitySchedule,
         *,
-        node_masks: bool,
-        node_target: float | None,
+        component_masks: bool,
+        component_target: float | None,
         learning_rate: float,
         multiplier_learning_rate: float,
         weight_decay: float,
@@ -48,13 +48,13 @@ class TargetedMasks(LearnedMasks):
         self._schedule, self._step = schedule, 0
         device, n_sources = subgraph.device, len(subgraph)
         edge_targets = torch.tensor(targets, device=device)
-        node_targets = torch.full_like(edge_targets, node_target or 0.0)
+        component_targets = torch.full_like(edge_targets, component_target or 0.0)
         sources = torch.ones(n_sources, 1, dtype=torch.bool, device=device)
         common = initial_log_alpha, seed
         edges = SparseGates("edges", subgraph, n_edges, edge_targets, *common)
-        nodes = SparseGates("sources", sources, n_sources, node_targets, *common)
-        self._gates = [edges, nodes] if node_masks else [edges]
-        self._aimed = [edges] if node_target is None else self._gates
+        nodes = SparseGates("sources", sources, n_sources, component_targets, *common)
+        self._gates = [edges, nodes] if component_masks else [edges]
+        self._aimed = [edges] if component_target is None else self._gates
         self._drawn: list[Tensor] = []
         ascent = dict(initial_lr=multiplier_learning_rate, maximize=True)
         groups = [{"params": [x.log_alpha], "initial_lr": learning_rate} for x in self._gates]

@@ -22,8 +22,8 @@ from methods.circuits.scoring.selection import (
     Granularity,
     Selection,
     circuits_of_sizes,
+    component_circuits,
     neuron_circuits,
-    node_circuits,
 )
 from methods.ranges import check_counts
 from methods.requirements import without_donors, without_gradient
@@ -57,8 +57,8 @@ class Attribution:
     def discover(self, problem: Problem, sizes: Sequence[int]) -> Sequence[FoundCircuit]:
         """The best edges, nodes or neurons by their scores."""
         effects = self.mean_effects(problem)
-        if self.granularity is Granularity.node:
-            return node_circuits(problem.graph, effects.neurons.sum(1), sizes, self.absolute)
+        if self.granularity is Granularity.component:
+            return component_circuits(problem.graph, effects.neurons.sum(1), sizes, self.absolute)
         if self.granularity is Granularity.neuron:
             return neuron_circuits(problem.graph, effects.neurons, sizes, self.absolute)
         scores = EdgeScores(problem.graph, effects.edges, signed=True)

@@ -45,10 +45,10 @@ def circuits_of_readers(
     order = scores[:-1].argsort(descending=True, stable=True)
 
     def circuit(count: int, size: int) -> FoundCircuit:
-        return FoundCircuit(_circuit(graph, order[:count]), f"edges={size}", size)
+        return FoundCircuit(_circuit(graph, order[:count]), f"size={size}", size)
 
     # Without any reader the input still writes to the logits; a smaller circuit has no edge at all.
-    least = FoundCircuit(EdgeMask.empty(graph), "edges=0", 0)
+    least = FoundCircuit(EdgeMask.empty(graph), "size=0", 0)
     return [largest_within(size, len(order), circuit) if size else least for size in sizes]
 
 

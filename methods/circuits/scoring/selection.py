@@ -28,13 +28,13 @@ class Selection(Enum):
 class Granularity(Enum):
     """What is scored and kept or ablated as one.
 
-    `edge`: an edge. `node`: all edges out of a source. `neuron`: a coordinate of what a source
+    `edge`: an edge. `component`: all edges out of a source. `neuron`: a coordinate of what a source
     writes into the residual stream, on all edges out of it (the circuit track of MIB, Mueller et
     al. 2025, arXiv 2504.13151).
     """
 
     edge = "edge"
-    node = "node"
+    component = "component"
     neuron = "neuron"
 
 
@@ -46,21 +46,21 @@ def circuits_of_sizes(
     return FoundCircuits.of_scores(scores.absolute() if absolute else scores, sizes, choose)
 
 
-def node_circuits(
+def component_circuits(
     graph: ComputationalGraph,
     scores: Float[Tensor, " src"],
     sizes: Sequence[int],
     absolute: bool,
 ) -> list[FoundCircuit]:
-    """For each size, as many of the best nodes as have no more edges than that among them.
+    """For each size, as many of the best components as have no more edges than that among them.
 
-    Edges into a node that is not kept are no part of its circuit; dropping them changes nothing.
+    Edges into a component that is not kept are no part of its circuit: they change nothing.
     """
     order = _best_first(scores, absolute)
 
     def circuit(count: int, size: int) -> FoundCircuit:
-        mask = _of_nodes(graph, order[:count])
-        return FoundCircuit(mask, f"edges={size}, nodes={count}", size)
+        mask = _of_components(graph, order[:count])
+        return FoundCircuit(mask, f"size={size}, components={count}", size)
 
     return [largest_within(size, len(order), circuit) for size in sizes]
 
@@ -73,8 +73,8 @@ def neuron_circuits(
 ) -> list[FoundCircuit]:
     """For each size, as many of the best neurons as have a weighted edge count within it.
 
-    Edges are those out of sources with a kept neuron, less those into nodes without; see
-    `FoundCircuit.n_edges` for their weights.
+    Edges are those out of sources with a kept neuron, less those into components without; see
+    `FoundCircuit.size` for their weights.
     """
     order = _best_first(scores.flatten(), absolute)
 
@@ -82,8 +82,8 @@ def neuron_circuits(
         neurons = torch.zeros(scores.numel())
         neurons[order[:count].cpu()] = 1.0
         neurons = neurons.view(scores.shape)
-        mask = _of_nodes(graph, neurons.any(1).nonzero()[:, 0])
-        return FoundCircuit(mask, f"edges={size}, neurons={count}", size, neurons)
+        mask = _of_components(graph, neurons.any(1).nonzero()[:, 0])
+        return FoundCircuit(mask, f"size={size}, neurons={count}", size, neurons)
 
     return [largest_within(size, len(order), circuit) for size in sizes]
 
@@ -100,7 +100,7 @@ def largest_within(
             fewer edges.
     """
     counts = range(n_members + 1)
-    above = bisect_right(counts, size, key=lambda count: circuit(count, size).n_edges)
+    above = bisect_right(counts, size, key=lambda count: circuit(count, size).size)
     return circuit(above - 1, size)
 
 
@@ -108,7 +108,7 @@ def _best_first(scores: Float[Tensor, " n"], absolute: bool) -> Int[Tensor, " n"
     return (scores.abs() if absolute else scores).argsort(descending=True, stable=True)
 
 
-def _of_nodes(graph: ComputationalGraph, nodes: Tensor) -> EdgeMask:
+def _of_components(graph: ComputationalGraph, sources: Tensor) -> EdgeMask:
     keep = torch.zeros(graph.n_sources)
-    keep[nodes.cpu()] = 1.0
-    return EdgeMask.of_nodes(graph, keep).pruned(Pruning.dead_ends)
+    keep[sources.cpu()] = 1.0
+    return EdgeMask.of_components(graph, keep).pruned(Pruning.dead_ends)

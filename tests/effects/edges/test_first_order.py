@@ -174,12 +174,12 @@ def test_the_loss_gap_can_be_attributed_along_a_path(gpt2):
 
 
 @pytest.mark.parametrize("name", ["eap", "eap_ig", "exact", "eap_ig_activations"])
-def test_node_circuits_are_closed_and_nested(gpt2, name):
-    method = configured("method", name, granularity="node")
+def test_component_circuits_are_closed_and_nested(gpt2, name):
+    method = configured("method", name, granularity="component")
     sizes = [0, 20, 60, gpt2.graph.n_edges]
     found = [circuit.mask for circuit in method.discover(problem(gpt2), sizes)]
-    assert [mask.n_edges <= size for mask, size in zip(found, sizes, strict=True)] == [True] * 4
-    assert found[-1].n_edges == gpt2.graph.n_edges
+    assert [mask.size <= size for mask, size in zip(found, sizes, strict=True)] == [True] * 4
+    assert found[-1].size == gpt2.graph.n_edges
     for mask, larger in pairwise(found):
         assert bool((mask.keep <= larger.keep).all())
         assert torch.equal(mask.pruned(Pruning.dead_ends).keep, mask.keep)

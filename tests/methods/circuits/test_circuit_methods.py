@@ -47,8 +47,8 @@ def test_every_method_keeps_the_contract(models, family, name, tmp_path):
     assert found
     for circuit in found:
         assert circuit.mask.graph == model.graph and circuit.setting
-        assert circuit.requested in (None, *sizes)
-        assert circuit.requested is None or circuit.mask.n_edges <= circuit.requested
+        assert circuit.requested_size in (None, *sizes)
+        assert circuit.requested_size is None or circuit.mask.size <= circuit.requested_size
         assert bool(((circuit.mask.keep == 0) | (circuit.mask.keep == 1)).all())
     again = method.discover(asked, sizes)
     assert all(torch.equal(a.mask.keep, b.mask.keep) for a, b in zip(found, again, strict=True))
@@ -122,12 +122,12 @@ def test_random_circuits_fit_their_sizes_and_hang_together(gpt2):
     sizes = [0, 30, 60, 100, gpt2.graph.n_edges]
     found = random.discover(problem(gpt2), sizes)
     for size in sizes:
-        masks = [circuit.mask for circuit in found if circuit.requested == size]
+        masks = [circuit.mask for circuit in found if circuit.requested_size == size]
         assert len(masks) == 6
         for mask in masks:
-            assert max(min(size, 1), 0.9 * size) <= mask.n_edges <= size
+            assert max(min(size, 1), 0.9 * size) <= mask.size <= size
             assert torch.equal(mask.pruned(Pruning.dangling).keep, mask.keep)
-    middle = [circuit.mask.edges() for circuit in found if circuit.requested == 60]
+    middle = [circuit.mask.edges() for circuit in found if circuit.requested_size == 60]
     assert len({tuple(edges) for edges in middle}) == 6
     fewer = random.discover(problem(gpt2), [60])
     assert fewer[0].mask.edges() == middle[0]
@@ -146,7 +146,7 @@ def test_references_are_shown_as_they_are(gpt2):
     reference = configured("method", "reference")
     (found,) = reference.discover(problem(gpt2, references={"half": half}), [3])
     assert torch.equal(found.mask.keep, half.keep)
-    assert (found.setting, found.requested) == ("circuit=half", None)
+    assert (found.setting, found.requested_size) == ("circuit=half", None)
     assert "no circuit" in reference.unsupported(problem(gpt2))
 
 

@@ -27,8 +27,8 @@ def schedule(steps=3000, ramp=Ramp.linear):
 
 def masks(targets=(0.5,), subgraph=GRAPH.exists, **changes):
     settings = dict(
-        node_masks=True,
-        node_target=None,
+        component_masks=True,
+        component_target=None,
         learning_rate=0.8,
         multiplier_learning_rate=0.8,
         weight_decay=0.01,
@@ -74,7 +74,7 @@ def test_a_logarithmic_ramp_thins_what_is_left_by_equal_factors():
 
 
 def test_multipliers_ascend_and_gates_descend():
-    sampler = masks((0.6,), node_masks=False)
+    sampler = masks((0.6,), component_masks=False)
     (edges,) = sampler._gates
     drawn = sampler.sample(200)
     sampler.price().backward()
@@ -93,14 +93,14 @@ def test_multipliers_ascend_and_gates_descend():
 
 def test_without_a_loss_gap_the_targets_are_met():
     """The multipliers alone bring draws to the sparsity asked for, each target its own."""
-    sampler = masks((0.3, 0.7), node_masks=False)
+    sampler = masks((0.3, 0.7), component_masks=False)
     trained(sampler, 300)
     sparsity = 1 - sampler.sample(300).sum((1, 2)) / GRAPH.n_edges
     assert largest(sparsity, torch.tensor([0.3, 0.7])) < 0.12
 
 
 def test_sources_turn_off_all_their_edges_and_may_have_a_target():
-    free, aimed = masks(), masks(node_target=0.5)
+    free, aimed = masks(), masks(component_target=0.5)
     assert len(free._aimed) == 1 and len(aimed._aimed) == 2
     sampled = aimed.sample(0)
     edges, nodes = aimed._drawn
@@ -116,7 +116,7 @@ def test_sources_turn_off_all_their_edges_and_may_have_a_target():
 def test_a_subgraph_is_all_that_is_kept_and_its_sparsity_is_the_start():
     draw = torch.Generator().manual_seed(0)
     subgraph = (torch.rand(GRAPH.exists.shape, generator=draw) < 0.4) & GRAPH.exists
-    sampler = masks((0.9,), subgraph, node_masks=False)
+    sampler = masks((0.9,), subgraph, component_masks=False)
     assert torch.equal(sampler.sample(0)[0].detach() > 0, subgraph)
     # At step 0 the subgraph is as sparse as asked for.
     assert float(sampler.price().detach()) == 0
@@ -145,12 +145,14 @@ def read_off(monkeypatch):
 def test_the_target_is_met_and_mostly_by_edges_that_do_nothing(planted, ablation, read_off):
     silent, n_edges = edges_of_silent_nodes(planted.graph), planted.graph.n_edges
     target = float(silent.sum()) / n_edges
-    method = configured("method", "edge_pruning", targets=[target], steps=250, node_masks=False)
+    method = configured(
+        "method", "edge_pruning", targets=[target], steps=250, component_masks=False
+    )
     assert isinstance(method, CircuitMethod)
     (found,) = method.discover(training_problem(planted, ablation), [])
     ((_, raw),) = read_off
     assert 1 - float(raw.sum()) / n_edges == pytest.approx(target, abs=0.05)
-    assert (found.requested, found.setting) == (None, f"target={target:g}")
+    assert (found.requested_size, found.setting) == (None, f"target={target:g}")
     kept = found.mask.keep > 0
     useful = float(kept[planted.graph.exists & ~silent].float().mean())
     assert useful > 2 * float(kept[silent].float().mean())
@@ -178,7 +180,9 @@ def test_without_targets_there_is_one_per_size(planted):
 
 
 def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch, read_off):
-    method = configured("method", "edge_pruning", targets=[0.4, 0.9], node_target=0.3, steps=14)
+    method = configured(
+        "method", "edge_pruning", targets=[0.4, 0.9], component_target=0.3, steps=14
+    )
     method.discover(training_problem(planted, "optimal"), [])
     monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 4)
     update, calls = TargetedMasks.update, []
@@ -209,10 +213,10 @@ def test_hap_never_keeps_an_edge_that_attribution_dropped(planted, share):
     scores = configured("method", "eap").scores(asked).absolute()
     survivors = scores.top(round(share * planted.graph.n_edges)).keep > 0
     found = method.discover(asked, [])
-    assert any(circuit.mask.n_edges for circuit in found)
+    assert any(circuit.mask.size for circuit in found)
     for circuit in found:
         assert not bool((circuit.mask.keep > 0)[~survivors].any())
-    assert found[1].mask.n_edges < int(survivors.sum())
+    assert found[1].mask.size < int(survivors.sum())
 
 
 def test_what_neither_half_of_hap_can_do(planted):
@@ -253,6 +257,6 @@ def test_hap_asks_for_no_more_edges_than_attribution_leaves(gpt2):
     targets = hap._targets(asked, [10, 20, 60, gpt2.graph.n_edges])
     n_edges = gpt2.graph.n_edges
     assert targets == pytest.approx([1 - 10 / n_edges, 1 - 20 / n_edges, 0.8], abs=1e-6)
-    logarithmic = configured("method", "edge_pruning", ramp="logarithmic", node_target=1.0)
+    logarithmic = configured("method", "edge_pruning", ramp="logarithmic", component_target=1.0)
     with pytest.raises(UserError, match="logarithmic ramp needs targets below 1"):
         logarithmic._targets(asked, [10])

@@ -95,8 +95,8 @@ def test_higher_prices_give_smaller_circuits(planted, name):
         "method", "hcgs", prices=[0.001, 0.3], steps=60, masks_per_step=6, learning_rate=0.1
     )
     large, small = hcgs.discover(training_problem(planted, name), [])
-    assert planted.graph.n_edges >= large.mask.n_edges > small.mask.n_edges
-    assert (large.requested, large.setting) == (None, "price=0.001")
+    assert planted.graph.n_edges >= large.mask.size > small.mask.size
+    assert (large.requested_size, large.setting) == (None, "price=0.001")
 
 
 def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch):
@@ -148,7 +148,7 @@ def test_a_price_is_weighed_against_the_mean_of_the_rows(kind):
         ("edge_pruning", dict(weight_decay=-1.0)),
         ("edge_pruning", dict(ramp_steps=-1)),
         ("edge_pruning", dict(initial_log_alpha=float("nan"))),
-        ("edge_pruning", dict(node_target=0.5, node_masks=False)),
+        ("edge_pruning", dict(component_target=0.5, component_masks=False)),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(name, changes):

@@ -180,8 +180,8 @@ def test_head_importance_circuits_have_all_edges_between_what_is_kept(gpt2):
     hisp = configured("method", "hisp")
     sizes = [0, 30, 70, gpt2.graph.n_edges]
     for circuit in hisp.discover(problem(gpt2), sizes):
-        assert circuit.mask.n_edges <= circuit.requested
-    assert circuit.mask.n_edges == gpt2.graph.n_edges
+        assert circuit.mask.size <= circuit.requested_size
+    assert circuit.mask.size == gpt2.graph.n_edges
     assert "corrupted" in hisp.unsupported(problem(gpt2, "mean"))
     assert hisp.unsupported(problem(gpt2, "zero")) is None
 

@@ -70,7 +70,7 @@ def test_the_price_is_on_the_mean(granularity):
     assert sampler.sample(0).shape == (6, *GRAPH.exists.shape)
     sampler.price().backward()
     gradient = sampler._log_alpha.grad[0]
-    if granularity is Granularity.node:
+    if granularity is Granularity.reader:
         # An MLP is a module of its own; a head is one of three.
         q, mlp = (GRAPH.destination_index[name] for name in ("a0.h0<q>", "m0"))
         assert float(gradient[0, mlp]) == pytest.approx(3 * float(gradient[0, q]))
@@ -101,8 +101,8 @@ def test_what_does_nothing_is_left_out(planted, name, ablation):
 def test_a_grid_gives_what_its_prices_give_alone(planted, name):
     method = configured("method", name, **QUICK[name] | dict(prices=[0.1, 10.0], steps=30))
     large, small = method.discover(training_problem(planted), [])
-    assert large.mask.n_edges > small.mask.n_edges
-    assert (large.setting, large.requested) == ("price=0.1", None)
+    assert large.mask.size > small.mask.size
+    assert (large.setting, large.requested_size) == ("price=0.1", None)
     for price, wanted in ((0.1, large), (10.0, small)):
         alone = replace(method, prices=[price]).discover(training_problem(planted), [])
         assert torch.equal(alone[0].mask.keep, wanted.mask.keep)

@@ -153,10 +153,10 @@ def test_higher_prices_give_smaller_circuits_that_beat_chance(tiny, name):
     )
     asked = problem(tiny, configured("ablation", name))
     large, small = ugs.discover(asked, [])
-    assert tiny.graph.n_edges >= large.mask.n_edges > small.mask.n_edges
-    assert large.requested is None and large.setting == "price=0.001"
+    assert tiny.graph.n_edges >= large.mask.size > small.mask.size
+    assert large.requested_size is None and large.setting == "price=0.001"
     random = configured("method", "random", circuits_per_size=8, tolerance=0.2)
-    chance = random.discover(asked, [large.mask.n_edges])
+    chance = random.discover(asked, [large.mask.size])
     ablation = Counterfactual(keep_first=True)
     batch = asked.batches[0]
     values = ablation.fit(tiny, [batch])(batch)

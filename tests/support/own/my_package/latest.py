@@ -29,4 +29,4 @@ class Latest:
         exists = problem.graph.exists
         order = torch.arange(exists.numel()).view(exists.shape).float()
         scores = EdgeScores(problem.graph, -order if self.reverse else order, signed=True)
-        return [FoundCircuit(scores.top(size), f"edges={size}", size) for size in sizes]
+        return [FoundCircuit(scores.top(size), f"size={size}", size) for size in sizes]
