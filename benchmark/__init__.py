@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from benchmark.forward.values import SourceValues as SourceValues
     from benchmark.graph.graph import ComputationalGraph as ComputationalGraph
     from benchmark.graph.mask import EdgeMask as EdgeMask
-    from benchmark.graph.mask import EdgeScores as EdgeScores
     from benchmark.graph.mask import Pruning as Pruning
+    from benchmark.graph.scores import EdgeScores as EdgeScores
     from benchmark.memory import keep_freed_memory as keep_freed_memory
     from benchmark.meter import metering as metering
     from benchmark.method.circuits import FoundCircuit as FoundCircuit
@@ -49,7 +49,7 @@ PUBLIC = {
     "CrossEntropy": "metric",
     "Cut": "effects.nodes.first_order",
     "EdgeMask": "graph.mask",
-    "EdgeScores": "graph.mask",
+    "EdgeScores": "graph.scores",
     "Findings": "method.study",
     "FoundCircuit": "method.circuits",
     "GeneratedTask": "prompts.generated",

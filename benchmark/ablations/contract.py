@@ -12,7 +12,7 @@ donors or noise whenever it is evaluated. A training loop passes a new `draw` ea
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeGuard, runtime_checkable
+from typing import ClassVar, Protocol, TypeGuard, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -61,10 +61,8 @@ class Traits:
 class Ablation(Protocol):
     """A kind of ablation and its settings."""
 
-    @property
-    def traits(self) -> Traits:
-        """What others may rely on."""
-        ...
+    # What others may rely on.
+    traits: ClassVar[Traits]
 
     @property
     def keep_first(self) -> bool:

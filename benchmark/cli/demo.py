@@ -16,7 +16,8 @@ from benchmark.ablations.contract import Ablation, TrainedAblation, is_trained
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits, masked_logits
-from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.graph.mask import EdgeMask
+from benchmark.graph.scores import EdgeScores
 from benchmark.meter import metering
 from benchmark.metric import KLDivergence
 from benchmark.models.loading import LanguageModel, load_model

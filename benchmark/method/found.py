@@ -10,7 +10,8 @@ import torch
 
 from benchmark.graph.circuits_file import StoredCircuits, StoredScores
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, EdgeScores, as_array, stack
+from benchmark.graph.mask import EdgeMask, as_array, stack
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit, stacked_neurons
 
 

@@ -17,7 +17,8 @@ import torch
 from benchmark.errors import UserError
 from benchmark.files import replacing
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.graph.mask import EdgeMask
+from benchmark.graph.scores import EdgeScores
 from benchmark.mib.forms import FileContent, from_json, from_pt, to_json, to_pt
 
 NEEDED = {

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from benchmark.errors import UserError, near
 from benchmark.files import replacing_folder
-from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.graph.mask import EdgeMask
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.found import load_circuits, load_scores
 from benchmark.mib.board import LARGEST_FILE_MB, SHARES, board_cell, board_cells, lacking
 from benchmark.mib.files import MibCircuit, write_mib

@@ -1,9 +1,8 @@
 """One cell of a grid: a task, a method, an ablation and a model, with everything they are set to.
 
 The cell's key is a digest of all that decides its numbers: the settings that its task, its method
-and the evaluation of its circuits use, the versions of the task and the method, the weights of a
-local model, files that a method reads, and the seed; not where it runs or is written, nor where a
-class lies.
+and the evaluation of its circuits use, their versions, the weights of a local model, files that a
+method reads, and the seed; not where it runs or is written, nor where a class lies.
 """
 
 from collections.abc import Mapping

@@ -13,7 +13,7 @@ import torch
 
 from benchmark.effects.edges.differences import written
 from benchmark.forward.passes import source_values
-from benchmark.graph.mask import EdgeScores
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
 from methods.circuits.scoring.selection import Selection, circuits_of_sizes

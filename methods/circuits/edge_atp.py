@@ -17,7 +17,7 @@ from benchmark.effects.edges.magnitudes import (
     query_key_magnitudes,
 )
 from benchmark.effects.nodes.nodes import NodePositions
-from benchmark.graph.mask import EdgeScores
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
 from methods.circuits.scoring.attribution import exactly, signed_objective

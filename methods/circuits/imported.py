@@ -16,7 +16,7 @@ from benchmark.digests import digest, digest_of_file
 from benchmark.errors import UserError
 from benchmark.graph.circuits_file import SCORES_FORMAT, format_of
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeScores
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.found import FoundCircuits, load_circuits, load_scores
 from benchmark.method.problem import Problem

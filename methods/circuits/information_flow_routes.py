@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmark.effects.edges.differences import written
 from benchmark.forward.passes import source_values
 from benchmark.graph.graph import Stage
-from benchmark.graph.mask import EdgeScores
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch

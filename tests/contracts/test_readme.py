@@ -12,7 +12,7 @@ from support.prompts import random_batch
 
 from benchmark.cli.arguments import check_arguments
 from benchmark.cli.main import VERBS
-from benchmark.graph import mask
+from benchmark.graph import mask, scores
 from benchmark.method import circuits as method
 from benchmark.method import found
 
@@ -46,7 +46,13 @@ def test_python_examples_run(tmp_path, part):
 
 def test_the_example_of_a_method_finds_circuits(gpt2):
     code = next(code for code in CODE if "def discover" in code)
-    known = vars(method) | vars(found) | vars(mask) | {"torch": torch, "ClassVar": ClassVar}
+    known = (
+        vars(method)
+        | vars(found)
+        | vars(mask)
+        | vars(scores)
+        | {"torch": torch, "ClassVar": ClassVar}
+    )
     exec(code, known)
     example = known["Latest"]()
     assert isinstance(example, method.CircuitMethod)

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM
 from benchmark.forward.passes import clean_logits, clean_run, masked_logits, source_values
 from benchmark.forward.values import zero_values
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.graph.scores import EdgeScores
 from benchmark.models.loading import load_model
 from benchmark.models.random_models import random_config
 from benchmark.prompts.batch import concatenate

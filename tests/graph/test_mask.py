@@ -9,9 +9,10 @@ from safetensors import safe_open
 
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning, stack
+from benchmark.graph.mask import EdgeMask, Pruning, stack
 from benchmark.graph.overlap import component_overlap, edge_overlap
 from benchmark.graph.pruning import drop_dead_ends, drop_unfed
+from benchmark.graph.scores import EdgeScores
 from benchmark.seeds import generator
 
 graphs = st.builds(ComputationalGraph, st.integers(1, 3), st.integers(1, 3), st.booleans())

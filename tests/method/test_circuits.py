@@ -11,14 +11,14 @@ from benchmark.method.circuits import FoundCircuit, stacked_neurons
 def test_an_edge_counts_as_the_share_of_neurons_that_it_keeps(gpt2):
     graph, d_model = gpt2.graph, gpt2.shape.d_model
     whole = FoundCircuit(EdgeMask.full(graph), "all")
-    assert whole.n_edges == graph.n_edges
+    assert whole.size == graph.n_edges
     neurons = torch.zeros(graph.n_sources, d_model, dtype=torch.float64)
     neurons[:, : d_model // 2] = 0.5
-    assert FoundCircuit(whole.mask, "half", neurons=neurons).n_edges == graph.n_edges / 2
-    assert FoundCircuit(EdgeMask.empty(graph), "none", neurons=neurons).n_edges == 0
+    assert FoundCircuit(whole.mask, "half", neurons=neurons).size == graph.n_edges / 2
+    assert FoundCircuit(EdgeMask.empty(graph), "none", neurons=neurons).size == 0
     neurons[1:] = 0
     from_input = int(graph.exists[0].sum())
-    assert FoundCircuit(whole.mask, "input", neurons=neurons).n_edges == from_input / 2
+    assert FoundCircuit(whole.mask, "input", neurons=neurons).size == from_input / 2
 
 
 def test_a_circuit_moves_with_its_neurons(gpt2):

@@ -15,7 +15,8 @@ from support.problems import problem
 from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, EdgeScores
+from benchmark.graph.mask import EdgeMask
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.found import load_circuits, load_scores
 from benchmark.mib.files import MibCircuit, read_mib, write_mib
 from benchmark.records.record import CIRCUITS_FILE, SCORES, TABLE, Status
@@ -308,7 +309,7 @@ def test_files_that_cannot_be_imported_are_refused(gpt2, tmp_path):
     with pytest.raises(UserError, match="with 1 layers of 2 heads; this one has"):
         configured("method", "imported", path=str(foreign)).discover(problem(gpt2), [5])
     foreign.write_bytes(b"damaged")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is damaged, or was not written by this package"):
         configured("method", "imported", path=str(foreign)).discover(problem(gpt2), [5])
 
 

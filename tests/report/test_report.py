@@ -244,16 +244,16 @@ def test_the_roc_averages_the_staircases_of_seeds():
         for kind, found in enumerate(seeds)
     }
     rows = pd.concat(
-        pd.DataFrame({f"{kind}_{rate}": values for kind in ("edge", "node")
+        pd.DataFrame({f"{kind}_{rate}": values for kind in ("edge", "component")
                       for rate, values in rates[seed].items()}).assign(key=seed, method="eap")
         for seed in rates
     )  # fmt: skip
-    edges, nodes = roc(rows, "title").axes
+    edges, components = roc(rows, "title").axes
     x, y = (np.asarray(values) for values in edges.lines[0].get_data())
     area = np.mean([pessimistic_auroc(found, truth) for found in seeds])
     assert np.diff(x) @ y[:-1] == pytest.approx(area)
     assert edges.lines[0].get_label() == f"eap  {area:.2f}, {area:.2f}"
-    assert nodes.get_xlabel() == "false-positive rate (nodes)"
+    assert components.get_xlabel() == "false-positive rate (components)"
 
 
 def test_faithfulness_is_drawn_as_the_mean_over_seeds():

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.effects.edges.first_order import Effects
 from benchmark.errors import UserError
-from benchmark.graph.mask import EdgeScores
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
 from benchmark.metric import Objective

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from methods.circuits.scoring.selection import largest_within
 

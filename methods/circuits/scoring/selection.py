@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.found import FoundCircuits
 

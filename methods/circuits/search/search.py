@@ -6,8 +6,7 @@ tested, all earlier layers are still whole, so a pass starts at that layer from 
 Thresholds whose decisions have been the same so far are one *branch*; a test that some of them pass
 and some fail splits it. And candidates may be tested ahead of their turn: a branch guesses that the
 next tests end as the last one did, runs them as rows of one pass, and checks the guesses in order;
-behind the first wrong one the rest is thrown away and tested anew. It guesses further ahead as long
-as it is right.
+behind the first wrong one the rest is tested anew. It guesses further ahead while it is right.
 """
 
 from collections.abc import Callable, Sequence

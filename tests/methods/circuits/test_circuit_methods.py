@@ -9,7 +9,8 @@ from benchmark.cli.list_methods import methods
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits, masked_logits
-from benchmark.graph.mask import EdgeMask, EdgeScores, Pruning
+from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import CircuitMethod
 from benchmark.method.study import Study
 from benchmark.metric import KLDivergence

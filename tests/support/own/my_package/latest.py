@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.graph.mask import EdgeScores
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
 
