@@ -108,12 +108,14 @@ class Cell:
     @property
     def uses(self) -> frozenset[str]:
         """The settings that the method, or the evaluation of its circuits, looks at."""
-        method = self.built_method
-        return method.uses if isinstance(method, Study) else method.uses | EVALUATION
+        return self.built_method.uses | (EVALUATION if self.kind == CIRCUITS else frozenset())
 
     @cached_property
     def built_ablation(self) -> Ablation:
         """The ablation that the method works with."""
+        if self.constants.keys() <= self.ablation.keys():
+            # Its recipe may be that of `constants`, where a mistake is then named.
+            _built(self.ablation | self.constants, "constants")
         return _built(self.ablation, "ablation")
 
     @cached_property
@@ -161,9 +163,11 @@ class Cell:
     def key(self) -> str:
         """The name of the record's folder."""
         choice, method = self.model_choice, self.built_method
+        # Published circuits are known by the model's name, wherever a directory lies.
+        name = choice.name if self.model_files is None else Path(choice.name).name
         decides = {
             "schema": SCHEMA,
-            "model": [self._model_name, self.model_files or choice.revision, choice.dtype],
+            "model": [name, self.model_files or choice.revision, choice.dtype],
             "task": self.built_task.fingerprint(),
             "method": [described(method), method.version, *self._read_by_the_method()],
             "ablation": described(self.built_ablation),
@@ -172,12 +176,6 @@ class Cell:
             **self._used(),
         }
         return digest(decides)[:KEY_LENGTH]
-
-    @property
-    def _model_name(self) -> str:
-        """A name of the hub, or of a directory without where it lies; circuits are known by it."""
-        name = self.model_choice.name
-        return name if self.model_files is None else Path(name).name
 
     def _used(self) -> dict[str, Any]:
         """What of the rest decides numbers: settings that something uses, by their names."""
