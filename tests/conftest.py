@@ -20,7 +20,8 @@ from benchmark.models.family import family_names
 from benchmark.models.loading import LanguageModel, load_model
 from benchmark.models.random_models import random_config, save_random_model
 
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+# A child that is forked after work on several threads may wait for them for ever.
+torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
 
 
