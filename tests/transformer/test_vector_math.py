@@ -45,13 +45,9 @@ def test_what_never_agrees_is_refused(monkeypatch):
 
 def test_every_number_of_threads_is_warmed_up(monkeypatch):
     sizes = wrong_for(0, monkeypatch)
-    before = torch.get_num_threads()
-    try:
-        for threads in (1, 2, 1):
-            torch.set_num_threads(threads)
-            sound_vector_math()
-    finally:
-        torch.set_num_threads(before)
+    for threads in (1, 2, 1):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        sound_vector_math()
     assert len(sizes) == 2 * 2 * 3
 
 
