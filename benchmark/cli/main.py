@@ -205,15 +205,15 @@ def _report(results_dir: str, experiment: str | None) -> None:
             warn(f"no {verb}: {error}")
 
 
-def _job() -> tuple[int, str]:
+def _job() -> tuple[int, tuple[str, ...]]:
     """The number of this cell in its grid, and what the grid changes for it beside options."""
     use_config_dir()
     facts = HydraConfig.get()
     if facts.mode is not RunMode.MULTIRUN:
-        return 0, ""
+        return 0, ()
     shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
     typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
-    return facts.job.num, " ".join(typed)
+    return facts.job.num, tuple(typed)
 
 
 def _build_and_run(config: DictConfig, where: str) -> None:

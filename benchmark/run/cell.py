@@ -5,7 +5,6 @@ and the evaluation of its circuits use, their versions, the weights of a local m
 method reads, and the seed; not where it runs or is written, nor where a class lies.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -207,7 +206,8 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in words."""
-        return title_of(self.names, self.seed)
+        words = "{task} {method} {ablation} {model}".format(**self.names)
+        return f"{words} seed={self.seed}"
 
     def settings(self) -> dict[str, Any]:
         """Every setting, as plain values; what nothing used is empty."""
@@ -237,11 +237,6 @@ class Cell:
         self._with_constants(self.built_ablation)
         _ = self.built_metric, self.key
         return self
-
-
-def title_of(names: Mapping[str, str], seed: int) -> str:
-    """A cell in words: task, method, ablation, model and seed."""
-    return "{task} {method} {ablation} {model}".format(**names) + f" seed={seed}"
 
 
 def _built(config: dict[str, Any], where: str) -> Any:  # noqa: ANN401

@@ -1,6 +1,7 @@
 """The jobs behind `run` and `validate`: one cell each, with a note of what became of it."""
 
 import logging
+from dataclasses import replace
 
 from omegaconf import DictConfig
 
@@ -8,17 +9,19 @@ from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
 from benchmark.records.record import Status
-from benchmark.run.cell import Cell, title_of
+from benchmark.run.cell import Cell
 from benchmark.run.sweep import KILLED, MISSING, REFUSED, Note, note, stop, stopped
 
+ENDED = "ended without a record; run it again"
 
-def run_job(config: DictConfig, job: int, changes: str) -> None:
+
+def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     """Run a cell of a grid; its failure is noted and does not end the others, unless asked to.
 
     Args:
         config: the cell's settings.
         job: its number in the grid.
-        changes: what the grid changes for it beside the options of groups, for its title.
+        changes: what the grid changes for it beside the options of groups, as typed.
     """
     from benchmark.run.machine import compute_repeatably
     from benchmark.run.mirror import mirror
@@ -29,15 +32,16 @@ def run_job(config: DictConfig, job: int, changes: str) -> None:
     _log_to_stderr()
     if stopped():
         return
-    title = _title(config, changes)
-    cell = _cell(config, job, title)
+    begun = _named(config, changes)
+    cell = _cell(config, job, begun)
     if cell is None:
         return
-    note(job, Note(title, cell.key, KILLED, "ended without a record; run it again"))
+    begun = replace(begun, key=cell.key, state=KILLED, detail=ENDED)
+    note(job, begun)
     try:
         outcome = run_cell(cell)
     except UserError as error:
-        note(job, Note(title, cell.key, Status.failed.value, str(error)))
+        note(job, replace(begun, state=Status.failed.value, detail=str(error)))
         _stop_if_asked(cell)
         return
     record = outcome.record
@@ -45,24 +49,25 @@ def run_job(config: DictConfig, job: int, changes: str) -> None:
         mirror(record, cell)
     detail = record.reason or ("was there before" if outcome.was_there else "")
     report_on = (cell.results_dir, cell.experiment_name) if cell.report else None
-    note(job, Note(title, cell.key, record.status.value, detail, report_on))
+    state = record.status.value
+    note(job, replace(begun, state=state, detail=detail, report_on=report_on))
     if record.status is Status.failed:
         _stop_if_asked(cell)
 
 
-def validate_job(config: DictConfig, job: int, changes: str) -> None:
+def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     """Note the state of a cell and run nothing."""
-    title = _title(config, changes)
-    cell = _cell(config, job, title)
+    named = _named(config, changes)
+    cell = _cell(config, job, named)
     if cell is None:
         return
     record = cell.folder.record()
     if record is not None:
-        entry = Note(title, cell.key, record.status.value, record.reason or "")
+        state, detail = record.status.value, record.reason or ""
     else:
-        begun = cell.folder.path.exists()
-        entry = Note(title, cell.key, MISSING, "begun; goes on where it was" if begun else "")
-    note(job, entry)
+        state = MISSING
+        detail = "begun; goes on where it was" if cell.folder.path.exists() else ""
+    note(job, replace(named, key=cell.key, state=state, detail=detail))
 
 
 def _stop_if_asked(cell: Cell) -> None:
@@ -70,17 +75,18 @@ def _stop_if_asked(cell: Cell) -> None:
         stop()
 
 
-def _cell(config: DictConfig, job: int, title: str) -> Cell | None:
+def _cell(config: DictConfig, job: int, named: Note) -> Cell | None:
     """The cell that a config describes; None, with a note, if it cannot be."""
     try:
         return build(config, where="run").checked()
     except UserError as error:
-        note(job, Note(title, "", REFUSED, str(error)))
+        note(job, replace(named, state=REFUSED, detail=str(error)))
         return None
 
 
-def _title(config: DictConfig, changes: str) -> str:
-    return f"{title_of(config.names, config.seed)} {changes}".strip()
+def _named(config: DictConfig, changes: tuple[str, ...]) -> Note:
+    names = (str(config.names[name]) for name in ("task", "method", "ablation", "model"))
+    return Note(*names, seed=config.seed, changes=changes)
 
 
 def _log_to_stderr() -> None:

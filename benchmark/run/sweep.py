@@ -10,7 +10,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,8 +27,6 @@ log = logging.getLogger("benchmark")
 KILLED, REFUSED, MISSING = "killed", "refused", "missing"
 STOP = "stop"
 BAD = ("failed", KILLED, REFUSED)
-# Task, method, ablation, model and seed always show; of the rest, what tells cells apart.
-N_NAMES = 5
 COLOURS = {"done": "green", "skipped": "yellow", "missing": "cyan"}
 
 
@@ -37,18 +35,42 @@ class Note:
     """One cell of a command.
 
     Attributes:
-        title: the cell in words.
+        task, method, ablation, model: its names, as tables show them.
+        seed: as it was typed; one that is no number is refused later.
+        changes: what the grid changes for it beside options, as typed.
         key: its record's key; empty if it has none.
         state: done, failed, skipped, missing, refused, or killed.
         detail: the reason, or whether it was there before.
         report_on: the results folder and the experiment to report on when all is done, if any.
     """
 
-    title: str
-    key: str
-    state: str
+    task: str
+    method: str
+    ablation: str
+    model: str
+    seed: int | str
+    changes: tuple[str, ...]
+    key: str = ""
+    state: str = MISSING
     detail: str = ""
     report_on: tuple[str, str | None] | None = None
+
+    @classmethod
+    def read(cls, text: str) -> "Note":
+        """The note that `json` wrote, which has lists for tuples."""
+        content = json.loads(text)
+        report_on = content["report_on"] and tuple(content["report_on"])
+        return cls(**{**content, "changes": tuple(content["changes"]), "report_on": report_on})
+
+    @property
+    def json(self) -> str:
+        """The note as a line of text."""
+        return json.dumps(asdict(self))
+
+    def title(self, unsaid: Collection[str]) -> str:
+        """The cell in words: task, method, ablation, model, seed, and all changes but some."""
+        words = (self.task, self.method, self.ablation, self.model, f"seed={self.seed}")
+        return " ".join([*words, *(change for change in self.changes if change not in unsaid)])
 
 
 def stop() -> None:
@@ -71,7 +93,7 @@ def note(job: int, entry: Note) -> None:
         return
     try:
         with replacing(Path(folder) / f"{job}.json") as temporary:
-            temporary.write_text(json.dumps(asdict(entry)))
+            temporary.write_text(entry.json)
     except OSError as error:
         log.warning("the note of %s cannot be written: %s", entry, error)
 
@@ -79,7 +101,7 @@ def note(job: int, entry: Note) -> None:
 def noted(folder: Path) -> list[Note]:
     """All cells, in the order of their jobs."""
     files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
-    return [Note(**json.loads(path.read_text())) for path in files]
+    return [Note.read(path.read_text()) for path in files]
 
 
 def reports_on(notes: list[Note]) -> list[tuple[str, str | None]]:
@@ -113,11 +135,9 @@ def gathering(parent: Path) -> Iterator[Path]:
 def summary(notes: list[Note]) -> Group:
     """A table of all cells, and how many ended how."""
     table = Table("task method ablation model", "key", "state", "")
-    shared = set.intersection(*(set(entry.title.split()[N_NAMES:]) for entry in notes))
+    shared = set.intersection(*(set(entry.changes) for entry in notes))
     for entry in notes:
-        colour = COLOURS.get(entry.state, "red")
-        words = entry.title.split()
-        title = " ".join(words[:N_NAMES] + [w for w in words[N_NAMES:] if w not in shared])
-        table.add_row(title, entry.key, Text(entry.state, style=colour), entry.detail)
+        state = Text(entry.state, style=COLOURS.get(entry.state, "red"))
+        table.add_row(entry.title(unsaid=shared), entry.key, state, entry.detail)
     counts = Counter(entry.state for entry in notes)
     return Group(table, ", ".join(f"{n} {state}" for state, n in counts.most_common()))
