@@ -4,12 +4,14 @@ Nothing heavy is imported before a verb needs it, so help and completion stay qu
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -53,7 +55,8 @@ def run_cells(config: DictConfig) -> None:
     """Run one cell of a grid."""
     from benchmark.run.jobs import run_job
 
-    run_job(config, *_job())
+    with _noting():
+        run_job(config, *_job())
 
 
 @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
@@ -61,7 +64,8 @@ def validate_cells(config: DictConfig) -> None:
     """Note the state of one cell of a grid."""
     from benchmark.run.jobs import validate_job
 
-    validate_job(config, *_job())
+    with _noting():
+        validate_job(config, *_job())
 
 
 def _printing(settings: str) -> Callable[[], None]:
@@ -165,7 +169,7 @@ def main() -> None:
 
 
 def _gathered(jobs: Callable[[], None], parent: Path) -> None:
-    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad."""
+    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad or unknown."""
     from benchmark.records.store import cannot_write
     from benchmark.run.sweep import BAD, REFUSED, gathering, noted, reports_on, summary
 
@@ -188,11 +192,28 @@ def _gathered(jobs: Callable[[], None], parent: Path) -> None:
                 raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
             if notes:
                 show(summary(notes))
+            elif not code:
+                warn("no cell of this command left a note, so nothing is known of them")
+                code = 1
             for results_dir, experiment in reports_on(notes):
                 _report(results_dir, experiment)
             return code or int(any(entry.state in BAD for entry in notes))
 
     sys.exit(or_refuse(gather))
+
+
+@contextmanager
+def _noting() -> Iterator[None]:
+    """Hand on what keeps a cell from being noted in the form that Hydra prints in one line.
+
+    It does so after the other cells, and ends with 1.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        message = f"ablation-bench: what became of a cell cannot be noted: {reason}"
+        raise CompactHydraException(message) from error
 
 
 def _report(results_dir: str, experiment: str | None) -> None:

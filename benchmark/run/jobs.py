@@ -1,6 +1,7 @@
 """The jobs behind `run` and `validate`: one cell each, with a note of what became of it."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 
 from omegaconf import DictConfig
@@ -22,6 +23,9 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
         config: the cell's settings.
         job: its number in the grid.
         changes: what the grid changes for it beside the options of groups, as typed.
+
+    Raises:
+        OSError: what became of it cannot be noted.
     """
     from benchmark.run.machine import compute_repeatably
     from benchmark.run.mirror import mirror
@@ -37,22 +41,24 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     if cell is None:
         return
     begun = replace(begun, key=cell.key, state=KILLED, detail=ENDED)
-    note(job, begun)
+    # It is noted again when it ends; the disk may have room by then.
+    with suppress(OSError):
+        note(job, begun)
     try:
         outcome = run_cell(cell)
     except UserError as error:
-        note(job, replace(begun, state=Status.failed.value, detail=str(error)))
         _stop_if_asked(cell)
+        note(job, replace(begun, state=Status.failed.value, detail=str(error)))
         return
     record = outcome.record
     if record.status is Status.done:
         mirror(record, cell)
     detail = record.reason or ("was there before" if outcome.was_there else "")
     report_on = (cell.results_dir, cell.experiment_name) if cell.report else None
-    state = record.status.value
-    note(job, replace(begun, state=state, detail=detail, report_on=report_on))
     if record.status is Status.failed:
         _stop_if_asked(cell)
+    state = record.status.value
+    note(job, replace(begun, state=state, detail=detail, report_on=report_on))
 
 
 def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:

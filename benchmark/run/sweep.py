@@ -5,7 +5,6 @@ was killed is known too. The folder is removed when the command ends.
 """
 
 import json
-import logging
 import os
 import shutil
 import uuid
@@ -23,10 +22,11 @@ from benchmark.files import replacing
 from benchmark.records.store import cannot_write
 
 VARIABLE = "ABLATION_BENCH_SWEEP"
-log = logging.getLogger("benchmark")
 KILLED, REFUSED, MISSING = "killed", "refused", "missing"
 STOP = "stop"
 BAD = ("failed", KILLED, REFUSED)
+# What this process noted, by job, whether or not its disk had room for it.
+_known_here: dict[int, "Note"] = {}
 COLOURS = {"done": "green", "skipped": "yellow", "missing": "cyan"}
 
 
@@ -87,21 +87,33 @@ def stopped() -> bool:
 
 
 def note(job: int, entry: Note) -> None:
-    """Note a cell, from the process that runs it."""
+    """Note a cell, from the process that runs it.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written; this process still knows it.
+    """
     folder = os.environ.get(VARIABLE)
     if folder is None:
         return
+    _known_here[job] = entry
+    path = Path(folder) / f"{job}.json"
     try:
-        with replacing(Path(folder) / f"{job}.json") as temporary:
-            temporary.write_text(entry.json)
-    except OSError as error:
-        log.warning("the note of %s cannot be written: %s", entry, error)
+        _write(path, entry)
+    except OSError:
+        # What the note said before is no longer true, and gives its room to the new one.
+        path.unlink(missing_ok=True)
+        _write(path, entry)
+
+
+def _write(path: Path, entry: Note) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(entry.json)
 
 
 def noted(folder: Path) -> list[Note]:
-    """All cells, in the order of their jobs."""
-    files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
-    return [Note.read(path.read_text()) for path in files]
+    """All cells that are known of, in the order of their jobs."""
+    read = {int(path.stem): Note.read(path.read_text()) for path in folder.glob("*.json")}
+    return [entry for _, entry in sorted((read | _known_here).items())]
 
 
 def reports_on(notes: list[Note]) -> list[tuple[str, str | None]]:
@@ -124,6 +136,7 @@ def gathering(parent: Path) -> Iterator[Path]:
         folder.mkdir(parents=True)
     except OSError as error:
         raise cannot_write(parent, error) from error
+    _known_here.clear()
     os.environ[VARIABLE] = str(folder)
     try:
         yield folder
