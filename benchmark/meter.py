@@ -98,6 +98,19 @@ def count_parts(forward: float = 0.0, backward: float = 0.0) -> None:
         meter.backward += backward
 
 
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Count no pass inside the block, since the caller counts them by `count_parts`.
+
+    Seconds and memory go on.
+    """
+    token = _active.set(())
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
 def peak_bytes() -> int:
     """The most memory taken so far: by tensors on the GPU if one is in use, else by the process."""
     if torch.cuda.is_initialized() and torch.cuda.max_memory_allocated():

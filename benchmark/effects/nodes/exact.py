@@ -26,6 +26,20 @@ def exact_node_effects(
     return torch.cat(found, 1)
 
 
+@torch.no_grad()
+def passes_for(
+    model: Transformer, point: PatchPoint, nodes: Nodes, layer: int
+) -> Float[Tensor, " batch"]:
+    """Forward passes for the nodes of a layer that can have an effect on each pair by itself.
+
+    Pairs that share a batch share its rows, so a batch may run more; how prompts are batched
+    changes no cost.
+    """
+    n_layers = model.shape.n_layers
+    able = [_able(model, point, nodes, layer, site).sum((0, 2)) for site in nodes.kind.sites]
+    return torch.stack(able).sum(0).double() * ((n_layers - layer) / n_layers)
+
+
 def _of_site(
     model: Transformer,
     point: PatchPoint,
@@ -34,7 +48,7 @@ def _of_site(
     site: Site,
     objective: Objective,
 ) -> Float[Tensor, "batch site_nodes"]:
-    able = _able(model, point, nodes, layer, site)
+    able = _able(model, point, nodes, layer, site).any(1)
     effects = point.logits.new_zeros(len(point.batch), *able.shape)
     places = able.nonzero()
     for part in places.split(_rows_at_once(model, point)):
@@ -56,8 +70,8 @@ def _alone(places: Int[Tensor, "rows 2"], sizes: torch.Size) -> Bool[Tensor, "un
 
 def _able(
     model: Transformer, point: PatchPoint, nodes: Nodes, layer: int, site: Site
-) -> Bool[Tensor, "units pos"]:
-    """Which nodes of a site can have an effect on some pair."""
+) -> Bool[Tensor, "units batch pos"]:
+    """Which nodes of a site can have an effect on which pair."""
     clean, donor = (values.layers[layer][site] for values in (point.sites, point.donors))
     differs = clean != donor
     by_unit = differs[0].any(0).permute(2, 0, 1) if site is Site.neuron else differs[:, 0].any(-1)
@@ -65,8 +79,7 @@ def _able(
         by_unit = by_unit & (
             torch.arange(by_unit.shape[-1], device=by_unit.device) == point.batch.read_at[:, None]
         )
-    able = by_unit.any(1)
-    return able.any(-1, keepdim=True) if nodes.n_positions == 1 else able
+    return by_unit.any(-1, keepdim=True) if nodes.n_positions == 1 else by_unit
 
 
 def _rows_at_once(model: Transformer, point: PatchPoint) -> int:

@@ -76,10 +76,11 @@ class NodeEstimator(NodeSettings, ABC):
     def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
         """Estimate, several times if the method is random, and judge by exhaustive patching."""
         asked = NodeProblem.of(problem, self)
-        with metering() as judging:
-            truth = asked.truth if self.judge else None
         with metering() as cost:
             first = self.estimate(asked, self._seed(problem, 0))
+        # What the method has measured itself is its own cost, and judging it takes no more.
+        with metering() as judging:
+            truth = asked.truth if self.judge else None
         more = range(1, self.repeats if self.random and self.judge else 1)
         estimates = [first, *(self.estimate(asked, self._seed(problem, n)) for n in more)]
         tensors = {

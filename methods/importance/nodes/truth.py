@@ -2,7 +2,8 @@
 
 A folder's name says all that its numbers depend on, so another method, seed, batch size or padding
 finds it again, and another question does not. Each file says the same of itself and has a digest:
-one that is damaged, or lies where another belongs, is measured anew.
+one that is damaged, or lies where another belongs, is measured anew. What it took is kept beside
+the effects and counted whenever they are used, so a record's cost is the same whoever measured.
 """
 
 import logging
@@ -17,10 +18,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from benchmark.digests import digest
-from benchmark.effects.nodes.exact import exact_node_effects
+from benchmark.effects.nodes.exact import exact_node_effects, passes_for
 from benchmark.effects.nodes.nodes import NodeKind, NodePositions, Nodes
 from benchmark.effects.nodes.patching import PatchPoint
 from benchmark.errors import UserError
+from benchmark.meter import count_parts, uncounted
 from benchmark.metric import Metric, Objective
 from benchmark.models.choice import files_digest
 from benchmark.models.loading import LanguageModel
@@ -28,7 +30,7 @@ from benchmark.prompts.batch import NO_ANSWER, Batch
 from benchmark.tensors import read_tensors, write_tensors
 
 # To be raised when the same question has other answers.
-VERSION = 2
+VERSION = 3
 NAME_LENGTH = 24
 log = logging.getLogger("benchmark")
 
@@ -73,6 +75,19 @@ class Question:
         ]
 
 
+@dataclass(frozen=True, eq=False)
+class LayerEffects:
+    """What is known of the nodes of one layer.
+
+    Attributes:
+        effects: of each node, for each pair.
+        passes: forward passes that each pair's effects take.
+    """
+
+    effects: Float[Tensor, "batch layer_nodes"]
+    passes: Float[Tensor, " batch"]
+
+
 @dataclass(frozen=True)
 class KeptEffects:
     """The files of a batch of pairs.
@@ -85,7 +100,7 @@ class KeptEffects:
     folder: Path | None
     questions: tuple[str, ...]
 
-    def read(self, layer: int) -> Float[Tensor, "batch layer_nodes"] | None:
+    def read(self, layer: int) -> LayerEffects | None:
         """The effects of a layer, if they are there, whole, for all pairs."""
         if self.folder is None:
             return None
@@ -102,16 +117,18 @@ class KeptEffects:
             if facts != _facts(question, layer):
                 log.warning("effects are measured anew: %s answers another question", path)
                 return None
-            found.append(tensors["effects"])
-        return torch.stack(found)
+            found.append((tensors["effects"], tensors["passes"]))
+        return LayerEffects(*map(torch.stack, zip(*found, strict=True)))
 
-    def write(self, layer: int, effects: Float[Tensor, "batch layer_nodes"]) -> None:
+    def write(self, layer: int, found: LayerEffects) -> None:
         """Keep the effects of a layer, each pair's file atomically."""
         if self.folder is None:
             return
-        for question, of_pair in zip(self.questions, effects, strict=True):
+        pairs = zip(self.questions, found.effects, found.passes, strict=True)
+        for question, effects, passes in pairs:
             path = _file(self.folder, question, layer)
-            write_tensors(path, {"effects": of_pair}, _facts(question, layer))
+            tensors = {"effects": effects, "passes": passes}
+            write_tensors(path, tensors, _facts(question, layer))
 
 
 def _unpadded(batch: Batch) -> list[list[Any]]:
@@ -144,6 +161,8 @@ def exhaustive_effects(
 ) -> Float[Tensor, "pairs nodes"]:
     """The effect of every node for every pair, on the CPU.
 
+    Passes are counted as if all were measured now, each pair by itself.
+
     Args:
         model: the model.
         batches: the pairs; in each, `clean` is run and `corrupted` gives the values.
@@ -155,15 +174,19 @@ def exhaustive_effects(
 
     def of_batch(batch: Batch) -> Float[Tensor, "batch nodes"]:
         kept, point, layers = question.about(batch), None, []
-        for layer in range(n_layers):
-            found = kept.read(layer)
-            if found is None:
-                point = point or PatchPoint.of(model, batch, keep_first=question.keep_first)
-                found = exact_node_effects(model, point, nodes, layer, objective).cpu()
-                kept.write(layer, found)
-            layers.append(found)
-            progress.update()
-        return torch.cat(layers, 1)
+        with uncounted():
+            for layer in range(n_layers):
+                found = kept.read(layer)
+                if found is None:
+                    point = point or PatchPoint.of(model, batch, keep_first=question.keep_first)
+                    effects = exact_node_effects(model, point, nodes, layer, objective).cpu()
+                    found = LayerEffects(effects, passes_for(model, point, nodes, layer).cpu())
+                    kept.write(layer, found)
+                layers.append(found)
+                progress.update()
+        # Beside the two runs of each pair.
+        count_parts(2 * len(batch) + sum(float(found.passes.sum()) for found in layers))
+        return torch.cat([found.effects for found in layers], 1)
 
     total = len(batches) * n_layers
     with tqdm(total=total, desc="patching", disable=None, leave=False) as progress:

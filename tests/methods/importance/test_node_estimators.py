@@ -38,6 +38,8 @@ STUDIES = [
     for name in configured_names("method")
     if isinstance(configured("method", name), NodeSettings)
 ]
+# They look up what each node's effect is.
+MEASURING = ("activation_patching", "hierarchical", "iterative")
 ESTIMATORS = [name for name in STUDIES if name != "missed_effects"]
 
 
@@ -171,12 +173,42 @@ def test_magnitudes_are_taken_inside_or_outside_the_mean(gpt2):
 def test_without_a_judge_there_are_estimates_alone(gpt2, name):
     problem = pairs_problem(gpt2)
     judged, alone = (found_by(name, problem, judge=judge) for judge in (True, False))
-    assert alone.judging.forward == 0 < judged.judging.forward
+    assert alone.judging.forward == 0
+    assert (judged.judging.forward == 0) == (name in MEASURING)
+    assert alone.cost.forward == judged.cost.forward > 0
     assert not {"truth", "contribution", "largest_missed"} & {*alone.tensors, *alone.summary}
     assert list(alone.table) == list(judged.table)
     for shared in set(alone.tensors) - {"spent"}:
         tensors = (found.tensors[shared].nan_to_num(9e9) for found in (alone, judged))
         assert torch.equal(*tensors)
+
+
+def passes(found):
+    return [(part.forward, part.backward) for part in (found.cost, found.judging)]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_what_is_kept_costs_what_it_took(gpt2, tmp_path, name):
+    """Passes are the same whether effects are measured now, were kept, or partly so."""
+    problem = pairs_problem(gpt2, shared_folder=tmp_path)
+    fresh = passes(found_by(name, replace(problem, shared_folder=None)))
+    assert passes(found_by(name, problem)) == fresh
+    assert passes(found_by(name, problem)) == fresh
+    for path in sorted(tmp_path.rglob("layer1.safetensors"))[:2]:
+        path.unlink()
+    assert passes(found_by(name, problem)) == fresh
+    other = replace(problem, shared_folder=tmp_path / "one by one")
+    found_by("activation_patching", other, batch_size=1)
+    assert passes(found_by(name, other)) == fresh
+
+
+def test_exhaustive_patching_costs_a_pass_for_each_node_that_differs(gpt2):
+    """Of each pair, from the node's layer on, beside the two runs that patches start from."""
+    problem = pairs_problem(gpt2)
+    found = found_by("activation_patching", problem)
+    layer, able = found.tensors["layer"], found.tensors["effects"] != 0
+    assert able.any() and not able.all()
+    assert found.cost.forward == 2 * 3 + float((able * (1 - layer / 2)).sum())
 
 
 def studied(results_dir, name, *, settings=None, **changes):
@@ -196,9 +228,11 @@ def test_a_cell_leaves_a_record(tmp_path, name):
     assert record.cost["discovery"]["backward"] == 2 * 1.5
     again = run_cell(replace(settings, overwrite=False))
     assert again.was_there and again.record == record
-    other = run_cell(studied(tmp_path, "iterative")).record
-    assert other.status is Status.done
-    assert [other.cost[part]["forward"] for part in ("discovery", "evaluation")] == [0, 0]
+    for measuring in ("iterative", "activation_patching"):
+        other = run_cell(studied(tmp_path, measuring)).record
+        assert other.status is Status.done
+        assert other.cost["discovery"]["forward"] == record.cost["evaluation"]["forward"] > 0
+        assert other.cost["evaluation"]["forward"] == 0
     agrees, _ = verify_record(tmp_path, record.key)
     assert agrees
     unjudged = replace(settings, n_train=1, method=settings.method | dict(judge=False))

@@ -109,34 +109,44 @@ def measured(monkeypatch, asked: NodeProblem, fail_at: int | None = None):
             return None, len(calls)
 
 
-def test_what_is_kept_costs_no_pass(gpt2, tmp_path):
+def nothing_runs(*_):
+    raise AssertionError("a pass was run")
+
+
+def test_what_is_kept_is_not_run_but_counted(gpt2, tmp_path, monkeypatch):
     problem = pairs_problem(gpt2, shared_folder=tmp_path)
     fresh = asked_of(replace(problem, shared_folder=None)).truth
-    first = asked_of(problem).truth
+    with metering() as took:
+        first = asked_of(problem).truth
     assert torch.equal(first, fresh)
     written = files_of(tmp_path)
     assert len(written) == 3 * N_LAYERS
+    monkeypatch.setattr("benchmark.effects.nodes.patching.run_layers", nothing_runs)
+    monkeypatch.setattr("benchmark.effects.nodes.patching.run", nothing_runs)
     with metering() as spent:
         again = asked_of(problem, batch_size=2, abs_inside=False).truth
         other_seed = asked_of(replace(problem, seed=9)).truth
-    assert spent.forward == 0
+    assert spent.forward == 2 * took.forward > 0
     assert torch.equal(again, first) and torch.equal(other_seed, first)
     assert files_of(tmp_path) == written
     some = replace(problem, batches=[problem.batches[0].select(torch.tensor([2, 0]))])
     with metering() as spent:
         assert torch.equal(asked_of(some).truth, first[[2, 0]])
-    assert spent.forward == 0
+    assert 0 < spent.forward < took.forward
 
 
 @pytest.mark.parametrize("fail_at", range(4))
 def test_a_killed_measurement_goes_on_where_it_was(gpt2, tmp_path, monkeypatch, fail_at):
     problem = pairs_problem(gpt2, n_pairs=4)
-    whole = asked_of(problem, batch_size=2).truth
+    with metering() as took:
+        whole = asked_of(problem, batch_size=2).truth
     kept = replace(problem, shared_folder=tmp_path)
     nothing, done = measured(monkeypatch, asked_of(kept, batch_size=2), fail_at)
     assert nothing is None and done == fail_at
     assert len(files_of(tmp_path)) == 2 * fail_at
-    resumed, done = measured(monkeypatch, asked_of(kept, batch_size=2))
+    with metering() as spent:
+        resumed, done = measured(monkeypatch, asked_of(kept, batch_size=2))
+    assert spent.forward == took.forward > 0
     assert done == 2 * N_LAYERS - fail_at and torch.equal(resumed, whole)
 
 
