@@ -4,22 +4,22 @@ Nothing heavy is imported before a verb needs it, so help and completion stay qu
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from benchmark.cli.arguments import check_arguments, given
+from benchmark.cli.gathered import gathered, noting
 from benchmark.cli.own import search_path, use_config_dir, use_typed
-from benchmark.cli.terminal import or_refuse, refuse, show, warn
-from benchmark.config import build, configured_alone
-from benchmark.errors import UserError, near
+from benchmark.cli.signals import leave_on_signals
+from benchmark.cli.terminal import or_refuse, refuse, show
+from benchmark.config import build
+from benchmark.errors import near
 
 USAGE = """usage: ablation-bench VERB [key=value ...]
 
@@ -55,7 +55,7 @@ def run_cells(config: DictConfig) -> None:
     """Run one cell of a grid."""
     from benchmark.run.jobs import run_job
 
-    with _noting():
+    with noting():
         run_job(config, *_job())
 
 
@@ -64,7 +64,7 @@ def validate_cells(config: DictConfig) -> None:
     """Note the state of one cell of a grid."""
     from benchmark.run.jobs import validate_job
 
-    with _noting():
+    with noting():
         validate_job(config, *_job())
 
 
@@ -80,7 +80,7 @@ def _printing(settings: str) -> Callable[[], None]:
 
 def run() -> None:
     """Run all cells, print what became of them, and exit with 1 if one failed."""
-    _gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
+    gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
 
 
 def validate() -> None:
@@ -90,7 +90,7 @@ def validate() -> None:
     with tempfile.TemporaryDirectory() as folder:
         # Hydra writes a file of its own for every sweep; this one is not to be kept.
         sys.argv.append(f"hydra.sweep.dir={folder}")
-        _gathered(validate_cells, Path(folder))
+        gathered(validate_cells, Path(folder))
 
 
 def verify() -> None:
@@ -151,6 +151,7 @@ VERBS = {
 
 def main() -> None:
     """Run the verb that the command line names; exit with 2 on a mistake of the user's."""
+    leave_on_signals()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(USAGE + "\n")
@@ -166,64 +167,6 @@ def main() -> None:
         rest = [*or_refuse(lambda: check_arguments(settings, rest)), *search_path()]
     sys.argv = [f"ablation-bench {name}", *rest]
     verb.run()
-
-
-def _gathered(jobs: Callable[[], None], parent: Path) -> None:
-    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad or unknown."""
-    from benchmark.records.store import cannot_write
-    from benchmark.run.sweep import BAD, REFUSED, gathering, noted, reports_on, summary
-
-    if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
-        jobs()
-        return
-
-    def gather() -> int:
-        with gathering(parent) as folder:
-            code = 0
-            try:
-                jobs()
-            except OSError as error:
-                raise cannot_write(parent, error) from error
-            except SystemExit as stopped:
-                # A launcher leaves so when a job was killed; the table still tells of the others.
-                code = int(stopped.code or 0) if not isinstance(stopped.code, str) else 1
-            notes = noted(folder)
-            if notes and all(entry.state == REFUSED for entry in notes):
-                raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
-            if notes:
-                show(summary(notes))
-            elif not code:
-                warn("no cell of this command left a note, so nothing is known of them")
-                code = 1
-            for results_dir, experiment in reports_on(notes):
-                _report(results_dir, experiment)
-            return code or int(any(entry.state in BAD for entry in notes))
-
-    sys.exit(or_refuse(gather))
-
-
-@contextmanager
-def _noting() -> Iterator[None]:
-    """Hand on what keeps a cell from being noted in the form that Hydra prints in one line.
-
-    It does so after the other cells, and ends with 1.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        message = f"ablation-bench: what became of a cell cannot be noted: {reason}"
-        raise CompactHydraException(message) from error
-
-
-def _report(results_dir: str, experiment: str | None) -> None:
-    """The leaderboard and the figures of an experiment, with the defaults of their verbs."""
-    changes = {"results_dir": results_dir, "experiment_name": experiment}
-    for verb in ("leaderboard", "figures"):
-        try:
-            show(configured_alone(verb, **changes).run())
-        except UserError as error:
-            warn(f"no {verb}: {error}")
 
 
 def _job() -> tuple[int, tuple[str, ...]]:

@@ -1,0 +1,75 @@
+"""Running the cells of one command, and telling at its end what became of them."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.errors import CompactHydraException
+
+from benchmark.cli.signals import SIGNALLED
+from benchmark.cli.terminal import or_refuse, show, warn
+from benchmark.config import configured_alone
+from benchmark.errors import UserError
+
+
+def gathered(jobs: Callable[[], None], parent: Path) -> None:
+    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad or unknown."""
+    from benchmark.records.store import cannot_write
+    from benchmark.run.sweep import BAD, REFUSED, gathering, noted, reports_on, summary
+
+    if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
+        jobs()
+        return
+
+    def gather() -> int:
+        with gathering(parent) as folder:
+            code = 0
+            try:
+                jobs()
+            except OSError as error:
+                raise cannot_write(parent, error) from error
+            except SystemExit as stopped:
+                # A signal, or a launcher whose job was killed; the table still tells of the others.
+                code = int(stopped.code or 0) if not isinstance(stopped.code, str) else 1
+            notes = noted(folder)
+            signalled = code in SIGNALLED
+            if notes and not signalled and all(entry.state == REFUSED for entry in notes):
+                raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
+            if notes:
+                show(summary(notes))
+            if signalled:
+                warn("stopped; what is done is kept, and the same command goes on from there")
+                return code
+            if not notes and not code:
+                warn("no cell of this command left a note, so nothing is known of them")
+                code = 1
+            for results_dir, experiment in reports_on(notes):
+                _report(results_dir, experiment)
+            return code or int(any(entry.state in BAD for entry in notes))
+
+    sys.exit(or_refuse(gather))
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Hand on what keeps a cell from being noted in the form that Hydra prints in one line.
+
+    It does so after the other cells, and ends with 1.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        message = f"ablation-bench: what became of a cell cannot be noted: {reason}"
+        raise CompactHydraException(message) from error
+
+
+def _report(results_dir: str, experiment: str | None) -> None:
+    """The leaderboard and the figures of an experiment, with the defaults of their verbs."""
+    changes = {"results_dir": results_dir, "experiment_name": experiment}
+    for verb in ("leaderboard", "figures"):
+        try:
+            show(configured_alone(verb, **changes).run())
+        except UserError as error:
+            warn(f"no {verb}: {error}")

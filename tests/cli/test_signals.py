@@ -1,0 +1,64 @@
+"""Ctrl-C and SIGTERM, sent to a real command while it trains masks."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("ablation-bench")
+# The first cell is done at once, the second would take hours.
+ENDLESS = (
+    "run", "-m", "method=random,ugs", "ablation=counterfactual", "model=tiny_gpt2", "n_train=8",
+    "n_test=8", "sizes=[0.1,0.3]", "threads=1", "training_steps=10000000",
+)  # fmt: skip
+
+
+def training(cwd):
+    """The command, in the middle of its second cell."""
+    process = subprocess.Popen(
+        [COMMAND, *ENDLESS], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list(cwd.glob("results/*/log.txt"))) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_the_table_of_what_is_done(tmp_path, number, code):
+    process = training(tmp_path)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert re.findall(r"│ ioi (\w+) .*?│ \w+ │ (\w+) ", out) == [
+        ("random", "done"),
+        ("ugs", "killed"),
+    ]
+    assert "the same command goes on from there" in err and "Traceback" not in err
+    assert not list(tmp_path.glob("results/.sweeps/*/*.json"))
+
+
+def test_the_second_signal_ends_at_once():
+    """Also while the command is still leaving because of the first."""
+    code = (
+        "import os, signal, sys, time\n"
+        "from benchmark.cli.signals import leave_on_signals\n"
+        "leave_on_signals()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except SystemExit as left:\n"
+        "    print(left.code, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "print('it went on')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "130\n", "")
