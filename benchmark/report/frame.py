@@ -22,8 +22,9 @@ from benchmark.records.store import Folder, folders, members
 from benchmark.tensors import read_arrays
 
 KINDS = ("task", "model", "ablation", "method")
-# A cell's own settings, by what they are named with where they differ.
-OF_CELLS = {
+# A cell's own settings, by what they are named with where they differ; circuits have more of them.
+OF_CELLS = {"method": ("attribution_metric", "training_steps")}
+OF_CIRCUITS = {
     "task": ("n_train", "n_test"),
     "method": ("attribution_metric", "training_steps", "sizes"),
 }
@@ -155,4 +156,5 @@ def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
 def _settings(record: Record, kind: str) -> dict[str, Any]:
     config = record.config
     kept = {key: value for key, value in config[kind].items() if key not in FREE}
-    return kept | {key: config[key] for key in OF_CELLS.get(kind, ()) if config[key] is not None}
+    own = (OF_CIRCUITS if record.kind == CIRCUITS else OF_CELLS).get(kind, ())
+    return kept | {key: config[key] for key in own if config[key] is not None}

@@ -204,7 +204,7 @@ class SigmoidMasks:
 
     def __init__(self, graph, price):
         self.logits = torch.full(graph.exists.shape, 1.0, requires_grad=True)
-        self.exists, self.price = graph.exists, price
+        self.exists, self.per_edge = graph.exists, price
         self.optimizer = torch.optim.SGD([self.logits], lr=20.0)
         self.n_masks = 1
 
@@ -213,7 +213,7 @@ class SigmoidMasks:
         return (keep * (keep > 0.5))[None]
 
     def price(self):
-        return self.price * (self.logits.sigmoid() * self.exists).sum()
+        return self.per_edge * (self.logits.sigmoid() * self.exists).sum()
 
     def update(self):
         self.optimizer.step()

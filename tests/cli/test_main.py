@@ -48,7 +48,7 @@ def test_demo_prints_a_loss_gap_for_every_ablation(tmp_path, model_directories):
     [
         (["demoo"], "'demoo' is not a verb, did you mean 'demo'?"),
         (["demo", "keep=2"], "demo.keep=2.0 is not a share"),
-        (["demo", "+kep=1"], "demo.kep is not a setting of benchmark.demo.Demo, did you mean"),
+        (["demo", "+kep=1"], "demo.kep is not a setting of benchmark.cli.demo.Demo, did"),
         (["demo", "kep=1"], "demo.kep is not a setting, did you mean 'keep'?; allowed: model_name"),
         (["demo", "optimal_batch_size=0"], "optimal ablation needs steps >= 0, batch_size >= 1"),
         (["demo", "keep=abc"], "demo.keep cannot be used: Value 'abc'"),

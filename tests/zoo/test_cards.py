@@ -60,7 +60,7 @@ def test_sizes_are_those_of_the_graph_formula():
     edges = {name: read_card(zoo_directory(name))["edges"] for name in zoo_names()}
     assert edges["toy_gpt2"] == 479
     assert edges["small_gpt2"] == 1519
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "benchmark" / "README.md").read_text()
     for name, n_edges in edges.items():
         named = (line for line in readme.splitlines() if line.startswith("|"))
         row = next(line for line in named if f"`{name}`" in line.split("|")[1])
