@@ -1,7 +1,8 @@
 """What became of the cells of one command, gathered from all of its processes.
 
 Each job notes its cell in a file of its own when it begins and again when it ends, so a job that
-was killed is known too. The folder is removed when the command ends.
+was killed is known too. The folder is removed when the command ends, or, if that was killed, when
+the next one begins: a living command holds a lock in its folder.
 """
 
 import json
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from filelock import FileLock
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +25,7 @@ from benchmark.records.store import cannot_write
 
 VARIABLE = "ABLATION_BENCH_SWEEP"
 KILLED, REFUSED, MISSING = "killed", "refused", "missing"
-STOP = "stop"
+STOP, ALIVE = "stop", "alive.lock"
 BAD = ("failed", KILLED, REFUSED)
 # What this process noted, by job, whether or not its disk had room for it.
 _known_here: dict[int, "Note"] = {}
@@ -131,9 +133,16 @@ def gathering(parent: Path) -> Iterator[Path]:
     Raises:
         UserError: the parent folder cannot be written.
     """
-    folder = parent.absolute() / ".sweeps" / uuid.uuid4().hex
+    sweeps = parent.absolute() / ".sweeps"
+    folder = sweeps / uuid.uuid4().hex
+    alive = FileLock(folder / ALIVE)
     try:
-        folder.mkdir(parents=True)
+        sweeps.mkdir(parents=True, exist_ok=True)
+        # Nobody sweeps between the making of a folder and its lock.
+        with FileLock(sweeps / ".lock"):
+            _remove_dead(sweeps)
+            folder.mkdir()
+            alive.acquire()
     except OSError as error:
         raise cannot_write(parent, error) from error
     _known_here.clear()
@@ -143,6 +152,18 @@ def gathering(parent: Path) -> Iterator[Path]:
     finally:
         del os.environ[VARIABLE]
         shutil.rmtree(folder, ignore_errors=True)
+        alive.release()
+
+
+def _remove_dead(sweeps: Path) -> None:
+    """Remove the folders of commands that were killed: the locks of those are free."""
+    for lock in sweeps.glob(f"*/{ALIVE}"):
+        try:
+            with FileLock(lock, timeout=0):
+                shutil.rmtree(lock.parent, ignore_errors=True)
+        except OSError:
+            # It is held (`Timeout` is an OSError), or not ours to remove; it does no harm.
+            continue
 
 
 def summary(notes: list[Note]) -> Group:

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import signal
 from dataclasses import replace
 
 import pytest
@@ -79,3 +80,25 @@ def test_a_command_that_no_cell_tells_of_has_not_succeeded(monkeypatch, tmp_path
     result = run_in_fork("run", *TINY, cwd=tmp_path)
     assert result.returncode == 1
     assert "no cell of this command left a note" in result.stderr
+
+
+def test_the_next_command_removes_what_killed_ones_left_and_nothing_of_living_ones(tmp_path):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        with gathering(tmp_path) as folder:
+            note(0, NOTE)
+            os.write(write, folder.name.encode())
+            signal.pause()
+    killed = tmp_path / ".sweeps" / os.read(read, 100).decode()
+    with gathering(tmp_path) as living:
+        note(0, NOTE)
+        assert killed.exists() and living.exists()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        result = run_in_fork("run", *TINY, "n_train=0", f"results_dir={tmp_path}", cwd=tmp_path)
+        assert result.returncode == 2
+        assert not killed.exists()
+        assert noted(living) == [NOTE]
+    assert not living.exists()
