@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from torch import Tensor
 
 from benchmark.meter import Meter
 from benchmark.method.found import FoundCircuits
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Findings:
         facts: further fields of the record, by name.
     """
 
-    table: pd.DataFrame
+    table: "pandas.DataFrame"
     tensors: dict[str, Tensor]
     summary: dict[str, float]
     cost: Meter

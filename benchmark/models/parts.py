@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from transformers.activations import ACT2FN
 
 from benchmark.transformer.weights import Norm, stream_dtype
 
@@ -28,6 +27,9 @@ def activation_of(name: str) -> Callable[[Tensor], Tensor]:
     # Hugging Face composes tanh-GELU from elementwise steps; the fused kernel is the same function.
     if name in ("gelu_new", "gelu_pytorch_tanh", "gelu_fast"):
         return lambda x: F.gelu(x, approximate="tanh")
+    # This import takes seconds, and only a loaded model needs it.
+    from transformers.activations import ACT2FN
+
     return ACT2FN[name]
 
 

@@ -8,12 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import torch
-from datasets import Dataset
-from datasets.config import HF_DATASETS_CACHE
 from jaxtyping import Int
 from torch import Tensor
 
@@ -21,6 +18,9 @@ from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.prompts.batch import NO_ANSWER, Batch
 from benchmark.prompts.encoding import EncodedPair, PromptPair
+
+if TYPE_CHECKING:
+    import datasets
 
 HASHED = ("id", "clean", "corrupted", "answers", "wrong", "corrupted_answers")
 # To be raised whenever the same texts give other rows, so that older caches are not read.
@@ -49,30 +49,33 @@ def row(pair: PromptPair, encoded: EncodedPair, name: str) -> dict[str, Any]:
     }
 
 
-def data_hash(dataset: Dataset) -> str:
+def data_hash(dataset: "datasets.Dataset") -> str:
     """The digest of all texts, answers and ids of a dataset, in order; tokens do not count."""
     return digest([dataset[name][:] for name in HASHED])
 
 
-def data_digest(dataset: Dataset) -> str:
+def data_digest(dataset: "datasets.Dataset") -> str:
     """The digest of all columns of any dataset."""
     return digest([dataset.column_names, *(dataset[name][:] for name in dataset.column_names)])
 
 
-def cached(make: Callable[[], Iterable[dict[str, Any]]], **facts: Any) -> Dataset:  # noqa: ANN401
+def cached(make: Callable[[], Iterable[dict[str, Any]]], **facts: Any) -> "datasets.Dataset":  # noqa: ANN401
     """The dataset that `make` gives, kept under a fingerprint of `facts` in the datasets cache."""
+    import datasets
+    from datasets.config import HF_DATASETS_CACHE
+
     fingerprint = digest([FORMAT, facts])[:32]
     folder = Path(HF_DATASETS_CACHE) / "ablation-bench" / fingerprint
     if not folder.is_dir():
-        dataset = Dataset.from_list(list(make()))
+        dataset = datasets.Dataset.from_list(list(make()))
         _save_atomically(dataset, folder)
     dataset = datasets.load_from_disk(str(folder))
-    assert isinstance(dataset, Dataset)
+    assert isinstance(dataset, datasets.Dataset)
     dataset._fingerprint = fingerprint
     return dataset
 
 
-def batch_of(dataset: Dataset) -> Batch:
+def batch_of(dataset: "datasets.Dataset") -> Batch:
     """All prompts of a dataset as one batch, read at their last tokens."""
     lengths = torch.tensor([len(tokens) for tokens in dataset["clean_tokens"]])
     return Batch(
@@ -87,7 +90,7 @@ def batch_of(dataset: Dataset) -> Batch:
     )
 
 
-def _subjects(dataset: Dataset) -> Int[Tensor, "rows 2"] | None:
+def _subjects(dataset: "datasets.Dataset") -> Int[Tensor, "rows 2"] | None:
     """The positions of each prompt's subject, or None if no prompt has one."""
     ends = [dataset[name][:] for name in ("subject_start", "subject_stop")]
     return torch.tensor(ends).T.contiguous() if any(ends[1]) else None
@@ -100,7 +103,7 @@ def padded_rows(rows: list[list[int]], fill: int) -> Int[Tensor, "rows longest"]
     return torch.tensor(filled, dtype=torch.long)
 
 
-def _save_atomically(dataset: Dataset, folder: Path) -> None:
+def _save_atomically(dataset: "datasets.Dataset", folder: Path) -> None:
     """Another process may make the same dataset at the same time; either copy will do."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +123,8 @@ def _save_atomically(dataset: Dataset, folder: Path) -> None:
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
     """No progress bars from Hugging Face's datasets inside the block."""
+    import datasets
+
     bars = datasets.is_progress_bar_enabled()
     datasets.disable_progress_bars()
     try:

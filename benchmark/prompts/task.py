@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from benchmark.config import described
@@ -22,6 +21,9 @@ from benchmark.errors import UserError
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.dataset import batch_of, cached, row
 from benchmark.prompts.encoding import Misfit, PromptEncoder, PromptPair
+
+if TYPE_CHECKING:
+    import datasets
 
 # Pairs in a row that were there before, or that the tokenizer does not fit, before a task is
 # thought to have no more.
@@ -72,7 +74,7 @@ class Task(Protocol):
         seed: int = 0,
         *,
         or_fewer: bool = False,
-    ) -> Dataset:
+    ) -> "datasets.Dataset":
         """The first `n_prompts` prompts that the seed draws from a split, none twice.
 
         Raises:
@@ -123,7 +125,7 @@ class PromptTask(ABC):
         seed: int = 0,
         *,
         or_fewer: bool = False,
-    ) -> Dataset:
+    ) -> "datasets.Dataset":
         """See `Task.dataset`; kept in the cache of `datasets`."""
         if n_prompts < 1:
             raise UserError(f"{n_prompts} prompts were asked of {self.name}; ask for 1 or more")
