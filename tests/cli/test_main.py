@@ -84,7 +84,7 @@ def test_help_is_quick_and_complete():
     assert "demo" in run("--help").stdout
     assert "optimal_steps" in run("demo", "--help").stdout
     assert "optimal_steps" in run("demo", "--cfg", "job").stdout
-    code = "import sys, benchmark.cli, benchmark.listing; assert 'torch' not in sys.modules"
+    code = "import sys, benchmark.cli, benchmark.cli.list_tasks; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -157,9 +157,9 @@ def test_the_list_says_what_each_method_can_do():
     rows = {row[0]: row for row in zip(*columns, strict=True)}
     assert set(rows) == set(configured_names("method"))
     assert all(all(row) for row in rows.values())
-    assert rows["exact"][2] == "circuits of edges, nodes"
+    assert rows["exact"][2] == "circuits of edges, components"
     assert rows["acdc"][2] == "circuits of edges"
-    assert rows["eap_gp"][2] == "circuits of edges, nodes, neurons"
+    assert rows["eap_gp"][2] == "circuits of edges, components, neurons"
     assert rows["eap_ig"][4] == "counterfactual" and rows["ugs"][4] == "all"
     assert rows["hisp"][4] == "counterfactual, zero"
     assert "method.path" in rows["imported"][4]
