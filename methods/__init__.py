@@ -1,1 +1,1 @@
-"""Methods, one per file. None yet."""
+"""Methods and studies, one a file, in a folder named by the question that they answer."""

@@ -128,7 +128,7 @@ def loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def multiply_adds(model: LanguageModel, rows: int, n_tokens: int) -> float:
-    """The arithmetic of one masked pass without gradient; see benchmark/forward.py."""
+    """The arithmetic of one masked pass without gradient; see benchmark/forward/passes.py."""
     shape = model.shape
     block = 4 * shape.d_model**2 + 2 * shape.d_model * shape.d_mlp
     attention = shape.n_heads * n_tokens * shape.d_head

@@ -4,7 +4,7 @@
 
 One size is doubled at a time, from 4 layers of 8 heads (width 128), 8 prompts of 20 tokens and one
 mask. `time` is the ratio of the masked pass's elapsed times, `arithmetic` that of the formula in
-benchmark/forward.py. Time grows more slowly where a pass is too small to fill the machine.
+benchmark/forward/passes.py. Time grows more slowly where a pass is too small to fill the machine.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 A gradient that arrives behind a half layer can so be sent through it again and again: every row
 of gradients is one way of cutting the layers above. The stream's gradient is the driver's to add
-up (node_gradients.py), since a cut leaves the skip connection alone.
+up (nodes/first_order.py), since a cut leaves the skip connection alone.
 """
 
 from collections.abc import Iterator

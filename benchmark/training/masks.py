@@ -1,4 +1,4 @@
-"""Masks that stand still or learn while ablation constants are trained (see optimal.py)."""
+"""Masks that stand still or learn while ablation constants are trained (see loop.py)."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
