@@ -3,7 +3,8 @@
 Rows have the fields `clean`, `corrupted`, `answers` and `wrong`, and perhaps `corrupted_answers`,
 `subject` and `split`. Answers are one text, a list of texts, or texts joined by "|", each with
 its leading space. Rows without a split get one by a digest of their texts; rows that share a
-prompt get the same one.
+prompt get the same one. A subject is a part of the clean prompt, as it stands there for the first
+time; its positions are `Batch.subject`.
 
 The two prompts of a row may have nothing in common but their number of tokens, as in the random
 pairs of AtP* (after Kramar et al. 2024); `wrong` is then what continues the corrupted one. Texts of

@@ -110,6 +110,28 @@ def test_texts_of_as_many_words_must_align_word_by_word(tmp_path, tokenizer):
         task.dataset(tokenizer, Split.train, 1)
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+def test_a_subject_gives_its_positions_in_the_batch(tmp_path, tokenizer, suffix):
+    row = {"clean": "When Mary and John went to the store, John gave a ring", "answers": " to"}
+    row |= {"corrupted": "When Mary and Paul went to the store, Paul gave a ring", "wrong": " a"}
+    rows = [
+        row | {"subject": subject, "split": "test"} for subject in ("Mary and John", "", "ring")
+    ]
+    rows[1] |= {"clean": row["corrupted"], "corrupted": row["clean"]}
+    rows[2] = {key: value.replace("store", "school") for key, value in rows[2].items()}
+    task = configured("task", "own_data", data=write(tmp_path / f"mine{suffix}", rows))
+    found = task.dataset(tokenizer, Split.test, 3)
+    batch = task.batch(tokenizer, Split.test, 3)
+    expected = {"Mary and John": (2, 5), "": (0, 0), "ring": (13, 14)}  # 0 is the BOS token
+    assert [tuple(span) for span in batch.subject.tolist()] == [
+        expected[text] for text in found["subject"]
+    ]
+    for tokens, (start, stop), subject in zip(
+        batch.clean, batch.subject.tolist(), found["subject"], strict=True
+    ):
+        assert tokenizer.decode(tokens[start:stop]).strip() == subject
+
+
 def test_changed_files_are_read_again(tmp_path, tokenizer):
     path = tmp_path / "mine.jsonl"
     rows = [known(row) | {"split": "test"} for row in ROWS[:5]]
