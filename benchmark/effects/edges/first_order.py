@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.effects.edges.differences import Differences
-from benchmark.effects.edges.taps import EdgeEffects, Held, TappedStream
+from benchmark.effects.edges.taps import EffectSums, Held, TappedStream
 from benchmark.forward.checks import check_read_positions, fitted_values
 from benchmark.forward.layers import embedded, positions_of, run, run_layers
 from benchmark.forward.memory import rows_that_fit
@@ -89,7 +89,7 @@ def effects_at_clean(
     batch: Batch,
     ablated: SourceValues,
     objective: Objective,
-    kind: type[EdgeEffects] = EdgeEffects,
+    kind: type[EffectSums] = EffectSums,
 ) -> Effects:
     """The effects at the clean prompts: one pass, which records the live values on its way."""
     batch, ablated = _checked(model, batch, ablated)
@@ -113,7 +113,7 @@ def effects_at_inputs(
     The differences are those of the clean prompts at every point (Hanna et al. 2024, arXiv
     2403.17806, equation 4).
     """
-    effects = EdgeEffects(model.graph, inputs)
+    effects = EffectSums(model.graph, inputs)
     effects.differences = clean.differences
     at_once = rows_that_fit(model, *clean.batch.clean.shape)
     for points in inputs.split(at_once):
@@ -150,7 +150,7 @@ def effects_at_activations(
     total = effects_at_inputs(model, clean, clean.inputs_at(shares), objective)
     total = total.of_sources(slice(0, 1)) if own else total
     leaf = embedded(model, clean.batch.clean)[None, None].requires_grad_()
-    sweep, starts = EdgeEffects(model.graph, leaf), []
+    sweep, starts = EffectSums(model.graph, leaf), []
     with torch.set_grad_enabled(not own):
         stream = TappedStream(leaf, sweep)
         positions = positions_of(model, clean.batch.clean)
@@ -193,7 +193,7 @@ def _held_pass(
     own: bool,
 ) -> tuple[Effects, Float[Tensor, "1 1 batch pos d_model"]]:
     """Mean effects over the points, and unless `own` the mean gradient where the layer starts."""
-    effects = EdgeEffects(model.graph, start, held.sources if own else None)
+    effects = EffectSums(model.graph, start, held.sources if own else None)
     effects.differences = clean.differences
     tokens, read_at = clean.batch.clean, clean.batch.read_at
     arrived = torch.zeros_like(start)

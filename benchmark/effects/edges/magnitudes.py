@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmark.effects.attention import AttentionChange
 from benchmark.effects.edges.first_order import CleanPoint
-from benchmark.effects.edges.taps import EdgeEffects
+from benchmark.effects.edges.taps import EffectSums
 from benchmark.effects.half_layers import HalfLayer, output_gradients, recorded_pass
 from benchmark.forward.layers import positions_of
 from benchmark.forward.memory import MOST_BYTES
@@ -30,7 +30,7 @@ QUERY_KEY: tuple[Site, ...] = (Site.q, Site.k)
 OfEdges = Float[Tensor, "src readers batch some_pos"]
 
 
-class PositionMagnitudes(EdgeEffects):
+class PositionMagnitudes(EffectSums):
     """Sums over prompts and positions of the magnitudes of first-order effects."""
 
     def read(

@@ -28,7 +28,7 @@ from benchmark.transformer.weights import Attention, Norm, Projection
 Context = Any
 
 
-class EdgeEffects:
+class EffectSums:
     """First-order effects, summed over rows, prompts and positions as gradients come by.
 
     Attributes:
@@ -92,7 +92,7 @@ class TappedStream(PlainStream):
     def __init__(
         self,
         x: Float[Tensor, "1 rows batch pos d_model"],
-        effects: EdgeEffects,
+        effects: EffectSums,
         record: SourceValues | None = None,
         held: Held | None = None,
         starts_at_input: bool = True,
@@ -139,7 +139,7 @@ class _TapRead(Function):
 
     @staticmethod
     def forward(
-        ctx: Context, x: Tensor, effects: EdgeEffects, stage: Stage, focused: bool
+        ctx: Context, x: Tensor, effects: EffectSums, stage: Stage, focused: bool
     ) -> Tensor:
         ctx.known = effects, stage, focused
         return x.view_as(x)
@@ -157,7 +157,7 @@ class _TapWrite(Function):
 
     @staticmethod
     def forward(
-        ctx: Context, x: Tensor, effects: EdgeEffects, first: int, stop: int, focused: bool
+        ctx: Context, x: Tensor, effects: EffectSums, first: int, stop: int, focused: bool
     ) -> Tensor:
         ctx.known = effects, first, stop, focused
         return x.view_as(x)
@@ -180,7 +180,7 @@ class _TapHeads(Function):
     def forward(
         ctx: Context,
         x: Tensor,
-        effects: EdgeEffects,
+        effects: EffectSums,
         stage: Stage,
         focused: bool,
         norm: Norm,

@@ -18,7 +18,7 @@ from benchmark.effects.edges.first_order import (
     effects_at_clean,
     effects_at_inputs,
 )
-from benchmark.effects.edges.taps import EdgeEffects, Held, TappedStream
+from benchmark.effects.edges.taps import EffectSums, Held, TappedStream
 from benchmark.forward.layers import embedded, run
 from benchmark.forward.passes import clean_logits, masked_logits, source_values
 from benchmark.graph.mask import Pruning
@@ -81,7 +81,7 @@ def test_activation_paths_equal_whole_passes(model, own):
         heads = slice(graph.head_source(layer), graph.mlp_source(layer))
         for sources in (heads, slice(heads.stop, heads.stop + 1)):
             whole = clean.differences.at_reads if layer == last else clean.differences.everywhere
-            effects = EdgeEffects(graph, clean.live.input)
+            effects = EffectSums(graph, clean.live.input)
             effects.differences = clean.differences
             x = embedded(model, batch.clean)[None, None].requires_grad_()
             for share in shares:
