@@ -33,10 +33,10 @@ class EdgeScores:
             raise UserError("scores must be finite numbers; some are NaN or infinite")
 
     @property
-    def importance(self) -> Float[Tensor, "src dst"]:
+    def rank_by(self) -> Float[Tensor, "src dst"]:
         """What edges are ranked by: the score or its absolute value; minus infinity off graph."""
-        importance = self.value if self.signed else self.value.abs()
-        return importance.masked_fill(~self.graph.exists.to(importance.device), -torch.inf)
+        value = self.value if self.signed else self.value.abs()
+        return value.masked_fill(~self.graph.exists.to(value.device), -torch.inf)
 
     def absolute(self) -> "EdgeScores":
         """The same scores, ranked by absolute value."""
@@ -48,7 +48,7 @@ class EdgeScores:
 
     def ranking(self) -> Int[Tensor, " edges"]:
         """Flat indices of all edges, best first."""
-        order = self.importance.flatten().argsort(descending=True, stable=True)
+        order = self.rank_by.flatten().argsort(descending=True, stable=True)
         return order[: self.graph.n_edges]
 
     def top(self, n: int) -> EdgeMask:
@@ -63,8 +63,8 @@ class EdgeScores:
         return EdgeMask(self.graph, keep.view_as(self.value))
 
     def threshold(self, minimum: float) -> EdgeMask:
-        """The circuit of all edges whose importance is at least `minimum`."""
-        keep = (self.importance >= minimum) & self.graph.exists.to(self.value.device)
+        """The circuit of all edges that rank by `minimum` or more."""
+        keep = (self.rank_by >= minimum) & self.graph.exists.to(self.value.device)
         return EdgeMask(self.graph, keep.float())
 
     def greedy(self, n: int) -> EdgeMask:
@@ -77,7 +77,7 @@ class EdgeScores:
             UserError: `n` is not between 0 and the number of edges.
         """
         self._check_size(n)
-        importance = self.importance.tolist()
+        rank_by = self.rank_by.tolist()
         readers = _readers(self.graph)
         keep = torch.zeros_like(self.value, dtype=torch.float32)
         heap: list[tuple[float, int, int]] = []
@@ -89,7 +89,7 @@ class EdgeScores:
             included.add(node)
             for v in readers[node]:
                 for u in range(int(self.graph.exists[:, v].sum())):
-                    heapq.heappush(heap, (-importance[u][v], u, v))
+                    heapq.heappush(heap, (-rank_by[u][v], u, v))
 
         include(None)
         for _ in range(n):

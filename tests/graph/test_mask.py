@@ -71,8 +71,8 @@ def test_top_has_the_size_asked_for_and_is_nested(graph, seed, signed, ties, dat
     smaller, larger = scores.top(n), scores.top(n + 1)
     assert (smaller.size, larger.size) == (n, n + 1)
     assert bool((smaller.keep <= larger.keep).all())
-    kept = scores.importance[smaller.keep > 0]
-    left = scores.importance[(smaller.keep == 0) & graph.exists]
+    kept = scores.rank_by[smaller.keep > 0]
+    left = scores.rank_by[(smaller.keep == 0) & graph.exists]
     if n:
         assert kept.min() >= left.max()
 
