@@ -1,7 +1,7 @@
 """Create the environment in .venv and run one command of it. Needs only Python 3.11 to 3.13.
 
     python3 scripts/bootstrap.py                     create the environment, or renew it
-    python3 scripts/bootstrap.py ablation-bench demo     ... and run a command in it
+    python3 scripts/bootstrap.py ablation-bench tasks       ... and run a command in it
 
 Everything is installed by uv at the versions of constraints.txt; nothing happens if neither that
 file nor pyproject.toml has changed since. On Linux, PyPI's torch brings its CUDA libraries; to

@@ -30,7 +30,7 @@ verbs:
   leaderboard  methods by tasks and models for one score, and studies, from the records
   figures      all pictures, from the records
   submit       a folder for the leaderboard of the MIB circuit track, from the records
-  demo         ablate a random half of a model's edges under every ablation and print the loss gaps
+  ablations    ablate a random half of a model's edges under every ablation and print the loss gaps
   methods      list methods, with their cost and the ablations that they work under
   tasks        list tasks and models, with the accuracies of the models that ship
   tasks show   print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
@@ -39,7 +39,7 @@ ablation-bench VERB --help lists a verb's settings. plugins=[my_package] lets an
 options of your own."""
 CONFIG_PATH = "pkg://conf"
 # Verbs that run models; the others only read records.
-COMPUTING = ("demo", "tasks")
+COMPUTING = ("ablations", "tasks")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ VERBS = {
     "leaderboard": Verb("leaderboard", _printing("leaderboard")),
     "figures": Verb("figures", _printing("figures")),
     "submit": Verb("submit", _printing("submit")),
-    "demo": Verb("demo", _printing("demo")),
+    "ablations": Verb("ablations", _printing("ablations")),
     "methods": Verb(None, list_methods),
     "tasks": Verb(None, list_tasks),
     "tasks show": Verb("tasks", _printing("tasks")),

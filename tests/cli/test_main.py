@@ -22,11 +22,11 @@ def run(*arguments, cwd=None):
 
 
 @pytest.mark.slow
-def test_demo_prints_a_loss_gap_for_every_ablation(tmp_path, model_directories):
+def test_ablations_prints_a_loss_gap_for_every_ablation(tmp_path, model_directories):
     (tmp_path / "conf").mkdir()
-    (tmp_path / "conf" / "demo.yaml").write_text("a foreign folder that must not matter")
+    (tmp_path / "conf" / "ablations.yaml").write_text("a foreign folder that must not matter")
     arguments = (
-        "demo",
+        "ablations",
         "optimal_steps=20",
         "n_prompts=16",
         f"model_name={model_directories['llama']}",
@@ -46,15 +46,15 @@ def test_demo_prints_a_loss_gap_for_every_ablation(tmp_path, model_directories):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["demoo"], "'demoo' is not a verb, did you mean 'demo'?"),
-        (["demo", "keep=2"], "demo.keep=2.0 is not a share"),
-        (["demo", "+kep=1"], "demo.kep is not a setting of benchmark.cli.demo.Demo, did"),
-        (["demo", "kep=1"], "demo.kep is not a setting, did you mean 'keep'?; allowed: model_name"),
-        (["demo", "optimal_batch_size=0"], "optimal ablation needs steps >= 0, batch_size >= 1"),
-        (["demo", "keep=abc"], "demo.keep cannot be used: Value 'abc'"),
-        (["demo", "ablations=[zeros]"], "ablation=zeros does not exist, did you mean 'zero'"),
-        (["demo", "model_name=no/such"], "model 'no/such' cannot be loaded"),
-        (["demo", "n_prompts=1"], "demo.n_prompts must be 2 or more"),
+        (["ablationss"], "'ablationss' is not a verb, did you mean 'ablations'?"),
+        (["ablations", "keep=2"], "ablations.keep=2.0 is not a share"),
+        (["ablations", "+kep=1"], "ablations.kep is not a setting of benchmark.cli.ablations.Comparison, did"),
+        (["ablations", "kep=1"], "ablations.kep is not a setting, did you mean 'keep'?; allowed: model_name"),
+        (["ablations", "optimal_batch_size=0"], "optimal ablation needs steps >= 0, batch_size >= 1"),
+        (["ablations", "keep=abc"], "ablations.keep cannot be used: Value 'abc'"),
+        (["ablations", "ablations=[zeros]"], "ablation=zeros does not exist, did you mean 'zero'"),
+        (["ablations", "model_name=no/such"], "model 'no/such' cannot be loaded"),
+        (["ablations", "n_prompts=1"], "ablations.n_prompts must be 2 or more"),
         (["tasks", "shoe"], "tasks takes no 'shoe'; did you mean ablation-bench tasks show?"),
         (["tasks", "show", "task=iio"], "task=iio does not exist, did you mean 'ioi'"),
         (["tasks", "show", "model=toy_gtp2"], "model=toy_gtp2 does not exist, did you mean 'toy_g"),
@@ -81,9 +81,9 @@ def test_a_task_without_prompts_for_a_tokenizer_is_one_line():
 
 @pytest.mark.slow
 def test_help_is_quick_and_complete():
-    assert "demo" in run("--help").stdout
-    assert "optimal_steps" in run("demo", "--help").stdout
-    assert "optimal_steps" in run("demo", "--cfg", "job").stdout
+    assert "ablations" in run("--help").stdout
+    assert "optimal_steps" in run("ablations", "--help").stdout
+    assert "optimal_steps" in run("ablations", "--cfg", "job").stdout
     code = "import sys, benchmark.cli, benchmark.cli.list_tasks; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,4 +1,4 @@
-"""The demonstration: one random circuit under every ablation.
+"""One random circuit under every ablation.
 
 Half of the edges are kept; the loss gap says how far the ablated model's predictions are from
 the full model's. With random weights the numbers mean nothing about language, but their order
@@ -27,8 +27,8 @@ from benchmark.seeds import generator
 
 
 @dataclass(frozen=True)
-class Demo:
-    """Settings of the demonstration; see conf/demo.yaml."""
+class Comparison:
+    """Settings of the verb `ablations`; see conf/ablations.yaml."""
 
     model_name: str | None
     device: str
@@ -43,9 +43,9 @@ class Demo:
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not 0 <= self.keep <= 1:
-            raise UserError(f"demo.keep={self.keep} is not a share; give a number from 0 to 1")
+            raise UserError(f"ablations.keep={self.keep} is not a share; give a number from 0 to 1")
         if self.n_prompts < 2 or self.length < 4:
-            raise UserError("demo.n_prompts must be 2 or more and demo.length 4 or more")
+            raise UserError("ablations.n_prompts must be 2 or more and ablations.length 4 or more")
 
     def run(self) -> Table:
         """Ablate and tabulate."""
