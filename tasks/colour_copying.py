@@ -13,7 +13,7 @@ from benchmark.prompts.encoding import PromptPair
 from benchmark.prompts.generated import GeneratedTask
 from tasks.words import lines
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+OPTION_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 N_OPTIONS = 4
 
 
@@ -35,7 +35,7 @@ class ColourCopying(GeneratedTask):
     def _pair(self, draw: Random, n_options: int) -> PromptPair:
         thing = draw.choice(lines("coloured_things"))
         colours = draw.sample(lines("colours"), n_options)
-        letters = draw.sample(LETTERS, 2 * n_options)
+        letters = draw.sample(OPTION_LETTERS, 2 * n_options)
         right = draw.randrange(n_options)
 
         def fill(symbols: list[str]) -> str:

@@ -14,8 +14,6 @@ from benchmark.errors import UserError
 from benchmark.prompts.encoding import PromptPair
 from benchmark.prompts.generated import GeneratedTask
 
-LETTERS = "wxyz"
-
 
 @dataclass(frozen=True)
 class FractionOfX(GeneratedTask):

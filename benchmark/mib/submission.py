@@ -19,7 +19,7 @@ from benchmark.files import replacing_folder
 from benchmark.graph.mask import EdgeMask
 from benchmark.graph.scores import EdgeScores
 from benchmark.method.found import load_circuits, load_scores
-from benchmark.mib.board import LARGEST_FILE_MB, SHARES, board_cell, board_cells, lacking
+from benchmark.mib.board import BOARD_SHARES, LARGEST_FILE_MB, board_cell, board_cells, lacking
 from benchmark.mib.files import MibCircuit, write_mib
 from benchmark.records.record import CIRCUITS_FILE, SCORES, Record
 from benchmark.report.frame import Results, load
@@ -64,7 +64,9 @@ class Submission:
                 sizes = {name: self._write(folder / name, cells[name]) for name in cells}
         except OSError as error:
             raise UserError(f"directory={self.directory} cannot be written: {error}") from error
-        table = Table("folder", *(f"{share:.1%}" for share in SHARES), title="Edges of circuits")
+        table = Table(
+            "folder", *(f"{share:.1%}" for share in BOARD_SHARES), title="Edges of circuits"
+        )
         for name, row in sizes.items():
             table.add_row(name, *map(str, row))
         without = [n for n, row in sizes.items() if 0 in row and not self.importances]
@@ -145,7 +147,7 @@ class Submission:
         if self.importances:
             scores = self._scores(record)
             self._checked(folder / IMPORTANCES.format(self.format.value), MibCircuit(scores), width)
-            return [int(share * scores.graph.n_edges) for share in SHARES]
+            return [int(share * scores.graph.n_edges) for share in BOARD_SHARES]
         circuits = _within_shares([one.mask for one in found])
         for share, mask in circuits.items():
             name = FILE.format(f"{100 * share:g}", self.format.value)
@@ -205,7 +207,7 @@ def _within_shares(found: list[EdgeMask]) -> dict[float, EdgeMask]:
     """For each share of the edges the largest circuit within it, or the empty one."""
     graph = found[0].graph
     masks = [EdgeMask.empty(graph), *found]
-    limits = {share: int(share * graph.n_edges) for share in SHARES}
+    limits = {share: int(share * graph.n_edges) for share in BOARD_SHARES}
     return {
         share: max((m for m in masks if m.size <= limit), key=lambda mask: mask.size)
         for share, limit in limits.items()

@@ -8,11 +8,11 @@ import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.records.record import Record, Status
-from benchmark.report.frame import KINDS, Results
+from benchmark.report.frame import AXES, Results
 
 Facts = dict[tuple[Any, ...], Any]
 ALONE = "choose one experiment_name"
-ADVICE = f"{ALONE}, or add --allow-missing"
+ALONE_OR_MISSING = f"{ALONE}, or add --allow-missing"
 
 
 def refuse_mixtures(results: Results, rows: pd.DataFrame) -> None:
@@ -26,7 +26,7 @@ def refuse_mixtures(results: Results, rows: pd.DataFrame) -> None:
     Raises:
         UserError: a cell and seed is there twice, or was run differently from its neighbours.
     """
-    place = [*KINDS, "evaluation", "seed", "key"]
+    place = [*AXES, "evaluation", "seed", "key"]
     records = rows.drop_duplicates(place)[place]
     _refuse_duplicates(records)
     _refuse_differences_of_columns(results, records)
@@ -47,7 +47,7 @@ def refuse_holes(results: Results, scores: pd.DataFrame) -> None:
 
 
 def _refuse_duplicates(scores: pd.DataFrame) -> None:
-    cell = [*KINDS, "evaluation", "seed"]
+    cell = [*AXES, "evaluation", "seed"]
     twice = scores[scores.duplicated(cell, keep=False)].sort_values(cell)
     if len(twice):
         one, two = twice["key"].iloc[:2]
@@ -140,7 +140,7 @@ def _refuse_missing(results: Results, scores: pd.DataFrame) -> None:
         method, (task, model, ablation, seed), what = missing[0]
         raise UserError(
             f"{len(missing)} cells are missing or failed, the first: method={method} task={task} "
-            f"model={model} ablation={ablation} seed={seed} is {what}; run it, {ADVICE}"
+            f"model={model} ablation={ablation} seed={seed} is {what}; run it, {ALONE_OR_MISSING}"
         )
 
 

@@ -21,7 +21,7 @@ from benchmark.records.record import CIRCUITS, TABLE, TENSORS, Record, Status
 from benchmark.records.store import Folder, folders, members
 from benchmark.tensors import read_arrays
 
-KINDS = ("task", "model", "ablation", "method")
+AXES = ("task", "model", "ablation", "method")
 # A cell's own settings, by what they are named with where they differ; circuits have more of them.
 OF_CELLS = {"method": ("attribution_metric", "training_steps")}
 OF_CIRCUITS = {
@@ -29,7 +29,7 @@ OF_CIRCUITS = {
     "method": ("attribution_metric", "training_steps", "sizes"),
 }
 # Settings that change no number.
-FREE = ("_target_", "device", "check")
+UNLABELLED = ("_target_", "device", "check")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Results:
 
     Attributes:
         records: by key.
-        labels: by key, the label of each of `KINDS`.
+        labels: by key, the label of each of `AXES`.
         tables: all their tables (of circuits: curves) as one, with the columns task, method,
             ablation, model, seed, key and n_edges; the ablation that a curve was measured under is
             `evaluation`.
@@ -131,9 +131,9 @@ def _joined_tables(
 
 
 def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """The label of each of `KINDS` for each record, by key."""
+    """The label of each of `AXES` for each record, by key."""
     labels: dict[str, dict[str, str]] = {record.key: {} for record in records}
-    for kind in KINDS:
+    for kind in AXES:
         settings = {record.key: _settings(record, kind) for record in records}
         names = {record.key: record.names[kind] for record in records}
         n_records = Counter(names.values())
@@ -155,6 +155,6 @@ def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
 
 def _settings(record: Record, kind: str) -> dict[str, Any]:
     config = record.config
-    kept = {key: value for key, value in config[kind].items() if key not in FREE}
+    kept = {key: value for key, value in config[kind].items() if key not in UNLABELLED}
     own = (OF_CIRCUITS if record.kind == CIRCUITS else OF_CELLS).get(kind, ())
     return kept | {key: config[key] for key in own if config[key] is not None}

@@ -15,7 +15,7 @@ from benchmark.config import ALLOWED_PACKAGES
 from benchmark.errors import UserError
 from benchmark.plugins import is_allowed, plugins, use_plugins
 from benchmark.records.record import Record
-from benchmark.report.frame import KINDS, Results
+from benchmark.report.frame import AXES, Results
 from benchmark.report.study import StudyFigure, StudyReport, StudyTable
 
 Made = TypeVar("Made")
@@ -100,5 +100,5 @@ def _places(table: pd.DataFrame) -> list[str]:
     return [
         str(name)
         for name in table.columns
-        if name != "method" and (name not in (*KINDS, "seed") or table[name].nunique() > 1)
+        if name != "method" and (name not in (*AXES, "seed") or table[name].nunique() > 1)
     ]

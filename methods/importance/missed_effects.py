@@ -29,7 +29,7 @@ from methods.importance.subsampling import check_probability, drawn
 from methods.ranges import check_counts
 
 # With fewer draws hardly any node has been patched twice.
-FEWEST_DRAWS = 64
+FEWEST_FOR_BOUND = 64
 CONFIDENCES = {"bound_90": 0.9, "bound_99": 0.99, "bound_999": 0.999}
 
 
@@ -116,7 +116,7 @@ class MissedEffects(NodeSettings):
     def _numbers_of_draws(self) -> list[int]:
         """Doubling, up to all of them."""
         numbers = [self.draws]
-        while numbers[0] // 2 >= FEWEST_DRAWS:
+        while numbers[0] // 2 >= FEWEST_FOR_BOUND:
             numbers.insert(0, numbers[0] // 2)
         return numbers
 

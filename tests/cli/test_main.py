@@ -48,9 +48,18 @@ def test_ablations_prints_a_loss_gap_for_every_ablation(tmp_path, model_director
     [
         (["ablationss"], "'ablationss' is not a verb, did you mean 'ablations'?"),
         (["ablations", "keep=2"], "ablations.keep=2.0 is not a share"),
-        (["ablations", "+kep=1"], "ablations.kep is not a setting of benchmark.cli.ablations.Comparison, did"),
-        (["ablations", "kep=1"], "ablations.kep is not a setting, did you mean 'keep'?; allowed: model_name"),
-        (["ablations", "optimal_batch_size=0"], "optimal ablation needs steps >= 0, batch_size >= 1"),
+        (
+            ["ablations", "+kep=1"],
+            "ablations.kep is not a setting of benchmark.cli.ablations.Comparison, did",
+        ),
+        (
+            ["ablations", "kep=1"],
+            "ablations.kep is not a setting, did you mean 'keep'?; allowed: model_name",
+        ),
+        (
+            ["ablations", "optimal_batch_size=0"],
+            "optimal ablation needs steps >= 0, batch_size >= 1",
+        ),
         (["ablations", "keep=abc"], "ablations.keep cannot be used: Value 'abc'"),
         (["ablations", "ablations=[zeros]"], "ablation=zeros does not exist, did you mean 'zero'"),
         (["ablations", "model_name=no/such"], "model 'no/such' cannot be loaded"),

@@ -17,7 +17,7 @@ from benchmark.config import configured_alone
 from benchmark.errors import UserError
 from benchmark.method.found import load_circuits, load_scores
 from benchmark.mib import submission
-from benchmark.mib.board import SHARES, board_cells, lacking
+from benchmark.mib.board import BOARD_SHARES, board_cells, lacking
 from benchmark.mib.files import read_mib
 from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES
 from benchmark.run.runner import run_cell
@@ -75,7 +75,7 @@ def test_each_cell_has_the_largest_circuits_within_the_shares(found, results, fo
     graph, keep = stored[0].mask.graph, [one.mask.keep for one in stored]
     for cell_folder in place.iterdir():
         sizes = []
-        for share in SHARES:
+        for share in BOARD_SHARES:
             path = cell_folder / f"edges_{100 * share:g}_percent.{form}"
             content = read_mib(path, graph)
             assert content.scores is None and content.mask.size <= share * record.n_edges
@@ -84,7 +84,7 @@ def test_each_cell_has_the_largest_circuits_within_the_shares(found, results, fo
             )
             sizes.append(content.mask.size)
         assert sizes == [0, 0, 0, 0, 2, 2, 11, 11, 55]
-        assert len(list(cell_folder.iterdir())) == len(SHARES) == 9
+        assert len(list(cell_folder.iterdir())) == len(BOARD_SHARES) == 9
     assert "An empty circuit stands where the method found none" in printed
     assert "Left out, as MIB's board does not have them: ioi_tiny_gpt2" in printed
     assert "MIB's board takes" not in printed

@@ -10,7 +10,7 @@ from fractions import Fraction
 from benchmark.pretraining.compiled.program import Head, Neuron, Program
 from benchmark.pretraining.vocabulary import END
 
-LETTERS = ("w", "x", "y", "z")
+COUNTED_LETTERS = ("w", "x", "y", "z")
 LONGEST_FRACTION = 5
 SYMBOLS = ("1", "2", "3")
 ARROW = ">"
@@ -31,10 +31,10 @@ def fraction_of_x() -> tuple[Program, list[str], list[str]]:
     fractions = sorted(
         {Fraction(a, b) for b in range(1, LONGEST_FRACTION + 1) for a in range(b + 1)}
     )
-    letters = {letter: {letter: 1.0, "letter": 1.0, "one": 1.0} for letter in LETTERS}
+    letters = {letter: {letter: 1.0, "letter": 1.0, "one": 1.0} for letter in COUNTED_LETTERS}
     program = Program(
-        vocabulary=[*LETTERS, *map(str, fractions)],
-        features=[*LETTERS, "letter", "one", "is x", "share of x"],
+        vocabulary=[*COUNTED_LETTERS, *map(str, fractions)],
+        features=[*COUNTED_LETTERS, "letter", "one", "is x", "share of x"],
         tokens={END: {"one": 1.0}, **letters},
         positions=[{}] * (LONGEST_FRACTION + 2),
         heads=[Head(1, 2, query=[("one", "letter")], moves={"is x": "share of x"})],

@@ -15,7 +15,7 @@ WARNING = "Published numbers follow, each by its own protocol: not comparable wi
 MEAN = "all"
 ACROSS, DOWN = ("metric", "task", "model", "size"), ("objective", "ablation", "note")
 WORDS = {"size": "size {}", "objective": "objective {}", "ablation": "found under {}"}
-PLACE = ["source", "where", "provenance", "metric"]
+PUBLISHED_CURVE = ["source", "where", "provenance", "metric"]
 
 
 def published_rows(score: Score, tasks: Collection[str]) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def published_tables(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """
     tables = []
     curve = (rows["task"] + rows["model"]).where(rows["size"] != "", "")
-    for (source, where, read_in, *_), found in rows.groupby([*PLACE, curve], sort=False):
+    for (source, where, read_in, *_), found in rows.groupby([*PUBLISHED_CURVE, curve], sort=False):
         varying = [kind for kind in (*ACROSS, *DOWN) if found[kind].nunique() > 1]
         named = found.assign(
             shown=found["value"].map("{:g}".format),

@@ -17,7 +17,7 @@ from benchmark.statistics.sizes import averaged_draws, gap_curve, nominal_sizes
 # A value with the lower and the upper end of its interval; NaN where one is not known.
 Interval = tuple[float, float, float]
 CELL = ["key", "evaluation"]
-FEWEST_DRAWS = 5
+FEWEST_RANDOM_CIRCUITS = 5
 UNKNOWN = float("nan")
 
 
@@ -87,7 +87,7 @@ class CellScores:
         size = drawn["requested_size"].max()
         gaps = drawn[drawn["requested_size"] == size]["loss_gap"]
         best = _best(self._circuits[record.key, evaluation], float(size))
-        if best is None or len(gaps) < FEWEST_DRAWS or not np.std(gaps):
+        if best is None or len(gaps) < FEWEST_RANDOM_CIRCUITS or not np.std(gaps):
             return UNKNOWN
         return float((best["loss_gap"] - gaps.mean()) / gaps.std())
 

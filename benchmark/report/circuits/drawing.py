@@ -19,7 +19,7 @@ from benchmark.records.record import CIRCUITS_FILE
 
 # The circuit that is drawn is the one with about this many edges: more cannot be read.
 READABLE = 40
-KINDS = {"q": "#0072B2", "k": "#D55E00", "v": "#009E73", "": "#7F7F7F"}
+READER_COLOURS = {"q": "#0072B2", "k": "#D55E00", "v": "#009E73", "": "#7F7F7F"}
 NAMES = {"q": "query", "k": "key", "v": "value", "": "MLP or logits"}
 MIXED = "#444444"
 
@@ -64,7 +64,11 @@ def draw_edges(edges: pd.DataFrame, names: list[str], title: str) -> Figure:
     axes.set_axis_off()
     axes.set_title(f"{title}: {len(edges)} edges", fontsize=10)
     shown = {reader for readers in pairs.values() for reader in readers}
-    lines = [Line2D([], [], color=KINDS[k], label=NAMES[k]) for k in KINDS if k in shown]
+    lines = [
+        Line2D([], [], color=READER_COLOURS[k], label=NAMES[k])
+        for k in READER_COLOURS
+        if k in shown
+    ]
     if any(len(set(readers)) > 1 for readers in pairs.values()):
         lines.append(Line2D([], [], color=MIXED, lw=2, label="several of them"))
     if lines:
@@ -99,7 +103,7 @@ def _arrow(
     start: tuple[float, float], end: tuple[float, float], readers: list[str]
 ) -> FancyArrowPatch:
     kinds = set(readers)
-    shade = KINDS[kinds.pop()] if len(kinds) == 1 else MIXED
+    shade = READER_COLOURS[kinds.pop()] if len(kinds) == 1 else MIXED
     # Long edges bow out, so that they pass beside the nodes between.
     bend = 0.06 * (end[1] - start[1] - 1) * (1 if start[0] + end[0] >= 0 else -1)
     return FancyArrowPatch(

@@ -11,7 +11,7 @@ from benchmark.report.style import Look, ablation_colour, axes_of, legend, log_a
 
 SIZE, GAP = "edges in the circuit", "loss gap (nats)"
 # A gap of zero has no place on a log axis.
-SMALLEST_GAP = 1e-5
+SMALLEST_DRAWN_GAP = 1e-5
 
 
 def gap_against_size(
@@ -97,7 +97,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
         return
     gap = _gap(rows)
     whiskers = [
-        (gap - rows["loss_gap_low"].clip(lower=SMALLEST_GAP)).clip(lower=0),
+        (gap - rows["loss_gap_low"].clip(lower=SMALLEST_DRAWN_GAP)).clip(lower=0),
         (rows["loss_gap_high"] - gap).clip(lower=0),
     ]
     shown: dict[str, Any] = dict(color=own.colour, lw=0.7, alpha=0.55)
@@ -117,7 +117,7 @@ def _smallest_so_far(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _gap(rows: pd.DataFrame) -> pd.Series:
-    return rows["loss_gap"].clip(lower=SMALLEST_GAP)
+    return rows["loss_gap"].clip(lower=SMALLEST_DRAWN_GAP)
 
 
 def _finished(figure: Figure, axes: Axes) -> Figure:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmark.errors import UserError, near
-from benchmark.report.circuits.cell_scores import FEWEST_DRAWS, CellScores
+from benchmark.report.circuits.cell_scores import FEWEST_RANDOM_CIRCUITS, CellScores
 from benchmark.report.frame import Results
 
 # Scores, what they are called in tables, and whether lower is better.
@@ -36,7 +36,7 @@ PARTS = {
 # What a score needs that not every record has.
 NEEDS = dict.fromkeys(SCORES, "run something that has it") | {
     **dict.fromkeys((name for name in SCORES if name.startswith("auroc")), "no reference circuit"),
-    "z": f"run method=random too, with method.circuits_per_size={FEWEST_DRAWS} or more",
+    "z": f"run method=random too, with method.circuits_per_size={FEWEST_RANDOM_CIRCUITS} or more",
     "loss_gap": "no circuit is as small as at_share says",
 }
 

@@ -19,10 +19,10 @@ from benchmark.errors import UserError
 from benchmark.seeds import generator
 
 # How many of the K most important nodes must be measured, by the ending of the numbers' names.
-SHARES = {"100": 1.0, "90": 0.9}
+RECALL_SHARES = {"100": 1.0, "90": 0.9}
 SIZES_PER_FACTOR_TEN = 50
 # Of the largest contribution; about what float32 leaves of a difference of two metrics.
-ROUNDING = 1e-6
+RECALL_ROUNDING = 1e-6
 
 
 def contributions(
@@ -72,7 +72,7 @@ def recall_cost(
     Raises:
         UserError: no node contributes.
     """
-    least = ROUNDING * float(contribution.max())
+    least = RECALL_ROUNDING * float(contribution.max())
     order = torch.argsort(-contribution, stable=True)[: int((contribution > least).sum())]
     if not len(order):
         raise UserError(
@@ -111,7 +111,9 @@ def recall_table(
     """
     tables = []
     for repeat, of_nodes in enumerate(spent):
-        costs = {name: recall_cost(contribution, of_nodes, SHARES[name]) for name in SHARES}
+        costs = {
+            name: recall_cost(contribution, of_nodes, RECALL_SHARES[name]) for name in RECALL_SHARES
+        }
         kept = _kept_sizes(len(costs["100"]))
         columns = {f"cost_{name}": cost[kept - 1].numpy() for name, cost in costs.items()}
         tables.append(

@@ -18,7 +18,7 @@ from scipy.stats import t
 from torch import Tensor
 
 # Fewer draws have no standard deviation.
-FEWEST_DRAWS = 2
+FEWEST_FOR_VARIANCE = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Group:
     def deviation(self) -> Float[Tensor, " nodes"]:
         """The sample standard deviation; not a number where there are fewer than two draws."""
         spread = (self.squares - self.mean.square() * self.count).clamp(min=0)
-        known = self.count >= FEWEST_DRAWS
+        known = self.count >= FEWEST_FOR_VARIANCE
         return (spread / (self.count - 1)).where(known, torch.nan).sqrt()
 
     @property

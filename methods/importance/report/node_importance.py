@@ -26,7 +26,7 @@ TITLES = {
 UNIT = "in multiples of the oracle's (in brackets, a geometric standard deviation either way)"
 # Methods whose ranking is a gradient's, in the order of their corrections.
 GRADIENTS = ("atp", "atp_qk_fix", "atp_grad_drop", "atp_star")
-PLACE = ["place", "method", "setting"]
+SETTING_OF_PLACE = ["place", "method", "setting"]
 
 
 def tables(results: Results, *, published: bool) -> list[StudyTable]:
@@ -76,7 +76,11 @@ def settings_compared(results: Results) -> pd.DataFrame:
     known = problems(results, _judged(results))
     numbers = [_numbers(results, results.records[key]) for key in known["key"]]
     rows = pd.concat([known, pd.DataFrame(numbers)], axis=1)
-    found = rows.groupby(PLACE, sort=False).apply(_over_seeds, include_groups=False).reset_index()
+    found = (
+        rows.groupby(SETTING_OF_PLACE, sort=False)
+        .apply(_over_seeds, include_groups=False)
+        .reset_index()
+    )
     best = found.groupby(["place", "method"])["relative_cost"].idxmin()
     return found.assign(best=found.index.isin(best), shared=known["shared"].iloc[0])
 
@@ -87,7 +91,7 @@ def _judged(results: Results) -> list[Record]:
 
 def _chosen(results: Results, best: pd.DataFrame) -> pd.DataFrame:
     """The judged records of the best settings."""
-    return problems(results, _judged(results)).merge(best[PLACE], on=PLACE)
+    return problems(results, _judged(results)).merge(best[SETTING_OF_PLACE], on=SETTING_OF_PLACE)
 
 
 def _numbers(results: Results, record: Record) -> dict[str, float]:

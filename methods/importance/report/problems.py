@@ -17,7 +17,7 @@ from benchmark.report.frame import Results
 # Settings of a method that say what is asked, and what a pass costs, not how it is answered.
 OF_NODES = ("nodes", "positions", "direction", "abs_inside", "backward_price")
 # Settings that change no estimate.
-FREE = ("judge", "repeats", "batch_size")
+OF_ESTIMATION = ("judge", "repeats", "batch_size")
 OF_CELL = ("attribution_metric", "n_train")
 LABELS = ("task", "model", "ablation")
 IN_EVERY_TITLE = ("task", "model", "nodes", "positions", "direction", "n_train")
@@ -83,7 +83,9 @@ def _asked(results: Results, record: Record) -> dict[str, str]:
 
 def _row(results: Results, record: Record) -> dict[str, Any]:
     words = results.labels[record.key]["method"].split(" ")
-    own = [word for word in words if word.split("=")[0] not in (*OF_NODES, *OF_CELL, *FREE)]
+    own = [
+        word for word in words if word.split("=")[0] not in (*OF_NODES, *OF_CELL, *OF_ESTIMATION)
+    ]
     name, setting = record.names["method"], " ".join(own)
     return dict(key=record.key, seed=record.config["seed"], method=name, setting=setting)
 

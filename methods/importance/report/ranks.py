@@ -31,7 +31,7 @@ LATE = 10
 # Nodes beyond this rank by both rankings are not drawn.
 LAST_RANK = 20_000
 # An effect of this share of the largest is hardly told from none in single precision.
-ROUNDING = 1e-5
+RANK_ROUNDING = 1e-5
 # Up to so many points are drawn larger.
 FEW = 2_000
 # Of the false negatives, the worst.
@@ -69,7 +69,7 @@ def known_ranks(results: Results, key: str) -> pd.DataFrame:
             "estimated_rank": spent.iloc[0].rank(method="max"),
         }
     )
-    matters = contribution > ROUNDING * contribution.max()
+    matters = contribution > RANK_ROUNDING * contribution.max()
     shown = nodes[["true_rank", "estimated_rank"]].min(axis=1) <= LAST_RANK
     return named(results, key, nodes[matters & shown].sort_values("true_rank"))
 

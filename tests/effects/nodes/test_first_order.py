@@ -9,7 +9,7 @@ from benchmark.effects.attention import AttentionChange
 from benchmark.effects.half_layers import recorded_pass
 from benchmark.effects.nodes.exact import exact_node_effects
 from benchmark.effects.nodes.first_order import AtPVariant, Cut, node_effects
-from benchmark.effects.nodes.names import LETTERS
+from benchmark.effects.nodes.names import SITE_LETTERS
 from benchmark.effects.nodes.nodes import NodeKind, Nodes
 from benchmark.effects.nodes.patching import PatchPoint, recorded, set_effects
 from benchmark.forward.layers import embedded, positions_of, run
@@ -297,7 +297,7 @@ def test_names_and_description_agree(gpt2):
     assert len(set(names)) == len(nodes)
     assert names[0] == "a0.h0<q>@0" and names[-1] == f"m1.n{gpt2.shape.d_mlp - 1}@5"
     assert Nodes(NodeKind.neurons, gpt2.shape, 1).name(3) == "m0.n3"
-    assert [site.value for site in Site] == list(LETTERS)
+    assert [site.value for site in Site] == list(SITE_LETTERS)
 
 
 def test_half_precision_weights_give_the_same_nodes(model_directories):

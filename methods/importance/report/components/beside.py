@@ -22,7 +22,7 @@ WORDS = {
     "median_loss_gap": "median gap of heads and MLPs",
     "loss_gap": "gap of {component}",
 }
-PLACE = ["task", "source", "where", "provenance"]
+PUBLISHED_TABLE = ["task", "source", "where", "provenance"]
 
 
 def published_tables(tasks: Collection[str]) -> list[StudyTable]:
@@ -30,7 +30,7 @@ def published_tables(tasks: Collection[str]) -> list[StudyTable]:
     rows = published_components()
     rows = rows[[any(task.startswith(name) for task in tasks) for name in rows["task"]]]
     made = []
-    for (task, source, where, tag), found in rows.groupby(PLACE, sort=False):
+    for (task, source, where, tag), found in rows.groupby(PUBLISHED_TABLE, sort=False):
         read_in = COMPONENT_PROVENANCE[tag]
         title = f"published: {source}, {where} ({read_in}): {task} on gpt2{_notes(found)}"
         name = file_stem("published_components", task, where)

@@ -24,7 +24,7 @@ ORDER = (
     "zero", "mean", "mean_positional", "resample", "resample_positional", "counterfactual_mean",
     "gaussian", "optimal", "optimal_positional", "counterfactual",
 )  # fmt: skip
-ADVICE = "run them alike, or choose one experiment_name"
+RUN_ALIKE = "run them alike, or choose one experiment_name"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def joined(results: Results) -> list[Joined]:
 
 
 def _of_one(results: Results, task: str, model: str, records: list[Record]) -> Joined:
-    refuse_differences(results, ((record.key, _shared(record)) for record in records), ADVICE)
+    refuse_differences(results, ((record.key, _shared(record)) for record in records), RUN_ALIKE)
     cells: dict[str, dict[int, Record]] = defaultdict(dict)
     for record in records:
         seeds = cells[results.labels[record.key]["ablation"]]
@@ -143,7 +143,7 @@ def _shared_seeds(task: str, model: str, cells: dict[str, dict[int, Record]]) ->
             if seed not in records:
                 raise UserError(
                     f"ablation={name} seed={seed} of {task} on {model} is missing, where another "
-                    f"ablation has it: run it, {ADVICE.removeprefix('run them alike, ')}"
+                    f"ablation has it: run it, {RUN_ALIKE.removeprefix('run them alike, ')}"
                 )
     return every
 

@@ -16,7 +16,7 @@ from benchmark.report.style import BLACK, GREY, MARKS, ablation_colour, axes_of,
 from benchmark.statistics.bootstrap import interval_of_means
 from methods.importance.report.components.joined import ORDER, Joined
 from methods.importance.report.components.statistics import (
-    SMALLEST_GAP,
+    SMALLEST_COMPONENT_GAP,
     log_correlation,
     rank_correlation,
     ranks,
@@ -47,7 +47,7 @@ def correlations(found: Joined) -> Figure:
     side = 0.6 + 1.65 * len(names)
     figure = Figure(figsize=(side, side), layout="constrained")
     grid = figure.subplots(len(names), len(names), squeeze=False)
-    gaps = np.maximum(found.means_of_nodes, SMALLEST_GAP)
+    gaps = np.maximum(found.means_of_nodes, SMALLEST_COMPONENT_GAP)
     limits = gaps.min(axis=None) / 2.5, gaps.max(axis=None) * 2.5
     for (row, column), axes in np.ndenumerate(grid):
         x, y = (gaps[names[place]].to_numpy() for place in (column, row))
@@ -85,8 +85,8 @@ def gaps_of_components(found: Joined) -> Figure:
 
 
 def _with_intervals(axes: Axes, name: str, gaps: np.ndarray, heights: np.ndarray) -> None:
-    mean = np.maximum(gaps.mean(1, dtype=np.float64), SMALLEST_GAP)
-    low, high = (np.maximum(end, SMALLEST_GAP) for end in interval_of_means(gaps))
+    mean = np.maximum(gaps.mean(1, dtype=np.float64), SMALLEST_COMPONENT_GAP)
+    low, high = (np.maximum(end, SMALLEST_COMPONENT_GAP) for end in interval_of_means(gaps))
     whiskers = [np.maximum(mean - low, 0), np.maximum(high - mean, 0)]
     option = name.split(" ")[0]
     mark = MARKS[ORDER.index(option) % len(MARKS)] if option in ORDER else MARKS[-1]

@@ -16,7 +16,7 @@ from methods.importance.report.components.joined import Joined, is_positional, k
 
 COUNTERFACTUAL = "counterfactual"
 # A smaller gap, in nats, is rounding: it counts as this in ratios and logarithms.
-SMALLEST_GAP = 1e-6
+SMALLEST_COMPONENT_GAP = 1e-6
 # Percentiles of a log gap outside of which a component takes no part in a correlation of logs.
 TAILS = (2, 98)
 N_TOP = 10
@@ -46,7 +46,7 @@ def ranks(gaps: Gaps) -> Gaps:
 
 def logarithms(gaps: Gaps) -> Gaps:
     """The log10 of gaps in nats."""
-    return np.log10(np.maximum(gaps, SMALLEST_GAP))
+    return np.log10(np.maximum(gaps, SMALLEST_COMPONENT_GAP))
 
 
 def ratios(optimal: Gaps, gaps: Gaps, *, clamped: bool) -> Gaps:
@@ -57,7 +57,7 @@ def ratios(optimal: Gaps, gaps: Gaps, *, clamped: bool) -> Gaps:
         gaps: gaps under another.
         clamped: ratios above 1 count as 1, as in the authors' script.
     """
-    found = np.maximum(optimal, SMALLEST_GAP) / np.maximum(gaps, SMALLEST_GAP)
+    found = np.maximum(optimal, SMALLEST_COMPONENT_GAP) / np.maximum(gaps, SMALLEST_COMPONENT_GAP)
     return np.minimum(found, 1) if clamped else found
 
 
@@ -137,7 +137,7 @@ def bound_table(found: Joined) -> pd.DataFrame:
             {
                 "ablation": other,
                 "bounded by": optimal,
-                "violations": f"{int((low > SMALLEST_GAP).sum())} of {len(names)}",
+                "violations": f"{int((low > SMALLEST_COMPONENT_GAP).sum())} of {len(names)}",
                 "worst excess": f"{mean[worst]:.5f} [{low[worst]:.5f}, {high[worst]:.5f}]",
                 "of component": names[worst],
             }
