@@ -70,14 +70,19 @@ class CircuitMethod(Protocol):
     """A way to find circuits; settings are fields, and defaults live in its yaml.
 
     `uses` names the settings of the cell that the method looks at, out of `problem.USES`; it is
-    given no other. `version` is raised when the same settings give other circuits. `cost` says what
-    discovery costs in passes per training prompt, or in all, for the list of methods; records hold
-    what it took.
+    given no other, and no other decides the key of its records. A class variable will do, and a
+    property where it depends on the method's own settings. `version` is raised when the same
+    settings give other circuits. `cost` says what discovery costs in passes per training prompt, or
+    in all, for the list of methods; records hold what it took.
     """
 
-    uses: ClassVar[frozenset[str]]
     version: ClassVar[int]
     cost: ClassVar[str]
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The cell's settings that it looks at, as it is set: out of `problem.USES`."""
+        ...
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the method cannot work on this problem, in a sentence; None if it can."""

@@ -23,9 +23,13 @@ class Study(Protocol):
     """
 
     kind: ClassVar[str]
-    uses: ClassVar[frozenset[str]]
     version: ClassVar[int]
     cost: ClassVar[str]
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The cell's settings that it looks at, as it is set: out of `problem.USES`."""
+        ...
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why the study cannot be done on this problem, in a sentence; None if it can."""

@@ -15,7 +15,7 @@ from benchmark.errors import UserError
 from benchmark.files import replacing
 
 # To be raised whenever a field changes its meaning.
-SCHEMA = 3
+SCHEMA = 4
 RECORD, TABLE, CIRCUITS_FILE, SCORES, TENSORS, CONFIG, LOG = (
     "record.json",
     "table.parquet",
@@ -48,6 +48,8 @@ class Record:
         status: how it ended.
         reason: why it was skipped or failed, in a line.
         names: task, method, ablation and model, as in tables.
+        family: what the variants of its task have in common.
+        traits: what its ablation is, whatever its class.
         config: every setting.
         created: when it ended, in UTC.
         model: what was loaded.
@@ -59,7 +61,7 @@ class Record:
         areas: per evaluation ablation, one number for the curve each.
         recovery: agreement with a reference circuit, where one is known.
         summary: of a study, its few numbers that sum it up.
-        cost: passes, seconds and bytes of discovery and of evaluation.
+        cost: passes, seconds and bytes of the method, and of judging what it gave.
         versions: of this package, the task, the method, and the libraries.
         machine: where it ran.
         files: SHA-256 of the files beside it.
@@ -73,6 +75,8 @@ class Record:
     config: dict[str, Any]
     created: str
     kind: str = CIRCUITS
+    family: str = ""
+    traits: dict[str, bool] = field(default_factory=dict)
     reason: str | None = None
     model: dict[str, Any] = field(default_factory=dict)
     n_edges: int = 0

@@ -113,6 +113,10 @@ def _summary(record: Record) -> dict[str, float]:
         for ablation, found in record.areas.items()
         for name, value in found.items()
     }
-    cost = {f"cost/{name}": value for name, value in record.cost["discovery"].items()}
+    cost = {
+        f"cost/{part}/{name}": value
+        for part, spent in record.cost.items()
+        for name, value in spent.items()
+    }
     accuracy = {} if record.accuracy is None else {"accuracy": record.accuracy}
     return {**areas, **record.recovery, **record.summary, **cost, **accuracy}

@@ -114,15 +114,24 @@ def _record_of(cell: Cell, folder: Folder) -> Record:
 
 def _unfinished(cell: Cell, status: Status, reason: str) -> Record:
     return Record(
-        key=cell.key,
-        kind=cell.kind,
+        **_identity(cell),
         status=status,
-        names=cell.names,
-        config=cell.settings(),
         created=_now(),
         reason=reason,
         versions=_versions(cell),
     )
+
+
+def _identity(cell: Cell) -> dict[str, Any]:
+    """What a record says of its cell, however it ends."""
+    return {
+        "key": cell.key,
+        "kind": cell.kind,
+        "names": cell.names,
+        "family": cell.built_task.family,
+        "traits": asdict(cell.built_ablation.traits),
+        "config": cell.settings(),
+    }
 
 
 def _run(cell: Cell, folder: Folder) -> Record:
@@ -137,11 +146,8 @@ def _run(cell: Cell, folder: Folder) -> Record:
     found = findings_of(cell, problem, prompts, folder.work)
     names = write_findings(cell, folder.path, found)
     return Record(
-        key=cell.key,
-        kind=cell.kind,
+        **_identity(cell),
         status=Status.done,
-        names=cell.names,
-        config=cell.settings(),
         created=_now(),
         model={**model.facts(), "files": cell.model_files},
         n_edges=model.graph.n_edges,
@@ -149,7 +155,7 @@ def _run(cell: Cell, folder: Folder) -> Record:
         versions=_versions(cell),
         machine=machine(model.device),
         summary=found.summary,
-        cost={"discovery": asdict(found.cost), "evaluation": asdict(found.judging)},
+        cost={"method": asdict(found.cost), "judging": asdict(found.judging)},
         warnings=[*prompts.warnings, *found.warnings],
         files=dict.fromkeys(names, ""),
         **found.facts,

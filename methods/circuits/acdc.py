@@ -48,7 +48,6 @@ class ACDC:
     last_head_first: bool
     batch_size: int
     candidates_at_once: int
-    uses: ClassVar[frozenset[str]] = frozenset({"attribution_metric"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "part of a forward for every test of an edge"
 
@@ -57,6 +56,11 @@ class ACDC:
         if not self.thresholds or len(set(self.thresholds)) < len(self.thresholds):
             raise UserError("method.thresholds needs one or more numbers, none of them twice")
         check_counts(self, "batch_size", "candidates_at_once")
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The metric, unless it is the loss gap that may not grow."""
+        return frozenset({"attribution_metric"} if self.objective is Objective.metric else ())
 
     def unsupported(self, problem: Problem) -> str | None:
         """Donors come from the same batch."""

@@ -47,7 +47,6 @@ class EdgePruning(TrainsMasks):
     initial_log_alpha: float
     component_masks: bool
     component_target: float | None
-    uses: ClassVar[frozenset[str]] = frozenset({"sizes", "training_steps"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x targets, forward and backward"
 
@@ -67,6 +66,11 @@ class EdgePruning(TrainsMasks):
             raise UserError(
                 "method.component_target needs gates of sources; give component_masks=true"
             )
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """Sizes too, unless there are targets."""
+        return super().uses | (set() if self.targets else {"sizes"})
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per target, or per size asked for if no targets are set; largest first."""

@@ -26,7 +26,6 @@ class HAP(EdgePruning):
 
     share: float
     scores_batch_size: int
-    uses: ClassVar[frozenset[str]] = frozenset({"sizes", "training_steps", "attribution_metric"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "those of eap and of edge_pruning"
 
@@ -36,6 +35,11 @@ class HAP(EdgePruning):
         check_counts(self, "scores_batch_size")
         if not 0 < self.share <= 1:
             raise UserError(f"method.share={self.share} must be above 0 and at most 1")
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """What either half uses."""
+        return super().uses | {"attribution_metric"}
 
     def unsupported(self, problem: Problem) -> str | None:
         """What either half cannot work on."""

@@ -41,7 +41,6 @@ class HCGS(PricedEdges):
     node_price: float | None
     clip: float
     threshold: float | None
-    uses: ClassVar[frozenset[str]] = frozenset({"training_steps"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
     slower: ClassVar[dict[str, float]] = {"from_corrupted": 3, "needs_donors": 1.5}

@@ -37,7 +37,6 @@ class SubnetworkProbing(PriceGrid):
     learning_rate: float | None
     constants_learning_rate: float
     initial_mask: float
-    uses: ClassVar[frozenset[str]] = frozenset({"training_steps"})
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
 

@@ -29,7 +29,7 @@ SETTINGS = {
 } | {
     "missed_effects": NODES | dict(verified=5, draws=4),
     "subsampling": NODES | dict(draws=4),
-    "acdc": dict(thresholds=[0.1]),
+    "acdc": dict(thresholds=[0.1], objective="metric"),
     "ugs": FEW,
     "hcgs": FEW,
 }
@@ -92,6 +92,30 @@ def test_what_a_method_uses_decides_the_key(name, tmp_path):
     assert base.built_method.uses <= USES
     for what in base.uses - {"references"}:
         assert cell_of(name, tmp_path, **{what: CHANGED[what]}).key != base.key, what
+
+
+# Settings with which a method does not look at one of the cell's.
+OWN = {
+    "ugs": (dict(steps=5), "training_steps"),
+    "hcgs": (dict(steps=5), "training_steps"),
+    "subnetwork_probing": (dict(steps=5), "training_steps"),
+    "edge_pruning": (dict(targets=[0.9]), "sizes"),
+    "hap": (dict(steps=5), "training_steps"),
+    "acdc": (dict(objective="kl"), "attribution_metric"),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_setting_of_its_own_takes_the_place_of_the_cells(name, tmp_path):
+    own, what = OWN[name]
+    changed = {what: CHANGED[what]}
+    settings = SETTINGS.get(name, {}) | own
+    base, other = (
+        cell_of(name, tmp_path, method_settings=settings, **typed) for typed in ({}, changed)
+    )
+    assert base.key == other.key
+    assert base.settings()[what] == other.settings()[what]
+    assert cell_of(name, tmp_path, **changed).key != cell_of(name, tmp_path).key
 
 
 def test_classes_of_one_group_have_names_of_their_own():

@@ -347,7 +347,7 @@ def test_a_record_is_imported_as_it_was_found_and_ranked_anew_by_its_scores(tmp_
     other = replace(
         scores, sizes=[7], method=scores.method | {"path": str(place), "take": "scores"}
     )
-    assert run_cell(other).record.cost["discovery"]["forward"] == 0
+    assert run_cell(other).record.cost["method"]["forward"] == 0
     assert list(pd.read_parquet(other.folder.path / TABLE)["size"].unique()) == [7]
 
 

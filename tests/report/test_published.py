@@ -164,7 +164,7 @@ def test_curves_of_faithfulness_are_the_models_own_or_gpt2s():
 
 
 def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
-    cost = {"discovery": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
+    cost = {"method": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
     found = results(record("a", cost=cost, areas={"mean": {"cmd": 0.5}}))
     found.tables["key"] = found.tables["evaluation"] = []
     monkeypatch.setattr("benchmark.report.leaderboard.load_kinds", lambda *_: {"circuits": found})

@@ -160,7 +160,7 @@ def test_scores_that_are_not_are_refused(changes):
         Score(*changes)
 
 
-COST = {"discovery": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
+COST = {"method": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
 AREAS = {"mean": {"cpr": 0.8, "cmd": 0.3}}
 
 

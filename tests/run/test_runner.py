@@ -37,10 +37,11 @@ def test_a_record_says_everything(finished):
     assert record.names == dict(
         model="tiny_gpt2", task="ioi", method="eap", ablation="counterfactual"
     )
+    assert record.family == "ioi" and record.traits["from_corrupted"]
     assert set(record.data) == {"train", "test"} and len(set(record.data.values())) == 2
     assert record.accuracy == 1.0
-    assert record.cost["discovery"]["forward"] >= 16
-    assert record.cost["discovery"]["backward"] == 8
+    assert record.cost["method"]["forward"] >= 16
+    assert record.cost["method"]["backward"] == 8
     assert record.versions["method"] == EAP.version
     assert {"torch", "ablation-bench", "python"} <= set(record.versions)
     assert record.machine["threads"] >= 1
@@ -232,7 +233,7 @@ def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monk
     monkeypatch.setattr(EAP, "discover", killed)
     record = run_cell(settings).record
     assert record.status is Status.done and not record.warnings
-    assert record.cost["discovery"]["backward"] == 8
+    assert record.cost["method"]["backward"] == 8
 
 
 def test_a_record_can_be_of_several_experiments(tmp_path):

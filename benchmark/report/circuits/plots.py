@@ -61,7 +61,7 @@ def quality_against_cost(scores: pd.DataFrame, score: str, title: str) -> Figure
         spent, own = rows["passes"].clip(lower=1), look(name)
         axes.plot(spent, rows["value"], own.mark, color=own.colour, label=name, alpha=0.8)
     log_axis(axes, "x")
-    axes.set_xlabel("passes spent on discovery (prompts, forward + backward)")
+    axes.set_xlabel("passes of the method (prompts, forward + backward)")
     axes.set_ylabel(score)
     legend(figure, axes)
     return figure

@@ -93,7 +93,7 @@ def score_table(results: Results, score: Score) -> pd.DataFrame:
     for record in results.done:
         own = [record.names["ablation"]]
         for evaluation in own if score.of_recovery else record.areas:
-            cost = record.cost["discovery"]
+            cost = record.cost["method"]
             for part, name in score.parts.items():
                 value, low, high = cells.value(record, evaluation, name, score.at_share)
                 rows.append(

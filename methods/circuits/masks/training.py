@@ -22,6 +22,11 @@ class TrainsMasks:
     steps: int | None
     constants_learning_rate: float
 
+    @property
+    def uses(self) -> frozenset[str]:
+        """The cell's training steps, unless the method has its own."""
+        return frozenset() if self.steps else frozenset({"training_steps"})
+
     def unsupported(self, problem: Problem) -> str | None:
         """Donors come from a step's own prompts."""
         if problem.ablation.traits.needs_donors and self.batch_size < 2:

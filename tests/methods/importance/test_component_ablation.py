@@ -181,7 +181,7 @@ def records(tmp_path_factory):
     for name in ("mean_positional", "optimal_positional", "counterfactual"):
         record = run_cell(cell(place, method="component_ablation", ablation=name)).record
         assert record.status is Status.done and record.kind == "components", record.traceback
-        assert record.cost["evaluation"]["forward"] == 0
+        assert record.cost["judging"]["forward"] == 0
     return place
 
 

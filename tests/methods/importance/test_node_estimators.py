@@ -225,14 +225,14 @@ def test_a_cell_leaves_a_record(tmp_path, name):
     assert record.kind == ("node_importance" if name == "atp_star" else name)
     assert {RECORD, TABLE, TENSORS} <= {entry.name for entry in settings.folder.path.iterdir()}
     assert Record.read(settings.folder.path / RECORD) == record and record.summary
-    assert record.cost["discovery"]["backward"] == 2 * 1.5
+    assert record.cost["method"]["backward"] == 2 * 1.5
     again = run_cell(replace(settings, overwrite=False))
     assert again.was_there and again.record == record
     for measuring in ("iterative", "activation_patching"):
         other = run_cell(studied(tmp_path, measuring)).record
         assert other.status is Status.done
-        assert other.cost["discovery"]["forward"] == record.cost["evaluation"]["forward"] > 0
-        assert other.cost["evaluation"]["forward"] == 0
+        assert other.cost["method"]["forward"] == record.cost["judging"]["forward"] > 0
+        assert other.cost["judging"]["forward"] == 0
     agrees, _ = verify_record(tmp_path, record.key)
     assert agrees
     unjudged = replace(settings, n_train=1, method=settings.method | dict(judge=False))

@@ -36,7 +36,7 @@ class Joined:
         model: its label.
         components: component, kind (input, head or mlp) and layer; the input comes first.
         gaps: by ablation, in nats.
-        ablations: the settings of each.
+        traits: by ablation, what it is; see `benchmark.ablations.contract.Traits`.
         n_seeds: how many seeds the prompts are of.
     """
 
@@ -44,7 +44,7 @@ class Joined:
     model: str
     components: pd.DataFrame
     gaps: dict[str, Float[np.ndarray, "components prompts"]]
-    ablations: dict[str, dict[str, Any]]
+    traits: dict[str, dict[str, bool]]
     n_seeds: int
 
     @cached_property
@@ -66,8 +66,8 @@ class Joined:
     @property
     def optimal(self) -> str | None:
         """The optimal ablation of the paper's section 2: per position, if there is one."""
-        found = [name for name, settings in self.ablations.items() if kind(settings) == "Optimal"]
-        return max(found, key=lambda name: is_positional(self.ablations[name]), default=None)
+        found = [name for name, traits in self.traits.items() if bounds_others(traits)]
+        return max(found, key=lambda name: self.traits[name]["by_position"], default=None)
 
     @property
     def words(self) -> str:
@@ -77,14 +77,9 @@ class Joined:
         return f"{self.task}, {self.model} ({n_prompts:,} prompts, {seeds})"
 
 
-def kind(ablation: dict[str, Any]) -> str:
-    """The class of an ablation, from its settings."""
-    return ablation["_target_"].rpartition(".")[2]
-
-
-def is_positional(ablation: dict[str, Any]) -> bool:
-    """Whether its values may differ by position, from its settings."""
-    return bool(ablation.get("positional", False))
+def bounds_others(traits: dict[str, bool]) -> bool:
+    """Whether an ablation is that of the best constants, below which none of constants can go."""
+    return traits["total"] and traits["trained"]
 
 
 def joined(results: Results) -> list[Joined]:
@@ -120,8 +115,8 @@ def _of_one(results: Results, task: str, model: str, records: list[Record]) -> J
     }
     rows = results.tables[results.tables["key"] == records[0].key]
     components = rows[["component", "kind", "layer"]].reset_index(drop=True)
-    settings = {name: cells[name][seeds[0]].config["ablation"] for name in names}
-    return Joined(task, model, components, gaps, settings, len(seeds))
+    traits = {name: cells[name][seeds[0]].traits for name in names}
+    return Joined(task, model, components, gaps, traits, len(seeds))
 
 
 def _shared(record: Record) -> dict[tuple[Any, ...], Any]:

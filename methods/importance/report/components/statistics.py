@@ -4,15 +4,13 @@ Li & Janson 2024 (arXiv 2409.09951), section 2 and tables 1 to 3. Statistics are
 MLPs, as theirs; the bound is checked for the input too.
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
-from methods.importance.report.components.joined import Joined, is_positional, kind
+from methods.importance.report.components.joined import Joined, bounds_others
 
 COUNTERFACTUAL = "counterfactual"
 # A smaller gap, in nats, is rounding: it counts as this in ratios and logarithms.
@@ -110,9 +108,9 @@ def bounds(found: Joined) -> list[tuple[str, str]]:
     """
     return [
         (optimal, other)
-        for optimal, best in found.ablations.items()
-        for other, settings in found.ablations.items()
-        if kind(best) == "Optimal" and _is_bounded(settings, is_positional(best))
+        for optimal, best in found.traits.items()
+        for other, traits in found.traits.items()
+        if bounds_others(best) and _is_bounded(traits, best)
     ]
 
 
@@ -146,16 +144,14 @@ def bound_table(found: Joined) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("ablation")
 
 
-def _is_bounded(settings: dict[str, Any], by_positional: bool) -> bool:
-    """Whether the ablation is a mixture of constants: per position, or the same at all of them."""
-    own = is_positional(settings)
-    bounded = {
-        "Zero": True,
-        "Mean": own <= by_positional,
-        "Resample": by_positional,
-        "Optimal": own < by_positional,
-    }
-    return bounded.get(kind(settings), False)
+def _is_bounded(traits: dict[str, bool], best: dict[str, bool]) -> bool:
+    """Whether the ablation is a mixture of the constants that the best one chooses from.
+
+    Those that differ by position have those that do not among them. Best constants of one kind,
+    trained twice, are as good as each other.
+    """
+    own, chosen = traits["by_position"], best["by_position"]
+    return traits["total"] and (own < chosen if traits["trained"] else own <= chosen)
 
 
 def _mean_with_interval(found: Joined, name: str) -> str:

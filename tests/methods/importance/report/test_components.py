@@ -1,6 +1,6 @@
 """Single components in tables and pictures: numbers by hand, what is refused, what is published."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import torch
 from scipy.stats import pearsonr, spearmanr
 from support.records import record, results
 
-from benchmark.config import configured_names
+from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.records.record import TENSORS
 from benchmark.report.kinds import study_figures, study_tables
@@ -29,30 +29,27 @@ from methods.importance.report.components.statistics import (
 
 NAMES = ["input", "a0.h0", "a0.h1", "m0", "a1.h0", "a1.h1", "m1"]
 KINDS = ["input", "head", "head", "mlp", "head", "head", "mlp"]
-CLASSES = {
-    "zero": "Zero", "mean": "Mean", "mean_positional": "Mean", "resample": "Resample",
-    "resample_positional": "Resample", "counterfactual_mean": "Mean", "gaussian": "GaussianNoise",
-    "optimal": "Optimal", "optimal_positional": "Optimal", "counterfactual": "Counterfactual",
-}  # fmt: skip
-POSITIONAL = ("mean_positional", "resample_positional", "counterfactual_mean", "optimal_positional")
+# In the order of tables and pictures.
+SHIPPED = (
+    "zero", "mean", "mean_positional", "resample", "resample_positional", "counterfactual_mean",
+    "gaussian", "optimal", "optimal_positional", "counterfactual",
+)  # fmt: skip
 N_PROMPTS = 12
 
 
 def one(ablation, *, seed=0, key=None, **changes):
     """A record of one ablation."""
     made = record(f"{ablation}{seed}", "component_ablation", seed=seed, kind="components")
-    settings = {
-        "_target_": f"x.{CLASSES[ablation]}",
-        "keep_first": changes.pop("keep_first", True),
-        "positional": ablation in POSITIONAL,
-    }
+    settings = {"_target_": f"x.{ablation}", "keep_first": changes.pop("keep_first", True)}
+    traits = asdict(configured("ablation", ablation).traits)
     method = {
         "_target_": "methods.importance.component_ablation.ComponentAblation",
         "paper_compat": changes.pop("paper_compat", False),
     }
     config = made.config | {"ablation": settings, "method": method} | changes.pop("config", {})
     names = made.names | {"ablation": ablation}
-    return replace(made, key=key or made.key, names=names, config=config, **changes)
+    known = dict(key=key or made.key, names=names, config=config, traits=traits)
+    return replace(made, **(known | changes))
 
 
 def found(place, *records, gaps=None):
@@ -128,8 +125,8 @@ def test_what_is_unknown_is_a_dash(tmp_path):
 
 
 def test_constants_bound_the_ablations_that_are_mixtures_of_them(tmp_path):
-    (every,) = joined(found(tmp_path, *map(one, CLASSES)))
-    assert list(every.gaps) == list(ORDER) == list(CLASSES)
+    (every,) = joined(found(tmp_path, *map(one, reversed(SHIPPED))))
+    assert list(every.gaps) == list(SHIPPED)
     bounded = {best: {other for by, other in bounds(every) if by == best} for best in every.gaps}
     assert bounded["optimal"] == {"zero", "mean"}
     assert bounded["optimal_positional"] == {
@@ -137,6 +134,15 @@ def test_constants_bound_the_ablations_that_are_mixtures_of_them(tmp_path):
         "counterfactual_mean", "optimal",
     }  # fmt: skip
     assert every.optimal == "optimal_positional"
+
+
+def test_an_ablation_of_ones_own_is_bounded_by_what_it_says_of_itself(tmp_path):
+    own = {"total": True, "by_position": True, "trained": False}
+    records = one("zero", traits=own), one("optimal"), one("optimal_positional")
+    (both,) = joined(found(tmp_path, *records))
+    assert bounds(both) == [("optimal_positional", "zero"), ("optimal_positional", "optimal")]
+    (best,) = joined(found(tmp_path, one("zero", traits=own | {"trained": True})))
+    assert best.optimal == "zero" and bounds(best) == []
 
 
 def test_a_violation_is_beyond_the_interval_of_the_paired_difference(tmp_path):
