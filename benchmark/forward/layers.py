@@ -104,13 +104,7 @@ def embedded(model: Transformer, tokens: Tensor) -> Float[Tensor, "batch pos d_m
 
 def positions_of(model: Transformer, tokens: Tensor) -> blocks.Positions:
     """Rotary tables and visibility for these prompts."""
-    rotary = model.weights.rotary
-    tables = None
-    if rotary is not None:
-        like = torch.empty(0, dtype=model.dtype, device=tokens.device)
-        cos, sin = rotary(like, torch.arange(tokens.shape[1], device=tokens.device)[None])
-        tables = cos[0], sin[0]
-    return blocks.Positions(tokens.shape[1], tables, tokens.device)
+    return blocks.Positions(tokens.shape[1], model.dtype, tokens.device)
 
 
 def unembedded(model: Transformer, x: Tensor) -> Tensor:

@@ -78,7 +78,8 @@ def largest_logit_difference(model: Transformer, hugging_face: Module) -> tuple[
 @torch.no_grad()
 def _both_logits(model: Transformer, hugging_face: Module) -> tuple[Logits, Logits]:
     draw = generator(0, "load check")
-    shape = N_PROMPTS, min(_tokens_to_check(hugging_face.config), model.shape.n_ctx)
+    n_tokens = _tokens_to_check(hugging_face.config.get_text_config())
+    shape = N_PROMPTS, min(n_tokens, model.shape.n_ctx)
     tokens = torch.randint(model.shape.d_vocab, shape, generator=draw).to(model.device)
     theirs = hugging_face(tokens, use_cache=False).logits.to(model.stream_dtype)
     return clean_logits(model, tokens), theirs

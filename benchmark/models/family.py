@@ -83,6 +83,8 @@ def shape_of(config: Config) -> Shape:
     Raises:
         UserError: it has more layers or heads than any model, or none.
     """
+    family = family_of(config)
+    config = config.get_text_config()
     _check_numbers(config)
     n_heads, d_model = config.num_attention_heads, config.hidden_size
     d_mlp = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None)
@@ -95,7 +97,7 @@ def shape_of(config: Config) -> Shape:
         d_mlp=d_mlp or 4 * d_model,
         d_vocab=config.vocab_size,
         n_ctx=config.max_position_embeddings,
-        parallel=family_of(config).parallel(config),
+        parallel=family.parallel(config),
     )
 
 

@@ -66,7 +66,7 @@ def save_random_model(
     torch.random.set_rng_state(torch_state)
     with quiet_transformers():
         model.save_pretrained(directory)
-    word_tokenizer(config.vocab_size).save_pretrained(directory)
+    word_tokenizer(config.get_text_config().vocab_size).save_pretrained(directory)
     return Path(directory)
 
 

@@ -13,9 +13,10 @@ from torch import Tensor
 from benchmark.transformer.backward_rules import scaled_gradient, softmax_with_gradient_at
 from benchmark.transformer.kernels import is_short, one_per_query_head, short_attention
 from benchmark.transformer.sites import AtSite, Site, untouched
-from benchmark.transformer.weights import Attention, FeedForward, Norm
+from benchmark.transformer.weights import Attention, FeedForward, Norm, Rotary
 
 Activations = Float[Tensor, "readers masks batch pos d"]
+Tables = tuple[Float[Tensor, "*rows d_rotary"], Float[Tensor, "*rows d_rotary"]]
 
 
 class Positions:
@@ -24,25 +25,27 @@ class Positions:
     Before `focus` queries stand at every position; after it only at each prompt's `read_at`.
     """
 
-    def __init__(
-        self,
-        n_positions: int,
-        rotary: tuple[Float[Tensor, "pos d_rotary"], Float[Tensor, "pos d_rotary"]] | None,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, n_positions: int, dtype: torch.dtype, device: torch.device) -> None:
         self._keys = torch.arange(n_positions, device=device)
-        self.rotary = rotary
+        self._like = torch.empty(0, dtype=dtype, device=device)
+        self._tables: dict[Rotary, Tables] = {}
         self.read_at: Int[Tensor, "batch reads"] | None = None
 
     def focus(self, read_at: Int[Tensor, "batch reads"]) -> None:
         """Leave only the queries at `read_at`."""
         self.read_at = read_at
 
-    def rotary_of_queries(self) -> tuple[Tensor, Tensor] | None:
-        """Cosines and sines at the query positions: [pos, d_rotary] or [batch, reads, d_rotary]."""
-        if self.rotary is None or self.read_at is None:
-            return self.rotary
-        return self.rotary[0][self.read_at], self.rotary[1][self.read_at]
+    def of_keys(self, rotary: Rotary) -> Tables:
+        """Cosines and sines [pos, d_rotary], computed once however many layers share them."""
+        if rotary not in self._tables:
+            cos, sin = rotary(self._like, self._keys[None])
+            self._tables[rotary] = cos[0], sin[0]
+        return self._tables[rotary]
+
+    def of_queries(self, rotary: Rotary) -> Tables:
+        """The same at the query positions: [pos, d_rotary] or [batch, reads, d_rotary]."""
+        cos, sin = self.of_keys(rotary)
+        return (cos, sin) if self.read_at is None else (cos[self.read_at], sin[self.read_at])
 
     def visible(self, window: int | None) -> Bool[Tensor, "*batch queries pos"] | None:
         """Which keys a query sees; None stands for plain causal attention."""
@@ -91,9 +94,10 @@ def queries_and_keys(
 ) -> tuple[Tensor, Tensor]:
     """Projected queries and keys as they enter the product: normalised and rotated."""
     q, k = _qk_normed(q, block.q_norm), _qk_normed(k, block.k_norm)
-    if positions.rotary is None:
+    if block.rotary is None:
         return q, k
-    return _rotate(q, positions.rotary_of_queries()), _rotate(k, positions.rotary)
+    of_queries, of_keys = positions.of_queries(block.rotary), positions.of_keys(block.rotary)
+    return _rotate(q, of_queries), _rotate(k, of_keys)
 
 
 def mlp(
@@ -124,9 +128,8 @@ def _qk_normed(x: Activations, norm: Norm | None) -> Activations:
     return x if norm is None else norm(x).to(x.dtype)
 
 
-def _rotate(x: Activations, tables: tuple[Tensor, Tensor] | None) -> Activations:
+def _rotate(x: Activations, tables: Tables) -> Activations:
     """Rotary embedding of the first d_rotary dimensions (half-split form); the rest passes."""
-    assert tables is not None
     cos, sin = tables
     turned, passed = x.split([cos.shape[-1], x.shape[-1] - cos.shape[-1]], dim=-1)
     first, second = turned.chunk(2, dim=-1)

@@ -51,6 +51,8 @@ class Norm:
 
 
 Projection = tuple[Tensor, Tensor | None]
+# From any tensor of the wanted dtype and device and the positions [1, pos] to cosines and sines.
+Rotary = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Attention:
     `W_O` writes into the residual stream; in a family with
     post-norms (Gemma 2) it already carries the post-norm's gain, and `post_norm_eps` is set:
     the head's activation is then divided by the root mean square of the block's summed output.
-    `window` counts the positions a query sees, itself included. `rule` and
+    `window` counts the positions a query sees, itself included. `rotary` is None where queries
+    and keys are not turned; layers whose tables are the same share one object. `rule` and
     `post_norm_has_gradient` change the backward pass alone (backward_rules.py).
     """
 
@@ -93,6 +96,7 @@ class Attention:
     scale: float
     softcap: float | None = None
     window: int | None = None
+    rotary: Rotary | None = None
     q_norm: Norm | None = None
     k_norm: Norm | None = None
     post_norm_eps: float | None = None
@@ -138,12 +142,10 @@ class Weights:
     """A whole model: embedding, layers, final norm and unembedding.
 
     `embed` maps tokens to the residual stream before layer 0 (token embedding, its scale and
-    learned positions included). `rotary` maps (any tensor of the wanted dtype and device, the
-    positions) to the cosines and sines of the rotary embedding, or is None.
+    learned positions included).
     """
 
     embed: Callable[[Int[Tensor, "rows pos"]], Float[Tensor, "rows pos d_model"]]
-    rotary: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None
     layers: tuple[Layer, ...]
     final_norm: Norm
     W_U: Float[Tensor, "d_model d_vocab"]

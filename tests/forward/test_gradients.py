@@ -51,20 +51,20 @@ def test_masks_and_values(model, axes, keep_first, every_position):
         assert float((gradient * direction).sum()) == pytest.approx(expected, rel=1e-5, abs=1e-7)
 
 
-def test_every_single_mask_entry(gpt2):
+def test_every_single_mask_entry(model):
     """Not only one direction: each edge's derivative."""
     batch = random_batch(n_prompts=2, n_positions=5)
-    mask = random_masks(gpt2.graph, 1)[0]
-    values = counterfactual(gpt2, batch)
-    clean = masked_logits(gpt2, gpt2.graph.exists.double(), batch, values).detach()
+    mask = random_masks(model.graph, 1)[0]
+    values = counterfactual(model, batch)
+    clean = masked_logits(model, model.graph.exists.double(), batch, values).detach()
 
     def loss(rows):
-        logits = masked_logits(gpt2, rows, batch, values)
+        logits = masked_logits(model, rows, batch, values)
         return KLDivergence()(logits, batch, clean).mean(-1)
 
     leaf = mask.clone().requires_grad_()
     loss(leaf).backward()
-    edges = gpt2.graph.exists.nonzero()
+    edges = model.graph.exists.nonzero()
     steps = torch.zeros(len(edges), *mask.shape, dtype=torch.float64)
     steps[torch.arange(len(edges)), edges[:, 0], edges[:, 1]] = STEP
     with torch.no_grad():

@@ -1,7 +1,8 @@
-"""The engine against an independent hook-based pass on TransformerLens."""
+"""The engine against independent hook-based passes on TransformerLens and on Hugging Face."""
 
 import pytest
 import torch
+from support.hooked import HookedHuggingFace
 from support.oracle import Oracle, written
 from support.prompts import random_batch
 from support.values import largest, random_masks
@@ -11,13 +12,17 @@ from benchmark.config import configured, configured_names
 from benchmark.forward.passes import masked_logits, source_values
 from benchmark.models.family import family_named, family_names
 
+# Families whose bridge of TransformerLens gives every head an input of its own, as it should.
+BRIDGED = ("gemma2", "gpt2", "gpt_neox", "llama", "qwen2", "qwen3")
+
 
 @pytest.fixture(scope="module", params=family_names())
 def judged(request, models):
     model = models[request.param]
     # Hugging Face's RMSNorm works in float32 inside a float64 model.
     exact = family_named(model.hugging_face.config.model_type).exact_in_float64
-    return model, Oracle(model), (1e-9 if exact else 1e-4)
+    oracle = (Oracle if request.param in BRIDGED else HookedHuggingFace)(model)
+    return model, oracle, (1e-9 if exact else 1e-4)
 
 
 def masks_for(model, n_masks):

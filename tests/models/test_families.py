@@ -7,10 +7,12 @@ from support.values import largest
 from transformers import GPT2Config
 
 from benchmark.errors import UserError
+from benchmark.forward.layers import embedded, positions_of, run_layers
 from benchmark.forward.passes import clean_logits
+from benchmark.forward.streams import PlainStream
 from benchmark.models.family import family_named, family_names, family_of, shape_of
 from benchmark.models.loading import load_model
-from benchmark.models.random_models import random_config, save_random_model
+from benchmark.models.random_models import random_config, save_random_model, word_tokenizer
 
 VARIANTS = {
     "gpt2 scaled by layer": ("gpt2", dict(scale_attn_by_inverse_layer_idx=True)),
@@ -44,6 +46,10 @@ VARIANTS = {
         "gemma2",
         dict(attn_logit_softcapping=None, final_logit_softcapping=None),
     ),
+    "gemma3 own unembedding": ("gemma3_text", dict(tie_word_embeddings=False)),
+    "gemma3 with two key heads": ("gemma3_text", dict(num_key_value_heads=2)),
+    "gemma3 with a soft-cap that is not used": ("gemma3_text", dict(attn_logit_softcapping=1.0)),
+    "gemma3 with a final soft-cap": ("gemma3_text", dict(final_logit_softcapping=8.0)),
 }
 
 
@@ -59,6 +65,23 @@ def test_logits_equal_hugging_face_in_both_precisions(family, model_directories,
     assert difference_to_hugging_face(load_model(model_directories[family])) < 1e-4
     exact = family_named(family).exact_in_float64
     assert difference_to_hugging_face(models[family]) < (1e-9 if exact else 1e-5)
+
+
+@pytest.mark.parametrize("n_positions", [8, 20])
+def test_every_layers_state_is_hugging_faces(model, n_positions):
+    """The residual stream before each layer; 20 positions leave every window."""
+    tokens = random_batch(n_positions=n_positions).clean
+    states = []
+    stream = PlainStream(embedded(model, tokens)[None, None])
+    positions = positions_of(model, tokens)
+    run_layers(model, stream, positions, before_layer=lambda _: states.append(stream.x[0, 0]))
+    with torch.no_grad():
+        out = model.hugging_face(tokens, use_cache=False, output_hidden_states=True)
+    *theirs, final = out.hidden_states
+    tolerance = 1e-9 if family_of(model.hugging_face.config).exact_in_float64 else 1e-5
+    for mine, their in zip(states, theirs, strict=True):
+        assert largest(mine, their) < tolerance
+    assert largest(model.weights.final_norm(stream.x[0, 0]), final) < tolerance
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -101,7 +124,7 @@ def test_unsupported_families_are_named():
     class Config:
         model_type = "gptj"
 
-    with pytest.raises(UserError, match=r"'gptj' are not supported.*gemma2, gpt2, gpt_neox"):
+    with pytest.raises(UserError, match=r"'gptj' are not supported.*gemma2, .*gpt2, .*gpt_neox"):
         family_of(Config())
     with pytest.raises(UserError, match="cross-attention"):
         shape_of(GPT2Config(add_cross_attention=True))
@@ -123,3 +146,19 @@ def test_weights_are_views_of_the_parameters(models):
         raw = attention.W_O_before_norm
         matrices += [model.weights.W_U, attention.W_O if raw is None else raw]
         assert all(m.untyped_storage().data_ptr() in parameters for m in matrices), name
+
+
+def test_a_padded_vocabulary_loads(tmp_path):
+    """More embeddings than the tokenizer has words."""
+    save_random_model(tmp_path, random_config("gemma3_text", d_vocab=64))
+    word_tokenizer(50).save_pretrained(tmp_path)
+    model = load_model(tmp_path)
+    assert len(model.tokenizer) == 50 and model.shape.d_vocab == 64
+    assert clean_logits(model, random_batch().clean).shape[-1] == 64
+
+
+def test_gemma3_that_sees_both_ways_is_refused(tmp_path):
+    config = random_config("gemma3_text")
+    config.use_bidirectional_attention = True
+    with pytest.raises(UserError, match="use_bidirectional_attention"):
+        load_model(save_random_model(tmp_path, config), check=False)

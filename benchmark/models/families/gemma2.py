@@ -12,10 +12,11 @@ from benchmark.models.parts import Facts, Module, norm_of, two_queries_per_key
 from benchmark.transformer.weights import Layer, Weights
 
 
-def _gemma2_layer(block: Module) -> Layer:
+def gemma_layer(block: Module) -> Layer:
+    """A block with norms before and behind its attention and its MLP."""
     attention = llama_attention(block, 1.0)
     if attention.b_O is not None:
-        raise UserError("Gemma 2 with attention_bias=True is not supported; only False is")
+        raise UserError("Gemma with attention_bias=True is not supported; only False is")
     post = norm_of(block.post_attention_layernorm, 1.0)
     W_O = attention.W_O
     attention = replace(
@@ -34,7 +35,7 @@ def _gemma2_layer(block: Module) -> Layer:
 
 def read(model: Module) -> Weights:
     """The weights of a Gemma 2 model."""
-    return weights_of(model, _gemma2_layer, norm_offset=1.0)
+    return weights_of(model, gemma_layer, norm_offset=1.0)
 
 
 def tiny_config(facts: Facts) -> Facts:

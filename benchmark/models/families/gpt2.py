@@ -42,7 +42,6 @@ def read(model: Module) -> Weights:
     W_E, W_pos = body.wte.weight.detach(), body.wpe.weight.detach()
     return Weights(
         embed=lambda tokens: F.embedding(tokens, W_E) + W_pos[: tokens.shape[-1]],
-        rotary=None,
         layers=tuple(_gpt2_layer(block) for block in body.h),
         final_norm=norm_of(body.ln_f),
         W_U=model.lm_head.weight.detach().T,

@@ -4,10 +4,10 @@ import torch.nn.functional as F
 
 from benchmark.models.family import Family
 from benchmark.models.parts import Config, Facts, Module, activation_of, detached, norm_of
-from benchmark.transformer.weights import Attention, FeedForward, Layer, Weights
+from benchmark.transformer.weights import Attention, FeedForward, Layer, Rotary, Weights
 
 
-def _neox_layer(block: Module) -> Layer:
+def _neox_layer(block: Module, rotary: Rotary) -> Layer:
     attention, mlp = block.attention, block.mlp
     d_head, d_model = attention.head_size, attention.dense.weight.shape[0]
     # The fused weight interleaves per head: [heads, (q, k, v), d_head].
@@ -28,6 +28,7 @@ def _neox_layer(block: Module) -> Layer:
             W_O=attention.dense.weight.detach().T.view(-1, d_head, d_model),
             b_O=detached(attention.dense.bias),
             scale=attention.scaling,
+            rotary=rotary,
         ),
         FeedForward(
             norm=norm_of(block.post_attention_layernorm),
@@ -46,8 +47,7 @@ def read(model: Module) -> Weights:
     W_E = body.embed_in.weight.detach()
     return Weights(
         embed=lambda tokens: F.embedding(tokens, W_E),
-        rotary=body.rotary_emb,
-        layers=tuple(_neox_layer(block) for block in body.layers),
+        layers=tuple(_neox_layer(block, body.rotary_emb) for block in body.layers),
         final_norm=norm_of(body.final_layer_norm),
         W_U=model.get_output_embeddings().weight.detach().T,
     )

@@ -4,6 +4,8 @@ Qwen 2 adds biases to q, k and v, Qwen 3 norms on each head's q and k; both show
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from benchmark.models.family import Family
 from benchmark.models.parts import (
@@ -15,7 +17,7 @@ from benchmark.models.parts import (
     per_head,
     two_queries_per_key,
 )
-from benchmark.transformer.weights import Attention, FeedForward, Layer, Norm, Weights
+from benchmark.transformer.weights import Attention, FeedForward, Layer, Norm, Rotary, Weights
 
 
 def llama_attention(block: Module, norm_offset: float) -> Attention:
@@ -62,19 +64,47 @@ def _llama_layer(block: Module) -> Layer:
     return Layer(llama_attention(block, 0.0), gated_mlp(block.mlp, norm, activation))
 
 
+def body_of(model: Module) -> Module:
+    """The embedding, blocks and final norm, also of a model that sees pictures beside text."""
+    return getattr(model.model, "language_model", model.model)
+
+
 def weights_of(
-    model: Module, layer: Callable[[Module], Layer], norm_offset: float = 0.0
+    model: Module,
+    layer: Callable[[Module], Layer],
+    norm_offset: float = 0.0,
+    rotary: Callable[[Module], Rotary | None] | None = None,
 ) -> Weights:
-    """All weights of a model with Llama's outline, given how one of its blocks is read."""
-    body = model.model
+    """All weights of a model with Llama's outline.
+
+    Args:
+        model: the Hugging Face model.
+        layer: how one of its blocks is read, but for its rotary embedding.
+        norm_offset: what the final norm adds to its weight.
+        rotary: the rotary embedding of a block; by default all share the model's.
+    """
+    body = body_of(model)
+    rotary_of = rotary or (lambda _: body.rotary_emb)
+
+    def turned(block: Module) -> Layer:
+        read = layer(block)
+        return replace(read, attention=replace(read.attention, rotary=rotary_of(block)))
+
     return Weights(
         embed=body.embed_tokens,
-        rotary=body.rotary_emb,
-        layers=tuple(layer(block) for block in body.layers),
+        layers=tuple(turned(block) for block in body.layers),
         final_norm=norm_of(body.norm, norm_offset),
         W_U=model.lm_head.weight.detach().T,
-        final_softcap=getattr(model.config, "final_logit_softcapping", None),
+        final_softcap=getattr(body.config, "final_logit_softcapping", None),
     )
+
+
+def rotary_by_layer_type(model: Module) -> Callable[[Module], Rotary]:
+    """The rotary embedding of a block where layers with and without a window have their own."""
+    body = body_of(model)
+    types = set(body.config.layer_types)
+    tables = {kind: partial(body.rotary_emb, layer_type=kind) for kind in types}
+    return lambda block: tables[body.config.layer_types[block.self_attn.layer_idx]]
 
 
 def read(model: Module) -> Weights:
