@@ -18,11 +18,23 @@ from transformers import GPT2LMHeadModel
 
 from benchmark.models.family import family_names
 from benchmark.models.loading import LanguageModel, load_model
+from benchmark.models.places import fetched_directory
 from benchmark.models.random_models import random_config, save_random_model
 
 # A child that is forked after work on several threads may wait for them for ever.
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
+PRETRAINED = "smollm2-135m-q4"
+
+
+def pytest_collection_modifyitems(items):
+    """Without the pretrained model, the tests that need it are skipped and say how to get it."""
+    if fetched_directory(PRETRAINED).is_dir():
+        return
+    reason = f"{PRETRAINED} is not there: .venv/bin/python scripts/fetch_model.py {PRETRAINED}"
+    for item in items:
+        if item.get_closest_marker("pretrained"):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +62,12 @@ def model(request, models) -> LanguageModel:
 def gpt2(models) -> LanguageModel:
     """The random GPT-2 in float64."""
     return models["gpt2"]
+
+
+@pytest.fixture(scope="session")
+def pretrained() -> LanguageModel:
+    """SmolLM2 with 135 million parameters, in float32."""
+    return load_model(PRETRAINED)
 
 
 @pytest.fixture(scope="session")

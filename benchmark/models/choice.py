@@ -1,11 +1,12 @@
 """A model as a config names it: conf/model/, one yaml for each of the zoo and of the hub's."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmark.digests import digest, digest_of_file
 from benchmark.models.loading import LanguageModel, load_model
-from benchmark.zoo.cards import zoo_directory
+from benchmark.models.places import local_directory
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,20 @@ CARD_FILES = ("card.json", "README.md")
 
 def files_digest(name: str) -> str | None:
     """A digest of all files of a local model but its card; None for a name of the hub."""
-    directory = zoo_directory(name) or Path(name)
-    if not directory.is_dir():
+    directory = local_directory(name)
+    if directory is None:
         return None
     files = sorted(path for path in directory.iterdir() if path.is_file())
-    found = [[path.name, digest_of_file(path)] for path in files if path.name not in CARD_FILES]
+    found = [[path.name, _digest_of(path)] for path in files if path.name not in CARD_FILES]
     return digest(found)
+
+
+def _digest_of(path: Path) -> str:
+    facts = path.stat()
+    return _digest_while(path.absolute(), facts.st_mtime_ns, facts.st_size)
+
+
+@cache
+def _digest_while(path: Path, changed: int, size: int) -> str:
+    """The digest of a file while it is unchanged: every cell of a grid asks, of the same files."""
+    return digest_of_file(path)

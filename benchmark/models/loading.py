@@ -19,11 +19,12 @@ from benchmark.errors import UserError, near
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.models.check import check_finite, checked_difference
 from benchmark.models.family import family_of, shape_of
+from benchmark.models.places import local_directory
 from benchmark.models.quiet import quiet_transformers
 from benchmark.models.tokenizer import load_tokenizer
 from benchmark.transformer.transformer import Transformer
 from benchmark.transformer.vector_math import sound_vector_math
-from benchmark.zoo.cards import zoo_directory, zoo_names
+from benchmark.zoo.cards import zoo_names
 
 DTYPES = {
     "float64": torch.float64,
@@ -96,9 +97,10 @@ def load_model(
     """Load a causal language model, frozen and in evaluation mode.
 
     Args:
-        name: a model of the zoo ("toy_gpt2"), a directory, a Hugging Face repository
-            ("EleutherAI/pythia-70m"), or a name that TransformerLens knows ("gpt2-small",
-            "pythia-70m"). Files that are already local are used without a network.
+        name: a model of the zoo ("toy_gpt2"), one that was fetched ("smollm2-135m-q4"), a
+            directory, a Hugging Face repository ("EleutherAI/pythia-70m"), or a name that
+            TransformerLens knows ("gpt2-small", "pythia-70m"). Files that are already local are
+            used without a network.
         dtype: precision of the weights: float64, float32, bfloat16 or float16. The residual
             stream is at least float32.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
@@ -159,11 +161,9 @@ def _device(name: str) -> torch.device:
 
 def _source(name: str) -> str:
     """The directory or Hugging Face repository behind a name."""
-    shipped = zoo_directory(name)
-    if shipped is not None:
-        return str(shipped)
-    if Path(name).is_dir():
-        return str(Path(name).resolve())
+    directory = local_directory(name)
+    if directory is not None:
+        return str(directory.resolve())
     if "/" in name or name.startswith("."):
         return name
     from transformer_lens.supported_models import get_official_model_name

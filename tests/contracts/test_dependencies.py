@@ -28,17 +28,28 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def names_of(requirements: list[str]) -> set[str]:
+    return {normal(re.match(r"[\w.-]+", line)[0]) for line in requirements}
+
+
+def extras(project: dict) -> list[str]:
+    """What users may add; `dev` is for tests."""
+    groups = project["optional-dependencies"].items()
+    return [line for name, lines in groups if name != "dev" for line in lines]
+
+
 def test_declared_dependencies_are_the_imported_ones():
     files = [path for folder in OWN for path in (ROOT / folder).rglob("*.py")]
     modules = set().union(*(imported(path.read_text()) for path in files))
     others = modules - set(sys.stdlib_module_names) - set(OWN)
     distributions = packages_distributions()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {normal(re.match(r"[\w.-]+", line)[0]) for line in project["dependencies"]}
+    declared, optional = names_of(project["dependencies"]), names_of(extras(project))
     # A module may come from a distribution of another name: hydra from hydra-core.
-    needed = {module: {normal(name) for name in distributions[module]} for module in others}
-    undeclared = sorted(module for module, names in needed.items() if not names & declared)
-    assert undeclared == []
+    needed = {m: {normal(name) for name in distributions.get(m, [m])} for m in others}
+    known = declared | optional
+    assert sorted(module for module, names in needed.items() if not names & known) == []
+    assert not declared & optional
     assert declared - set().union(*needed.values()) == LOADED_BY_OTHERS
 
 
