@@ -1,19 +1,18 @@
-"""Evaluation: exact identities, independence of company, and the rows of a curve."""
+"""Evaluation: exact identities, and independence of company."""
 
 import pytest
 import torch
 from support.held_out import METRICS, circuits, held_out
 from support.prompts import random_batch
-from support.values import largest
+from support.values import largest, random_neurons
 
 from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
+from benchmark.errors import UserError
 from benchmark.evaluation import circuits as evaluate
 from benchmark.evaluation.circuits import circuit_scores, full_model_scores, passes
-from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
 from benchmark.forward.passes import clean_logits
-from benchmark.graph.mask import EdgeMask
-from benchmark.method.circuits import FoundCircuit
+from benchmark.graph.mask import EdgeMask, stack
 from benchmark.metric import KLDivergence
 
 
@@ -80,40 +79,28 @@ def test_no_pass_has_a_single_prompt(n, sizes):
     assert [len(part) for part in passes(random_batch(n_prompts=n))] == sizes
 
 
-def test_rows_of_a_curve(gpt2):
-    data, ablation = held_out(), Counterfactual(keep_first=False)
-    found = [FoundCircuit(mask, f"number {i}") for i, mask in enumerate(circuits(gpt2.graph))]
-    found.append(FoundCircuit(EdgeMask.full(gpt2.graph), "all", gpt2.graph.n_edges))
-    masks = [EdgeMask.empty(gpt2.graph), *(circuit.mask for circuit in found)]
-    scores, full = circuit_scores(gpt2, masks, ablation, data), full_model_scores(gpt2, data)
-    rows = curve_rows(found, "counterfactual", scores, full)
-    assert list(rows["setting"]) == ["number 0", "number 1", "number 2", "all"]
-    assert list(rows["requested_size"].isna()) == [True, True, True, False]
-    assert (rows["loss_gap_low"] <= rows["loss_gap"]).all()
-    assert (rows["loss_gap"] <= rows["loss_gap_high"]).all()
-    assert (rows["loss_gap_low"][:3] < rows["loss_gap_high"][:3]).all()
-    assert rows["faithfulness"].iloc[3] == pytest.approx(1)
-    empty, whole = scores["logit_difference"][0].mean(), full["logit_difference"].mean()
-    wanted = (scores["logit_difference"][1].mean() - empty) / (whole - empty)
-    assert rows["faithfulness"].iloc[0] == pytest.approx(float(wanted))
-    again = curve_rows(found, "counterfactual", scores, full)
-    assert rows.equals(again)
-    known = ends(scores, full)
-    assert known["empty"]["loss_gap"] == pytest.approx(float(scores["loss_gap"][0].mean()))
-    assert set(areas(rows, known, gpt2.graph.n_edges)) == {"cpr", "cmd", "log_area"}
-
-
-def test_agreement_with_a_reference(gpt2):
-    reference, other = circuits(gpt2.graph, 2)
-    found = [FoundCircuit(reference, "itself"), FoundCircuit(other, "another")]
-    table = recovery(found, reference)
-    assert table.iloc[0][["edge_precision", "edge_recall", "component_recall"]].tolist() == [
-        1,
-        1,
-        1,
-    ]
-    assert table.iloc[0]["edge_false_positive_rate"] == 0
-    assert table.iloc[1]["edge_recall"] < 1
-    assert aurocs(found[:1], reference)["auroc_edges"] == 1
-    assert aurocs(found[:1], reference)["auroc_edges_pessimistic"] == 1
-    assert aurocs(found[1:], reference)["auroc_edges"] < 0.8
+@pytest.mark.parametrize("name", ["counterfactual", "optimal"])
+def test_evaluation_applies_each_circuits_neurons(gpt2, name, tmp_path):
+    """Neurons alike are node circuits; under optimal ablation constants are trained for them."""
+    changes = dict(steps=5, batch_size=4) if name == "optimal" else {}
+    ablation, data, masks = (
+        configured("ablation", name, **changes),
+        held_out(),
+        circuits(gpt2.graph),
+    )
+    nodes = (random_neurons(gpt2, 3)[..., :1] > 0.5).float()
+    closed = [EdgeMask(gpt2.graph, m.keep * n) for m, n in zip(masks, nodes, strict=True)]
+    neurons = nodes.expand(-1, -1, gpt2.shape.d_model)
+    expected = circuit_scores(gpt2, closed, ablation, data)["loss_gap"]
+    path = tmp_path / "constants"
+    found = circuit_scores(gpt2, masks, ablation, data, path, neurons)["loss_gap"]
+    assert largest(found, expected) < 1e-9
+    if name == "optimal":
+        with pytest.raises(UserError, match="made with another model"):
+            ablation.train(
+                gpt2,
+                stack(masks),
+                data.train,
+                neurons=1 - neurons,
+                checkpoint=next(tmp_path.iterdir()),
+            )

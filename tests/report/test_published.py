@@ -16,6 +16,7 @@ from benchmark.report.published.numbers import (
     COMPONENTS,
     FILES,
     PROVENANCE,
+    published_curves,
     published_faithfulness,
     published_scores,
 )
@@ -178,3 +179,21 @@ def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
     assert set(beside) - set(ours) == {f"published_cmd.{end}" for end in ("md", "csv", "tex")}
     assert all(beside[name] == text for name, text in ours.items())
     assert "Mueller" in beside["published_cmd.csv"]
+
+
+def test_published_points_are_those_of_the_paper():
+    """The claims of Li & Janson 2024 that can be read off their own points."""
+    points = published_curves()
+    assert set(points["task"]) == {"ioi", "greater_than"}
+    assert set(points["ablation"]) == {"optimal", "counterfactual", "mean", "resample"}
+
+    def gap(task, ablation, method, edges):
+        same = points[(points["task"] == task) & (points["ablation"] == ablation)]
+        same = same[(same["method"] == method) & (same["size"] == edges)]
+        return same["loss_gap"].item()
+
+    assert gap("ioi", "counterfactual", "ugs", 385) == 0.2204
+    assert gap("ioi", "counterfactual", "acdc", 808) == 0.2106
+    assert gap("ioi", "optimal", "reference", 963) == 0.0806
+    assert gap("greater_than", "resample", "reference", 235) == 0.2914
+    assert (points["loss_gap"] > 0).all() and points["provenance"].notna().all()

@@ -1,33 +1,21 @@
-"""A cell from settings to record: what decides its key, what is whole, what is run again."""
+"""A cell from settings to record: what is whole, and what is run again."""
 
-import json
-import logging
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
 from omegaconf import OmegaConf
 from safetensors import safe_open
 from support.cells import cell
 
 from benchmark.errors import UserError
-from benchmark.graph.mask import EdgeMask
 from benchmark.records.record import CIRCUITS_FILE, RECORD, TABLE, Record, Status
 from benchmark.records.store import folders
 from benchmark.report.frame import load
 from benchmark.run.runner import run_cell
-from benchmark.run.verify import verify_record
 from methods.circuits.eap import EAP
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    results_dir = tmp_path_factory.mktemp("results")
-    settings = cell(results_dir, evaluate_under=["counterfactual", "mean"])
-    return settings, run_cell(settings).record
 
 
 def test_a_record_says_everything(finished):
@@ -65,83 +53,6 @@ def test_the_same_cell_is_not_run_again(finished, monkeypatch):
     monkeypatch.setattr("benchmark.run.runner._run", None)
     outcome = run_cell(settings)
     assert outcome.was_there and outcome.record == record
-
-
-def test_the_same_cell_gives_the_same_numbers(finished):
-    settings, record = finished
-    agrees, table = verify_record(Path(settings.results_dir), record.key)
-    assert agrees
-    assert "every number agrees exactly" in str(table.renderables[-1])
-
-
-def test_verify_notices_another_number(tmp_path):
-    settings = cell(tmp_path)
-    record = run_cell(settings).record
-    path = settings.folder.path / TABLE
-    curve = pd.read_parquet(path)
-    curve.assign(loss_gap=curve["loss_gap"] + 0.1).to_parquet(path, index=False)
-    with pytest.raises(UserError, match="is not a whole record"):
-        verify_record(tmp_path, record.key)
-    from benchmark.digests import digest_of_file
-
-    forged = replace(record, files={**record.files, TABLE: digest_of_file(path)})
-    forged.write(settings.folder.path / RECORD)
-    agrees, _ = verify_record(tmp_path, record.key)
-    assert not agrees
-    with pytest.raises(UserError, match=r"is not a whole record of .*, did you mean"):
-        verify_record(tmp_path, record.key[:-1])
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        dict(results_dir="elsewhere"),
-        dict(tracking="offline"),
-        dict(experiment_name="other"),
-        dict(fail_fast=True),
-        dict(overwrite=True),
-        dict(threads=1),
-        {"model": {"device": "cpu", "check": False}},
-    ],
-)
-def test_where_it_runs_does_not_decide_the_key(tmp_path, changes):
-    model = changes.pop("model", {})
-    first = cell(tmp_path)
-    assert replace(first, **changes, model=first.model | model).key == first.key
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        dict(seed=1),
-        dict(n_train=9),
-        dict(n_test=9),
-        dict(sizes=[0.1]),
-        dict(attribution_metric="cross_entropy"),
-        dict(evaluate_under=["mean"]),
-        {"method": "random"},
-        {"ablation": "mean"},
-        {"task": "induction"},
-        {"model": "toy_gpt2"},
-    ],
-)
-def test_what_changes_the_numbers_changes_the_key(tmp_path, changes):
-    assert cell(tmp_path, **changes).key != cell(tmp_path).key
-
-
-def test_versions_decide_the_key(tmp_path, monkeypatch):
-    before = cell(tmp_path).key
-    monkeypatch.setattr(EAP, "version", 99)
-    assert cell(tmp_path).key != before
-
-
-def test_constants_have_the_recipe_of_the_cell(tmp_path):
-    found = cell(tmp_path, ablation="optimal", evaluate_under=["optimal", "optimal_positional"])
-    assert found.built_ablation.steps == 2
-    assert [a.steps for a in found.evaluation.values()] == [2, 2]
-    assert found.evaluation["optimal_positional"].positional
-    with pytest.raises(UserError, match=r"constants.steps cannot be used"):
-        cell(tmp_path, ablation="optimal", constants={"steps": "x"}).key  # noqa: B018
 
 
 @pytest.mark.slow
@@ -219,23 +130,6 @@ def test_a_finished_record_has_no_leftovers(tmp_path):
     assert not left.exists() and again.areas == record.areas
 
 
-def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monkeypatch):
-    settings, evaluated = cell(tmp_path), []
-
-    def killed(*arguments):
-        evaluated.append(arguments)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("benchmark.run.circuits._evaluated", killed)
-    with pytest.raises(KeyboardInterrupt):
-        run_cell(settings)
-    monkeypatch.undo()
-    monkeypatch.setattr(EAP, "discover", killed)
-    record = run_cell(settings).record
-    assert record.status is Status.done and not record.warnings
-    assert record.cost["method"]["backward"] == 8
-
-
 def test_a_record_can_be_of_several_experiments(tmp_path):
     first = cell(tmp_path, experiment_name="first")
     run_cell(first)
@@ -299,48 +193,7 @@ def test_what_cannot_work_fails_with_one_line(tmp_path, changes, message):
     assert pd.Series([record.reason]).str.contains(message).all()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        (dict(sizes=["x"]), "sizes has 'x'; give numbers of edges"),
-        (dict(sizes=[1.5]), r"sizes has 1.5; give numbers of edges \(100\), or shares"),
-        (dict(n_test=1), "n_test=1 must be 2 or more"),
-        (dict(threads=0), "threads=0 must be 1 or more"),
-        (dict(tracking="of"), "tracking=of is not one of off, offline, online, did you mean"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(tmp_path, changes, message):
-    with pytest.raises(UserError, match=message):
-        cell(tmp_path, **changes)
-
-
-def test_a_model_that_cannot_do_the_task_is_warned_about(tmp_path, caplog):
-    logging.getLogger("benchmark").propagate = True
-    record = run_cell(cell(tmp_path, task="docstring", method="random")).record
-    assert record.status is Status.done
-    assert record.accuracy < 0.5
-    assert any("with an accuracy of" in warning for warning in record.warnings)
-
-
-def test_a_task_with_fewer_prompts_gives_what_it_has(tmp_path):
-    settings = cell(tmp_path, task="gender_bias", model="toy_gpt2", method="random", n_test=1000)
-    record = run_cell(settings).record
-    assert any("test prompts, not 1000: all there are" in warning for warning in record.warnings)
-
-
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="needs /proc")
 def test_a_folder_that_cannot_be_written_is_one_line():
     with pytest.raises(UserError, match="results_dir=/proc/results cannot be written"):
         run_cell(cell("/proc/results"))
-
-
-def test_circuits_of_a_record_are_the_methods(finished):
-    """The masks beside the record are those that the curve speaks of."""
-    settings, _ = finished
-    with safe_open(settings.folder.path / CIRCUITS_FILE, framework="pt") as file:
-        header, keep = file.metadata(), file.get_tensor("keep")
-    model = settings.model_choice.load()
-    assert json.loads(header["sources"]) == list(model.graph.sources)
-    small, large = (EdgeMask(model.graph, mask) for mask in keep)
-    assert set(small.edges()) < set(large.edges())
-    assert torch.equal(keep, keep.round())

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from benchmark.records.record import Record, Status
@@ -56,3 +57,54 @@ def offline_records(path):
             record.ParseFromString(part)
             yield record
             part = b""
+
+
+def score_rows(found, values=None):
+    rows = [
+        {
+            **found.labels[r.key], "evaluation": "mean", "seed": r.config["seed"], "key": r.key,
+            "value": (values or {}).get(r.key, 1.0), "low": np.nan, "high": np.nan,
+            "part": "", "passes": 10.0, "seconds": 1.0,
+        }
+        for r in found.done
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+COST = {"method": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
+AREAS = {"mean": {"cpr": 0.8, "cmd": 0.3}}
+
+
+def curve(found, **columns):
+    """Three circuits for each record, of which each contains the one before."""
+    rows = pd.DataFrame(
+        {
+            "circuit": [0, 1, 2], "setting": ["a", "b", "c"], "evaluation": "mean",
+            "requested_size": pd.array([10, 20, 50], dtype="Int64"), "size": [10, 20, 50],
+            "loss_gap": [1.0, 0.5, 0.1], "loss_gap_low": [0.9, 0.4, 0.0],
+            "loss_gap_high": [1.1, 0.6, 0.2], "faithfulness": [0.1, 0.5, 1.2],
+            "edge_recall": [0.25, 0.5, 1.0], "edge_false_positive_rate": [0.0, 0.1, 0.4],
+            "component_recall": [0.5, 0.5, 1.0], "component_false_positive_rate": [0.2, 0.3, 0.5],
+            "n_edges": 100, **columns,
+        }
+    )  # fmt: skip
+    return pd.concat(
+        [rows.assign(**found.labels[r.key], key=r.key, seed=r.config["seed"]) for r in found.done],
+        ignore_index=True,
+    )
+
+
+def recovered(*values, **changes):
+    """A record for each pair of AUROCs, of seeds 0, 1, ..."""
+    method = changes.pop("method", "eap")
+    return [
+        record(
+            f"{method}{seed}", method, seed=seed, cost=COST, areas=AREAS, n_edges=100,
+            recovery={"auroc_edges": edges, "auroc_components": nodes}, **changes,
+        )
+        for seed, (edges, nodes) in enumerate(values)
+    ]  # fmt: skip
+
+
+def drawn(found, **columns):
+    return replace(found, tables=curve(found, **columns))

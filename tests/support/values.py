@@ -46,3 +46,9 @@ def counterfactual(model: Transformer, batch: Batch, keep_first: bool = False) -
 
 def largest(a: Tensor, b: Tensor) -> float:
     return float((a - b).detach().abs().max())
+
+
+def random_neurons(model, *rows, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    shape = *rows, model.graph.n_sources, model.shape.d_model
+    return torch.rand(shape, generator=draw, dtype=torch.float64)

@@ -8,7 +8,7 @@ import torch
 from support.models import linear
 from support.problems import problem
 from support.prompts import random_batch
-from support.values import counterfactual, largest, random_values
+from support.values import counterfactual, largest, random_neurons, random_values
 
 from benchmark.config import configured
 from benchmark.effects.edges.exact import exact_edge_effects, exact_source_effects
@@ -21,12 +21,12 @@ from benchmark.effects.edges.first_order import (
 from benchmark.effects.edges.taps import EffectSums, Held, TappedStream
 from benchmark.forward.layers import embedded, run
 from benchmark.forward.passes import clean_logits, masked_logits, source_values
-from benchmark.graph.mask import Pruning
+from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
 from benchmark.transformer.transformer import Transformer
 
 DIFFERENCE = LogitDifference(OverWrong.mean)
-NEAR = 1e-9
+NEAR, STEP = 1e-9, 1e-6
 
 
 def mask_gradient(model, batch, values, objective=DIFFERENCE):
@@ -186,3 +186,21 @@ def test_component_circuits_are_closed_and_nested(gpt2, name):
         nodes = {gpt2.graph.sources[u] for u in mask.keep.any(1).nonzero()[:, 0]}
         into = {edge.split("->")[1].split("<")[0] for edge in mask.edges()}
         assert into <= nodes | {"logits"}
+
+
+def test_eap_scores_are_the_derivative_in_the_neurons(model):
+    batch, full = random_batch(), EdgeMask.full(model.graph)
+    values = counterfactual(model, batch)
+    scores = effects_at_clean(model, batch, values, DIFFERENCE).neurons
+    clean = clean_logits(model, batch.clean, batch.read_at)
+    ones = torch.ones_like(scores)
+
+    def metric(direction):
+        logits = masked_logits(model, full, batch, values, neurons=ones + direction)
+        return float(DIFFERENCE(logits, batch, clean).sum())
+
+    single = torch.zeros_like(ones)
+    single[3, 5] = 1
+    for direction in (random_neurons(model), single):
+        slope = (metric(STEP * direction) - metric(-STEP * direction)) / 2 / STEP
+        assert float((scores * direction).sum()) == pytest.approx(slope, rel=1e-5, abs=1e-7)

@@ -16,8 +16,6 @@ from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.method.circuits import CircuitMethod
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
-from benchmark.models.loading import load_model
-from benchmark.models.random_models import random_config, save_random_model
 from methods.circuits.masks.priced import _edge_groups
 from methods.circuits.masks.uniform import UniformMasks
 
@@ -36,12 +34,6 @@ def masks(graph=GRAPH, prices=(0.0,), rows=4000, logit=0.3, window=1.0, clip=1e9
         clip=clip,
         seed=0,
     )
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    config = random_config("gpt2", n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=20)
-    return load_model(save_random_model(tmp_path_factory.mktemp("tiny"), config))
 
 
 def problem(model, ablation, n_prompts=12, work_folder=None):

@@ -1,0 +1,60 @@
+"""The rows of a curve, and agreement of circuits with a reference."""
+
+import pytest
+import torch
+from support.held_out import circuits, held_out
+
+from benchmark.ablations.other_prompts import Counterfactual
+from benchmark.evaluation.circuits import circuit_scores, full_model_scores
+from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
+from benchmark.graph.mask import EdgeMask
+from benchmark.method.circuits import FoundCircuit
+
+
+def test_rows_of_a_curve(gpt2):
+    data, ablation = held_out(), Counterfactual(keep_first=False)
+    found = [FoundCircuit(mask, f"number {i}") for i, mask in enumerate(circuits(gpt2.graph))]
+    found.append(FoundCircuit(EdgeMask.full(gpt2.graph), "all", gpt2.graph.n_edges))
+    masks = [EdgeMask.empty(gpt2.graph), *(circuit.mask for circuit in found)]
+    scores, full = circuit_scores(gpt2, masks, ablation, data), full_model_scores(gpt2, data)
+    rows = curve_rows(found, "counterfactual", scores, full)
+    assert list(rows["setting"]) == ["number 0", "number 1", "number 2", "all"]
+    assert list(rows["requested_size"].isna()) == [True, True, True, False]
+    assert (rows["loss_gap_low"] <= rows["loss_gap"]).all()
+    assert (rows["loss_gap"] <= rows["loss_gap_high"]).all()
+    assert (rows["loss_gap_low"][:3] < rows["loss_gap_high"][:3]).all()
+    assert rows["faithfulness"].iloc[3] == pytest.approx(1)
+    empty, whole = scores["logit_difference"][0].mean(), full["logit_difference"].mean()
+    wanted = (scores["logit_difference"][1].mean() - empty) / (whole - empty)
+    assert rows["faithfulness"].iloc[0] == pytest.approx(float(wanted))
+    again = curve_rows(found, "counterfactual", scores, full)
+    assert rows.equals(again)
+    known = ends(scores, full)
+    assert known["empty"]["loss_gap"] == pytest.approx(float(scores["loss_gap"][0].mean()))
+    assert set(areas(rows, known, gpt2.graph.n_edges)) == {"cpr", "cmd", "log_area"}
+
+
+def test_agreement_with_a_reference(gpt2):
+    reference, other = circuits(gpt2.graph, 2)
+    found = [FoundCircuit(reference, "itself"), FoundCircuit(other, "another")]
+    table = recovery(found, reference)
+    assert table.iloc[0][["edge_precision", "edge_recall", "component_recall"]].tolist() == [
+        1,
+        1,
+        1,
+    ]
+    assert table.iloc[0]["edge_false_positive_rate"] == 0
+    assert table.iloc[1]["edge_recall"] < 1
+    assert aurocs(found[:1], reference)["auroc_edges"] == 1
+    assert aurocs(found[:1], reference)["auroc_edges_pessimistic"] == 1
+    assert aurocs(found[1:], reference)["auroc_edges"] < 0.8
+
+
+def test_recovery_counts_edges_with_any_neuron(gpt2):
+    reference = circuits(gpt2.graph, 1)[0]
+    neurons = torch.zeros(gpt2.graph.n_sources, gpt2.shape.d_model)
+    neurons[:, 0] = 1
+    found = [FoundCircuit(reference, "itself", neurons=neurons)]
+    assert recovery(found, reference).iloc[0][["edge_precision", "edge_recall"]].tolist() == [1, 1]
+    assert aurocs(found, reference)["auroc_edges"] == 1
+    assert found[0].size == pytest.approx(reference.size / gpt2.shape.d_model)

@@ -1,0 +1,28 @@
+"""The leaderboard: ranks, and intervals over seeds."""
+
+from support.records import record, results, score_rows
+
+from benchmark.report.circuits.scores import Score
+from benchmark.report.leaderboard import DASH, leaderboard
+
+SCORE = Score("cmd", 0.1)
+
+
+def test_ranks_are_among_the_complete_and_dashes_have_none():
+    found = results(
+        record("a1", "a"), record("a2", "a", "docstring"),
+        record("b1", "b"), record("b2", "b", "docstring"), record("c1", "c"),
+    )  # fmt: skip
+    values = {"a1": 0.3, "a2": 0.1, "b1": 0.2, "b2": 0.4, "c1": 0.0}
+    table = leaderboard(score_rows(found, values), SCORE)
+    assert list(table.index)[2] == "c"
+    assert table.loc["c", "docstring"] == DASH == table.loc["c", "mean rank"]
+    assert table.loc["c", "passes"] == DASH
+    assert table.loc["a", "mean rank"] == table.loc["b", "mean rank"] == "1.50"
+
+
+def test_seeds_are_averaged_with_students_interval():
+    found = results(*(record(f"s{seed}", seed=seed) for seed in range(3)))
+    table = leaderboard(score_rows(found, {"s0": 1.0, "s1": 2.0, "s2": 3.0}), SCORE)
+    # t(0.975, 2) = 4.303; the standard error is 1 / sqrt(3).
+    assert table.loc["eap", "ioi"] == "2.000 ±2.484"
