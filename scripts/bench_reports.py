@@ -57,7 +57,7 @@ def _copies(results: Path, made: Path, n_records: int) -> None:
         }  # fmt: skip
         key = digest([names, seed])[:16]
         shutil.copytree(made, results / key)
-        data = {split: f"{found}{task}{seed}" for split, found in record.data.items()}
+        data = {split: digest([found, task, seed]) for split, found in record.data.items()}
         config = record.config | {"seed": seed}
         replace(record, key=key, names=names, data=data, config=config).write(
             results / key / RECORD

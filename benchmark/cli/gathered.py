@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra.errors import CompactHydraException
 
 from benchmark.cli.signals import SIGNALLED
-from benchmark.cli.terminal import or_refuse, show, warn
+from benchmark.cli.terminal import or_refuse, show, show_whole, warn
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
 
@@ -70,6 +70,6 @@ def _report(results_dir: str, experiment: str | None) -> None:
     changes = {"results_dir": results_dir, "experiment_name": experiment}
     for verb in ("leaderboard", "figures"):
         try:
-            show(configured_alone(verb, **changes).run())
+            show_whole(configured_alone(verb, **changes).run())
         except UserError as error:
             warn(f"no {verb}: {error}")

@@ -17,7 +17,7 @@ from benchmark.cli.arguments import check_arguments, given
 from benchmark.cli.gathered import gathered, noting
 from benchmark.cli.own import search_path, use_config_dir, use_typed
 from benchmark.cli.signals import leave_on_signals
-from benchmark.cli.terminal import or_refuse, refuse, show
+from benchmark.cli.terminal import or_refuse, refuse, show, show_whole
 from benchmark.config import build
 from benchmark.errors import near
 
@@ -186,4 +186,5 @@ def _build_and_run(config: DictConfig, where: str) -> None:
         from benchmark.memory import keep_freed_memory
 
         keep_freed_memory()
-    show(or_refuse(lambda: build(config, where=where).run()))
+    if not show_whole(or_refuse(lambda: build(config, where=where).run())):
+        sys.exit(1)

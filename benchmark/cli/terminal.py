@@ -9,6 +9,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from benchmark.errors import UserError
+from benchmark.report.left_out import Shown, lines
 
 WIDTH = 140
 Result = TypeVar("Result")
@@ -49,6 +50,15 @@ def show(content: RenderableType) -> None:
     # Away from a terminal nothing says how wide lines may be; rich would guess 80.
     console = PlainConsole(width=None if sys.stdout.isatty() else WIDTH)
     console.print(_Visible(content))
+
+
+def show_whole(content: RenderableType) -> bool:
+    """Print what a verb gives, and whether it is whole: what it leaves out is named."""
+    show(content)
+    left_out = lines(content.left_out) if isinstance(content, Shown) else []
+    for line in left_out:
+        warn(line)
+    return not left_out
 
 
 def or_refuse(action: Callable[[], Result]) -> Result:

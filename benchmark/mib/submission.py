@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 
 from benchmark.errors import UserError, near
@@ -23,6 +23,7 @@ from benchmark.mib.board import BOARD_SHARES, LARGEST_FILE_MB, board_cell, board
 from benchmark.mib.files import MibCircuit, write_mib
 from benchmark.records.record import CIRCUITS_FILE, SCORES, Record
 from benchmark.report.frame import Results, load
+from benchmark.report.left_out import Shown
 
 FILE, IMPORTANCES = "edges_{}_percent.{}", "importances.{}"
 
@@ -58,7 +59,8 @@ class Submission:
                 written.
         """
         self._check_place()
-        cells, left_out = self._cells(load(Path(self.results_dir), self.experiment_name))
+        results = load(Path(self.results_dir), self.experiment_name)
+        cells, other_cells = self._cells(results)
         try:
             with replacing_folder(Path(self.directory)) as folder:
                 sizes = {name: self._write(folder / name, cells[name]) for name in cells}
@@ -70,7 +72,9 @@ class Submission:
         for name, row in sizes.items():
             table.add_row(name, *map(str, row))
         without = [n for n, row in sizes.items() if 0 in row and not self.importances]
-        return Group(table, *_notes(cells, left_out, without), f"written: {self.directory}")
+        notes = _notes(cells, other_cells, without)
+        written = f"written: {self.directory}"
+        return Shown(table, *notes, written, left_out=results.left_out)
 
     def _check_place(self) -> None:
         place = Path(self.directory)

@@ -5,14 +5,22 @@ beside it as a Parquet file, circuits or a study's tensors as safetensors. Readi
 torch.
 """
 
-import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from benchmark.errors import UserError
 from benchmark.files import replacing
+from benchmark.records.form import (
+    AtLeast,
+    FormError,
+    Has,
+    Matches,
+    VersionError,
+    from_bytes,
+    to_bytes,
+)
 
 # To be raised whenever a field changes its meaning.
 SCHEMA = 4
@@ -27,6 +35,15 @@ RECORD, TABLE, CIRCUITS_FILE, SCORES, TENSORS, CONFIG, LOG = (
 )
 # What a record is about; see `Study` for all but circuits.
 CIRCUITS = "circuits"
+
+Name = Annotated[str, Matches(r"[^/\\\0]{1,255}", "the name of a file")]
+Digest = Annotated[str, Matches("[0-9a-f]{64}", "a SHA-256 in hexadecimal digits")]
+Spent = Annotated[float, AtLeast(0)]
+AXES = ("task", "method", "ablation", "model")
+# What tables and pictures read of the settings.
+SETTINGS = ("sizes", "training_steps", "attribution_metric")
+NUMBERS = ("seed", "n_train", "n_test")
+Config = Annotated[dict[str, Any], Has(AXES, dict), Has(NUMBERS, int), Has(SETTINGS)]
 
 
 class Status(Enum):
@@ -69,57 +86,78 @@ class Record:
         warnings: what a reader should know.
     """
 
-    key: str
+    key: Name
     status: Status
-    names: dict[str, str]
-    config: dict[str, Any]
+    names: Annotated[dict[str, str], Has(AXES)]
+    config: Config
     created: str
     kind: str = CIRCUITS
     family: str = ""
     traits: dict[str, bool] = field(default_factory=dict)
     reason: str | None = None
     model: dict[str, Any] = field(default_factory=dict)
-    n_edges: int = 0
-    data: dict[str, str] = field(default_factory=dict)
-    accuracy: float | None = None
+    n_edges: Annotated[int, AtLeast(0)] = 0
+    data: dict[str, Digest] = field(default_factory=dict)
+    accuracy: Annotated[float, AtLeast(0)] | None = None
     evaluation: dict[str, Any] = field(default_factory=dict)
-    ends: dict[str, Any] = field(default_factory=dict)
+    ends: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     areas: dict[str, dict[str, float]] = field(default_factory=dict)
     recovery: dict[str, float] = field(default_factory=dict)
     summary: dict[str, float] = field(default_factory=dict)
-    cost: dict[str, dict[str, float]] = field(default_factory=dict)
+    cost: dict[str, dict[str, Spent]] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    files: dict[Name, Digest] = field(default_factory=dict)
     traceback: str | None = None
     warnings: list[str] = field(default_factory=list)
     schema: int = SCHEMA
 
     def write(self, path: Path) -> None:
-        """Write the record, atomically."""
-        content = asdict(self) | {"status": self.status.value}
+        """Write the record, atomically.
+
+        Raises:
+            FormError: a field holds what it may not.
+        """
+        content = to_bytes(self)
+        self._check()
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+            temporary.write_bytes(content)
 
     @classmethod
     def read(cls, path: Path) -> "Record":
         """The record in a file.
 
         Raises:
-            UserError: the file is damaged, or of another schema.
+            UserError: the file is damaged, or of another version.
         """
+        advice = "run its command again, or delete its folder"
         try:
-            content = json.loads(path.read_text())
-            schema = content["schema"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"record {path} cannot be read: {error}; delete its folder") from error
-        if schema != SCHEMA:
-            raise UserError(f"record {path} has schema {schema}; this version reads {SCHEMA}")
-        known = {f.name for f in fields(cls)}
-        if set(content) != known:
-            strange = sorted(set(content) ^ known)
-            raise UserError(f"record {path} is damaged: {strange[0]!r}; delete its folder")
-        try:
-            return cls(**{**content, "status": Status(content["status"])})
-        except ValueError as error:
-            raise UserError(f"record {path} is damaged: {error}; delete its folder") from error
+            record = from_bytes(cls, path.read_bytes(), SCHEMA)
+            record._check()
+        except OSError as error:
+            raise UserError(f"record {path} cannot be read: {error.strerror or error}") from error
+        except VersionError as error:
+            version = _version(error.content)
+            raise UserError(
+                f"record {path} was written by another version ({version}): {error}; {advice}"
+            ) from error
+        except FormError as error:
+            raise UserError(f"record {path} is damaged: {error}; {advice}") from error
+        return record
+
+    def _check(self) -> None:
+        """Check what no field says alone: what a finished cell leaves."""
+        if self.status is not Status.done:
+            return
+        if self.n_edges < 1:
+            raise FormError("n_edges: a model has 1 or more")
+        needed = (TABLE, CIRCUITS_FILE) if self.kind == CIRCUITS else (TABLE,)
+        missing = [name for name in needed if name not in self.files]
+        if missing:
+            raise FormError(f"files: {missing[0]!r} is missing")
+
+
+def _version(content: dict[str, Any]) -> str:
+    versions = content.get("versions")
+    known = versions.get("ablation-bench") if isinstance(versions, dict) else None
+    return f"ablation-bench {known}, schema {content.get('schema')}"

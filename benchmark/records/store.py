@@ -43,17 +43,33 @@ class Folder:
         """Where records keep what is costly and the same for many of them."""
         return self.results_dir / SHARED
 
+    def read(self) -> Record:
+        """The whole record.
+
+        Raises:
+            UserError: there is none; it, or a file beside it, is damaged; it is of another version,
+                or the copy of another record.
+        """
+        record = Record.read(self.path / RECORD)
+        if record.key != self.key:
+            raise UserError(
+                f"{self.path} holds a copy of record {record.key}; delete it, or move it elsewhere"
+            )
+        for name, digest in record.files.items():
+            file = self.path / name
+            if not file.is_file() or digest_of_file(file) != digest:
+                raise UserError(
+                    f"record {self.path / RECORD} is damaged: {name} beside it is missing or "
+                    "another than it names; run its command again, or delete its folder"
+                )
+        return record
+
     def record(self) -> Record | None:
         """The whole record, or None if there is none or it is damaged."""
         try:
-            record = Record.read(self.path / RECORD)
+            return self.read()
         except UserError:
             return None
-        whole = all(
-            (self.path / name).is_file() and digest_of_file(self.path / name) == digest
-            for name, digest in record.files.items()
-        )
-        return record if whole and record.key == self.key else None
 
     @contextmanager
     def locked(self) -> Iterator[bool]:

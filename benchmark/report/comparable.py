@@ -36,13 +36,8 @@ def refuse_holes(results: Results, scores: pd.DataFrame) -> None:
     """Check that every method has every column.
 
     Raises:
-        UserError: a record is damaged, failed or missing.
+        UserError: a record failed or is missing.
     """
-    if results.damaged:
-        raise UserError(
-            f"the record {results.damaged[0]} is damaged; run its command again, or delete its "
-            "folder"
-        )
     _refuse_missing(results, scores)
 
 

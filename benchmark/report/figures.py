@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 
 from benchmark.errors import UserError
 from benchmark.files import file_stem
@@ -23,6 +23,7 @@ from benchmark.report.comparable import refuse_mixtures
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, study_figures
 from benchmark.report.leaderboard import column_names, row_names
+from benchmark.report.left_out import Shown
 from benchmark.report.published.numbers import published_curves, published_faithfulness
 from benchmark.report.style import save
 
@@ -57,7 +58,9 @@ class Figures:
             paths, refused = of_each_kind(loaded, make)
         except OSError as error:
             raise UserError(f"directory={self.directory} cannot be written: {error}") from error
-        return Group(*(str(path) for path in paths if path.suffix == ".png"), *refused)
+        pictures = (str(path) for path in paths if path.suffix == ".png")
+        left_out = next(iter(loaded.values())).left_out
+        return Shown(*pictures, *refused, left_out=left_out)
 
     def _study(self, results: Results) -> list[Path]:
         made = study_figures(results, published=self.published)

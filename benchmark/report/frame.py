@@ -42,14 +42,14 @@ class Results:
         tables: all their tables (of circuits: curves) as one, with the columns task, method,
             ablation, model, seed, key and n_edges; the ablation that a curve was measured under is
             `evaluation`.
-        damaged: keys of folders whose record is not whole.
+        left_out: a line for each record of any kind that is damaged or foreign.
         paths: by key, the folder of the record.
     """
 
     records: dict[str, Record]
     labels: dict[str, dict[str, str]]
     tables: pd.DataFrame
-    damaged: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
     paths: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -80,38 +80,49 @@ def load(results_dir: Path, experiment: str | None = None) -> Results:
 def load_kinds(results_dir: Path, experiment: str | None = None) -> dict[str, Results]:
     """All whole records of a folder, or those of one experiment, by their kind.
 
+    What is damaged or foreign is left out, and said.
+
     Raises:
         UserError: there is no folder, or no finished record in it.
     """
-    chosen = None if experiment is None else members(results_dir, experiment)
-    found = [
-        (folder, folder.record())
-        for folder in folders(results_dir)
-        if chosen is None or folder.key in chosen
-    ]
-    damaged = tuple(folder.key for folder, record in found if record is None)
-    whole = [(folder, record) for folder, record in found if record is not None]
+    whole, left_out = _read(results_dir, experiment)
     finished = sorted({record.kind for _, record in whole if record.status is Status.done})
     if not finished:
         where = _where(results_dir, experiment)
-        raise UserError(f"{where} has no finished record; run something first")
+        why = f"; {len(left_out)} are left out, the first: {left_out[0]}" if left_out else ""
+        raise UserError(f"{where} has no finished record; run something first{why}")
     return {
-        kind: results_of([pair for pair in whole if pair[1].kind == kind], damaged)
+        kind: results_of([pair for pair in whole if pair[1].kind == kind], left_out)
         for kind in finished
     }
+
+
+def _read(
+    results_dir: Path, experiment: str | None
+) -> tuple[list[tuple[Folder, Record]], tuple[str, ...]]:
+    """The whole records, and a line for each other one."""
+    chosen = None if experiment is None else members(results_dir, experiment)
+    whole, left_out = [], []
+    for folder in folders(results_dir):
+        if chosen is None or folder.key in chosen:
+            try:
+                whole.append((folder, folder.read()))
+            except UserError as error:
+                left_out.append(str(error))
+    return whole, tuple(left_out)
 
 
 def _where(results_dir: Path, experiment: str | None) -> str:
     return f"results_dir={results_dir}" + (f" experiment_name={experiment}" if experiment else "")
 
 
-def results_of(whole: list[tuple[Folder, Record]], damaged: tuple[str, ...] = ()) -> Results:
+def results_of(whole: list[tuple[Folder, Record]], left_out: tuple[str, ...] = ()) -> Results:
     """Whole records of one kind, of which one or more are finished, with what they left."""
     records = {record.key: record for _, record in whole}
     labels = all_labels(list(records.values()))
     paths = {folder.key: folder.path for folder, _ in whole}
     done = [record for record in records.values() if record.status is Status.done]
-    return Results(records, labels, _joined_tables(done, labels, paths), damaged, paths)
+    return Results(records, labels, _joined_tables(done, labels, paths), left_out, paths)
 
 
 def _joined_tables(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from scipy.stats import t
 
 from benchmark.errors import UserError
@@ -27,6 +27,7 @@ from benchmark.report.circuits.scores import (
 from benchmark.report.comparable import refuse_holes, refuse_mixtures
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, study_tables
+from benchmark.report.left_out import Shown
 from benchmark.report.tables import DASH, terminal, write_table
 
 
@@ -58,7 +59,8 @@ class Leaderboard:
 
         loaded = load_kinds(Path(self.results_dir), self.experiment_name)
         shown, refused = of_each_kind(loaded, make)
-        return Group(*shown, *refused)
+        left_out = next(iter(loaded.values())).left_out
+        return Shown(*shown, *refused, left_out=left_out)
 
     def _study(self, results: Results) -> list[RenderableType]:
         shown: list[RenderableType] = []
@@ -73,7 +75,8 @@ class Leaderboard:
         if scores.empty:
             raise UserError(f"no record was evaluated under evaluation={self.evaluation}")
         refuse_mixtures(results, scores)
-        if not self.allow_missing:
+        # A record that is left out has left a hole, which is told, and spoils no other.
+        if not self.allow_missing and not results.left_out:
             refuse_holes(results, scores)
         if scores["value"].isna().all():
             raise UserError(f"score={self.score} is known for no record: {NEEDS[self.score]}")

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
-from benchmark.records.record import Status
+from benchmark.records.record import RECORD, Status
+from benchmark.records.store import Folder
 from benchmark.run.cell import Cell
 from benchmark.run.sweep import KILLED, MISSING, REFUSED, Note, note, stop, stopped
 
@@ -67,13 +68,19 @@ def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None
     cell = _cell(config, job, named)
     if cell is None:
         return
-    record = cell.folder.record()
-    if record is not None:
-        state, detail = record.status.value, record.reason or ""
-    else:
-        state = MISSING
-        detail = "begun; goes on where it was" if cell.folder.path.exists() else ""
+    state, detail = _state(cell.folder)
     note(job, replace(named, key=cell.key, state=state, detail=detail))
+
+
+def _state(folder: Folder) -> tuple[str, str]:
+    """What a record is, and the reason; what a missing one left."""
+    if not (folder.path / RECORD).is_file():
+        return MISSING, "begun; goes on where it was" if folder.path.exists() else ""
+    try:
+        record = folder.read()
+    except UserError as error:
+        return MISSING, str(error)
+    return record.status.value, record.reason or ""
 
 
 def _stop_if_asked(cell: Cell) -> None:

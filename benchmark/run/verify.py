@@ -30,13 +30,14 @@ def verify_record(results_dir: Path, key: str) -> tuple[bool, RenderableType]:
     """Whether a record's numbers come out again, and a table of the largest differences.
 
     Raises:
-        UserError: there is no such record, or the code has changed so that it has another key.
+        UserError: there is no such record, it is damaged, or the code has changed so that it has
+            another key.
     """
     folder = Folder(results_dir, key)
-    record = folder.record()
-    if record is None:
-        known = [found.key for found in folders(results_dir)]
-        raise UserError(f"{key} is not a whole record of {results_dir}{near(key, known)}")
+    known = [found.key for found in folders(results_dir)]
+    if key not in known:
+        raise UserError(f"{key} is not a record of results_dir={results_dir}{near(key, known)}")
+    record = folder.read()
     if record.status is not Status.done:
         raise UserError(f"{key} is a {record.status.value} record: {record.reason}")
     compute_repeatably()

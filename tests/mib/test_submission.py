@@ -19,7 +19,7 @@ from benchmark.method.found import load_circuits, load_scores
 from benchmark.mib import submission
 from benchmark.mib.board import BOARD_SHARES, board_cells, lacking
 from benchmark.mib.files import read_mib
-from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES
+from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES, Record
 from benchmark.run.runner import run_cell
 
 COMMAND = Path(sys.executable).with_name("ablation-bench")
@@ -107,9 +107,9 @@ def test_importances_are_the_scores_of_the_record(found, results):
     assert torch.equal(written.scores.value, scores.value)
     submit(folder, importances=False, overwrite=True)
     (folder / "a" / SCORES).unlink()
-    record = json.loads((folder / "a" / RECORD).read_text())
-    del record["files"][SCORES]
-    (folder / "a" / RECORD).write_text(json.dumps(record))
+    record = Record.read(folder / "a" / RECORD)
+    files = {name: digest for name, digest in record.files.items() if name != SCORES}
+    replace(record, files=files).write(folder / "a" / RECORD)
     with pytest.raises(UserError, match="has 0 rankings of edges, not one"):
         submit(folder, importances=True, overwrite=True)
 

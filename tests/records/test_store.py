@@ -9,18 +9,19 @@ from support.records import record
 
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError
-from benchmark.records.record import RECORD, TABLE
+from benchmark.records.record import CIRCUITS_FILE, RECORD, TABLE
 from benchmark.records.store import Folder, folders, join, members
 
 
 @pytest.fixture
 def whole(tmp_path):
-    """A folder with a record and the table that it names."""
+    """A folder with a record and the files that it names."""
     folder = Folder(tmp_path, "a")
     folder.path.mkdir()
-    (folder.path / TABLE).write_bytes(b"numbers")
-    digest = digest_of_file(folder.path / TABLE)
-    replace(record("a"), files={TABLE: digest}).write(folder.path / RECORD)
+    for name in (TABLE, CIRCUITS_FILE):
+        (folder.path / name).write_bytes(b"numbers")
+    files = {name: digest_of_file(folder.path / name) for name in (TABLE, CIRCUITS_FILE)}
+    replace(record("a"), files=files).write(folder.path / RECORD)
     return folder
 
 
@@ -33,9 +34,11 @@ def test_a_record_counts_only_with_the_files_that_it_names(whole):
 
 
 def test_a_record_counts_only_under_its_own_key(whole):
-    moved = Folder(whole.results_dir, "b")
+    moved = Folder(whole.results_dir, "a copy")
     whole.path.rename(moved.path)
     assert moved.record() is None
+    with pytest.raises(UserError, match="a copy holds a copy of record a; delete it, or move it"):
+        moved.read()
 
 
 def test_what_is_put_aside_keeps_its_checkpoints_in_place(whole):

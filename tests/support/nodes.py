@@ -1,10 +1,12 @@
 """Records of studies of nodes as a run would leave them, with made-up truth and estimates."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
+from benchmark.digests import digest, digest_of_file
 from benchmark.records.record import RECORD, TABLE, TENSORS, Record, Status
 from benchmark.seeds import generator
 from benchmark.tensors import write_tensors
@@ -21,27 +23,30 @@ def made_up_record(folder: Path, kind, method, table, tensors, summary=None, **g
     names |= dict(method=method, ablation="counterfactual")
     seed, n_pairs = given.get("seed", 0), given.get("n_train", 1)
     asked = dict(nodes=given.get("nodes", "attention"), positions="each", direction="noising")
-    config = {name: {"_target_": value} for name, value in names.items()}
+    config: dict[str, Any] = {name: {"_target_": value} for name, value in names.items()}
     # Reports are found beside the study, by where its class lies.
     config["method"]["_target_"] = f"methods.importance.{method}.MadeUp"
     config["method"] |= asked | given.get("settings", {})
     words = (kind, *names.values(), seed, n_pairs, *asked.values(), *config["method"].values())
     key = "-".join(map(str, words)).replace(" ", "")
+    config |= dict(seed=seed, n_train=n_pairs, n_test=8, sizes=[])
+    config |= dict(attribution_metric=None, training_steps=None)
+    (folder / key).mkdir(parents=True)
+    table.to_parquet(folder / key / TABLE, index=False)
+    write_tensors(folder / key / TENSORS, tensors, {})
     record = Record(
         key=key,
         kind=kind,
         status=Status.done,
         names=names,
-        config=config
-        | dict(seed=seed, n_train=n_pairs, attribution_metric=None, training_steps=None),
+        config=config,
         created="now",
         model={"files": given.get("files", "weights")},
-        data={"train": f"prompts {seed}"},
+        n_edges=110,
+        data={"train": digest(f"prompts {seed}")},
         summary=summary or {},
+        files={name: digest_of_file(folder / key / name) for name in (TABLE, TENSORS)},
     )
-    (folder / key).mkdir(parents=True)
-    table.to_parquet(folder / key / TABLE, index=False)
-    write_tensors(folder / key / TENSORS, tensors, {})
     record.write(folder / key / RECORD)
     return record
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.nodes import made_up_effects, write_arrays, write_missed_effects, write_recall
+from support.records import seal_anew
 
 from benchmark.errors import UserError
 from benchmark.records.record import RECORD, TENSORS
@@ -157,6 +158,7 @@ def test_nodes_without_an_effect_have_no_place_among_ranks(tmp_path):
     silent = np.full(len(contribution), 1e-7 * contribution.max())
     silent[few] = contribution[few]
     write_arrays(path, scores | {"contribution": silent})
+    seal_anew(path.parent)
     ranks = known_ranks(loaded(tmp_path), record.key)
     assert ranks.index.tolist() == few.tolist()
     assert ranks["true_rank"].tolist() == [1, 2, 3, 4, 5]
@@ -248,6 +250,7 @@ def test_positions_that_stand_for_all_are_not_named(tmp_path):
     path = tmp_path / record.key / TENSORS
     scores = read_arrays(path)[0]
     write_arrays(path, scores | {"position": np.zeros_like(scores["position"])})
+    seal_anew(path.parent)
     names = tables_of(loaded(tmp_path))["top_nodes_ioi_toy_gpt2_attention"].index
     assert not any("@" in name for name in names)
 
@@ -283,7 +286,7 @@ def test_two_records_of_one_cell_are_refused(tmp_path):
         study_tables(loaded(tmp_path), published=False)
 
 
-@pytest.mark.parametrize("changes", [{"data": {"train": "other"}}, {"model": {"files": "other"}}])
+@pytest.mark.parametrize("changes", [{"data": {"train": "f" * 64}}, {"model": {"files": "other"}}])
 def test_methods_that_saw_different_prompts_are_refused(tmp_path, changes):
     write_recall(tmp_path, "atp", noise=1)
     rewrite(tmp_path, write_recall(tmp_path, "atp_star", noise=1), **changes)
@@ -316,6 +319,7 @@ def test_a_broken_bound_is_called_so(tmp_path):
     rows = pd.read_parquet(path)
     missed = rows["bound_99"].iloc[-1]
     rows.assign(largest_missed=missed).to_parquet(path)
+    seal_anew(path.parent)
     (table,) = tables_of(loaded(tmp_path, "missed_effects")).values()
     ends = [table[name].item().split(" ")[1] for name in ("90 %", "99 %", "99.9 %")]
     assert ends == ["(broken)", "(holds)", "(holds)"]
