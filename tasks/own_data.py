@@ -1,35 +1,32 @@
-"""Your own prompts: a JSONL or CSV file, or a dataset of the Hugging Face hub.
+"""Your own prompts: a JSONL, CSV or Parquet file, or a dataset of the Hugging Face hub.
 
 Rows have the fields `clean`, `corrupted`, `answers` and `wrong`, and perhaps `corrupted_answers`,
-`subject` and `split`. Answers are one text, a list of texts, or texts joined by "|", each with
-its leading space. Rows without a split get one by a digest of their texts; rows that share a
+`subject` and `split`. Answers are one text or a list of texts, in a cell of CSV joined by "|", each
+with its leading space. Rows without a split get one by a digest of their texts; rows that share a
 prompt get the same one. A subject is a part of the clean prompt, as it stands there for the first
 time; its positions are `Batch.subject`.
 
+Text stays as it is; null and the empty text alone are missing. Answers may all be numbers or truth
+values, which become the texts that JSON writes.
+
 The two prompts of a row may have nothing in common but their number of tokens, as in the random
 pairs of AtP* (after Kramar et al. 2024); `wrong` is then what continues the corrupted one. Texts of
-as many words must still align word by word.
+as many words must still align word by word. A clean prompt may come several times, with other
+corrupted prompts or other answers.
 """
 
-import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from random import Random
 from typing import Any, ClassVar
 
-import datasets
-from datasets import Dataset, DatasetDict
-
+from benchmark.digests import digest
 from benchmark.errors import UserError
-from benchmark.prompts.dataset import data_digest
 from benchmark.prompts.encoding import PromptPair
 from benchmark.prompts.task import PromptTask, Split, split_of_text
 from benchmark.seeds import derived_seed
-
-FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-NEEDED = ("clean", "corrupted", "answers", "wrong")
+from tasks.own_rows import ANSWERS, NEEDED, Number, Row, read_rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,8 @@ class OwnData(PromptTask):
     data: str
     revision: str | None
     metric: str
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    ends: ClassVar[bool] = True
 
     def pairs(self, split: Split, seed: int) -> Iterator[PromptPair]:
         """The pairs of a split, each once, shuffled by the seed."""
@@ -47,55 +45,24 @@ class OwnData(PromptTask):
         Random(derived_seed(seed, "prompts", self.name, split.value)).shuffle(rows)
         yield from rows
 
+    def identity(self, pair: PromptPair) -> tuple[Any, ...]:
+        """One clean prompt may have several corrupted ones."""
+        return pair.clean, pair.corrupted, pair.answers, pair.wrong
+
     def fingerprint(self) -> dict[str, Any]:
         """Settings and the digest of the data."""
-        return super().fingerprint() | {"data": data_digest(self._table)}
-
-    @cached_property
-    def _table(self) -> Dataset:
-        """All rows, with their split where the data say it."""
-        loaded = self._load()
-        parts = []
-        for name, part in loaded.items():
-            named = len(loaded) > 1 and name in Split.__members__ and "split" not in part.features
-            parts.append(part.add_column("split", [name] * len(part)) if named else part)
-        table = datasets.concatenate_datasets(parts)
-        missing = [field for field in NEEDED if field not in table.column_names]
-        if missing:
-            raise UserError(
-                f"{self.data} has no field {missing[0]!r}; rows need {', '.join(NEEDED)}, and "
-                f"these have {', '.join(table.column_names)}"
-            )
-        return table
-
-    def _load(self) -> DatasetDict:
-        path = Path(self.data)
-        try:
-            if path.suffix == ".csv":
-                # As text: read as a number, an answer would lose the space before it.
-                with path.open(newline="", encoding="utf-8") as file:
-                    return DatasetDict({"rows": Dataset.from_list(list(csv.DictReader(file)))})
-            if path.suffix in FORMATS:
-                files = {"rows": str(path.resolve(strict=True))}
-                return datasets.load_dataset(FORMATS[path.suffix], data_files=files)
-            return datasets.load_dataset(self.data, revision=self.revision)
-        except Exception as error:  # parsers, the hub and the file system share no base class
-            reason = " ".join(str(error).split())[:300]
-            raise UserError(
-                f"task.data={self.data!r} cannot be read as {', '.join(FORMATS)} or .csv, or as a "
-                f"dataset of the Hugging Face hub: {reason}"
-            ) from error
+        rows = [[split.value, asdict(pair)] for split, pair in self._rows_of_all_splits]
+        return super().fingerprint() | {"data": digest(rows)}
 
     @cached_property
     def _rows_of_all_splits(self) -> list[tuple[Split, PromptPair]]:
-        rows = [
-            (row.get("split") or None, _pair(row, f"{self.data} row {number}"))
-            for number, row in enumerate(self._table.to_list(), start=1)
-        ]
-        unnamed = _split_together([pair for name, pair in rows if name is None])
+        table = read_rows(self.data, self.revision)
+        _refuse_mixed_types(table)
+        rows = [(_text(row, "split", where), _pair(row, where), where) for where, row in table]
+        unnamed = _split_together([pair for name, pair, _ in rows if not name])
         found = [
-            (unnamed[pair.clean] if name is None else _named(name, self.data), pair)
-            for name, pair in rows
+            (_named(name, where) if name else unnamed[pair.clean], pair)
+            for name, pair, where in rows
         ]
         owner: dict[str, Split] = {}
         for split, pair in found:
@@ -107,29 +74,39 @@ class OwnData(PromptTask):
 
 def _split_together(pairs: list[PromptPair]) -> dict[str, Split]:
     """The split of every text, the same for texts that a chain of pairs connects."""
-    group: dict[str, set[str]] = {}
+    before: dict[str, str] = {}
+
+    def first(text: str) -> str:
+        """The first by alphabet of the texts that are connected to this one."""
+        while before.setdefault(text, text) != text:
+            before[text] = text = before[before[text]]
+        return text
+
     for pair in pairs:
-        merged = group.get(pair.clean, {pair.clean}) | group.get(pair.corrupted, {pair.corrupted})
-        group.update(dict.fromkeys(merged, merged))
-    return {text: split_of_text(min(together)) for text, together in group.items()}
+        one, other = sorted((first(pair.clean), first(pair.corrupted)))
+        before[other] = one
+    return {text: split_of_text(first(text)) for text in list(before)}
 
 
-def _named(name: str, data: str) -> Split:
+def _named(name: str, where: str) -> Split:
     if name not in Split.__members__:
-        raise UserError(
-            f"{data} has a row with split {name!r}; write {', '.join(Split.__members__)}"
-        )
+        listed = ", ".join(Split.__members__)
+        raise UserError(f"{where} is a row with split {name!r}; write {listed}")
     return Split[name]
 
 
 def _pair(row: dict[str, Any], where: str) -> PromptPair:
+    answers, wrong, corrupted_answers = (
+        tuple(text for value in _listed(row.get(name)) if (text := _written(value, name, where)))
+        for name in ANSWERS
+    )
     pair = PromptPair(
-        clean=str(row["clean"] or ""),
-        corrupted=str(row["corrupted"] or ""),
-        answers=_texts(row["answers"]),
-        wrong=_texts(row["wrong"]),
-        corrupted_answers=_texts(row.get("corrupted_answers")),
-        subject=str(row.get("subject") or ""),
+        clean=_text(row, "clean", where),
+        corrupted=_text(row, "corrupted", where),
+        answers=answers,
+        wrong=wrong,
+        corrupted_answers=corrupted_answers,
+        subject=_text(row, "subject", where),
     )
     empty = [field for field in NEEDED if not getattr(pair, field)]
     if empty:
@@ -139,6 +116,57 @@ def _pair(row: dict[str, Any], where: str) -> PromptPair:
     return pair
 
 
-def _texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - a cell of any format
-    listed = value if isinstance(value, list) else str(value or "").split("|")
-    return tuple(str(text) for text in listed if text)
+def _text(row: dict[str, Any], name: str, where: str) -> str:
+    """A field that must be a text, empty if it is missing."""
+    value = row.get(name)
+    if value is not None and _type(value) != "text":
+        raise UserError(f"{where} has the {_said(value)} in {name!r}; write a text, in quotes")
+    return _written(value, name, where)
+
+
+def _written(value: Any, name: str, where: str) -> str:  # noqa: ANN401 - a cell of any format
+    """A text, number or truth value as JSON writes it, without quotes; nothing for null."""
+    if value is None:
+        return ""
+    if _type(value) == "other":
+        raise UserError(f"{where} has {str(value)[:80]} in {name!r}; write a text")
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where} has half of a character in {name!r}: {error}") from error
+    return text
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a cell of any format
+    return value if isinstance(value, list) else [value]
+
+
+def _type(value: Any) -> str:  # noqa: ANN401 - a cell of any format
+    if isinstance(value, bool):
+        return "truth value"
+    if isinstance(value, int | float | Number) and value == value:
+        return "number"
+    return "text" if isinstance(value, str) else "other"
+
+
+def _refuse_mixed_types(table: list[Row]) -> None:
+    """Among texts with their spaces, a number would lose its own."""
+    first: tuple[str, Any] | None = None
+    for where, row in table:
+        for name in ANSWERS:
+            for value in _listed(row.get(name)):
+                if value in (None, "") or _type(value) == "other":
+                    continue
+                first = first or (where, value)
+                if _type(value) != _type(first[1]):
+                    before = f"row {first[0].rpartition(' ')[2]} has the {_said(first[1])}"
+                    raise UserError(
+                        f"{where} has the {_said(value)} in {name!r}, and {before}; write all "
+                        "answers as texts, with their spaces"
+                    )
+
+
+def _said(value: Any) -> str:  # noqa: ANN401 - a cell of any format
+    shown = repr(value) if _type(value) == "text" else str(value)
+    return f"{_type(value)} {shown}"

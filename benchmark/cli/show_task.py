@@ -1,6 +1,8 @@
 """Prompts of a task beside what a model says to them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from benchmark.forward.passes import clean_logits
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.dataset import batch_of
+from benchmark.prompts.notes import counted_part
 from benchmark.prompts.task import Split, Task
 
 # Prompts behind the summary line.
@@ -51,9 +54,10 @@ class TaskExample:
         table.title = f"{task.name} and {model.name}: {self.split.value} prompts"
         rows = zip(dataset.to_list(), *self._predictions(model, batch), strict=True)
         for number, (row, on_clean, on_corrupted) in enumerate(rows, start=1):
-            right, wrong, other = (
-                _listed(row[key]) for key in ("answers", "wrong", "corrupted_answers")
-            )
+            wholes = zip(row["answers"], row.get("whole_answer_tokens", []), strict=False)
+            parts = [counted_part(*answer, model.tokenizer) for answer in wholes]
+            right = _listed(row["answers"], parts)
+            wrong, other = (_listed(row[key]) for key in ("wrong", "corrupted_answers"))
             clean = row["clean"], right, wrong, on_clean
             corrupted = row["corrupted"], other or "-", "", on_corrupted
             # As plain text: rich would read "[b]" as markup.
@@ -90,7 +94,12 @@ class TaskExample:
         )
 
 
-def _listed(answers: list[str]) -> str:
-    shown = ", ".join(repr(answer) for answer in answers[:MOST_LISTED])
+def _listed(answers: list[str], parts: Sequence[str | None] = ()) -> str:
+    """The first answers; of one with several tokens also the part that counts."""
+    marked = (
+        repr(answer) if part is None else f"{answer!r} (counts as {part!r})"
+        for answer, part in zip_longest(answers[:MOST_LISTED], parts[:MOST_LISTED])
+    )
+    shown = ", ".join(marked)
     more = len(answers) - MOST_LISTED
     return f"{shown} and {more} more" if more > 0 else shown

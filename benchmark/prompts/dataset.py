@@ -5,7 +5,7 @@ shared without this package.
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HASHED = ("id", "clean", "corrupted", "answers", "wrong", "corrupted_answers")
 # To be raised whenever the same texts give other rows, so that older caches are not read.
-FORMAT = 1
+FORMAT = 2
 
 
 def row(pair: PromptPair, encoded: EncodedPair, name: str) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def row(pair: PromptPair, encoded: EncodedPair, name: str) -> dict[str, Any]:
         "answer_tokens": encoded.answers,
         "wrong_tokens": encoded.wrong,
         "corrupted_answer_tokens": encoded.corrupted_answers,
+        "whole_answer_tokens": encoded.whole_answers,
     }
 
 
@@ -59,15 +60,23 @@ def data_digest(dataset: "datasets.Dataset") -> str:
     return digest([dataset.column_names, *(dataset[name][:] for name in dataset.column_names)])
 
 
-def cached(make: Callable[[], Iterable[dict[str, Any]]], **facts: Any) -> "datasets.Dataset":  # noqa: ANN401
-    """The dataset that `make` gives, kept under a fingerprint of `facts` in the datasets cache."""
+def cached(
+    make: Callable[[], tuple[list[dict[str, Any]], str]],
+    **facts: Any,  # noqa: ANN401
+) -> "datasets.Dataset":
+    """The dataset of the rows and the description that `make` gives.
+
+    It is kept under a fingerprint of `facts` in the cache of `datasets`.
+    """
     import datasets
     from datasets.config import HF_DATASETS_CACHE
 
     fingerprint = digest([FORMAT, facts])[:32]
     folder = Path(HF_DATASETS_CACHE) / "ablation-bench" / fingerprint
     if not folder.is_dir():
-        dataset = datasets.Dataset.from_list(list(make()))
+        rows, description = make()
+        info = datasets.DatasetInfo(description=description)
+        dataset = datasets.Dataset.from_list(rows, info=info)
         _save_atomically(dataset, folder)
     dataset = datasets.load_from_disk(str(folder))
     assert isinstance(dataset, datasets.Dataset)

@@ -5,7 +5,7 @@ that no other answer begins with. A pair that a tokenizer does not fit raises `M
 which words are at fault, so that a task can draw another pair.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
@@ -40,22 +40,36 @@ class PromptPair:
 
 @dataclass(frozen=True)
 class EncodedPair:
-    """The tokens of a `PromptPair`; `subject` is a half-open range of positions, or (0, 0)."""
+    """The tokens of a `PromptPair`.
+
+    Attributes:
+        clean, corrupted: the prompts, with the start token.
+        answers, wrong, corrupted_answers: the first token of each answer, which is what counts.
+        whole_answers: all tokens of each right answer.
+        subject: a half-open range of positions, or (0, 0).
+    """
 
     clean: list[int]
     corrupted: list[int]
     answers: list[int]
     wrong: list[int]
     corrupted_answers: list[int]
+    whole_answers: list[list[int]]
     subject: tuple[int, int]
 
 
 class Misfit(Exception):  # noqa: N818 - part of the normal course, not an error
-    """A pair that a tokenizer does not fit: `words` are at fault, `why` is said of each."""
+    """A pair that a tokenizer does not fit.
 
-    def __init__(self, why: str, *words: str) -> None:
-        super().__init__(f"{why}: {', '.join(map(repr, words))}")
-        self.why, self.words = why, words
+    Attributes:
+        rule: what is wrong, the same for all pairs of which it is.
+        faults: the same in words, for each text that is at fault.
+    """
+
+    def __init__(self, rule: str, *words: str, than: str | None = None) -> None:
+        compared = "" if than is None else f" {than!r}"
+        self.rule, self.faults = rule, [f"{word!r} {rule}{compared}" for word in words]
+        super().__init__("; ".join(self.faults))
 
 
 class PromptEncoder:
@@ -63,7 +77,8 @@ class PromptEncoder:
 
     Args:
         tokenizer: any Hugging Face tokenizer.
-        prepend_bos: begin every prompt with the BOS token (or EOS, if the tokenizer has no BOS).
+        prepend_bos: begin every prompt with the BOS token (or EOS, if the tokenizer has no BOS),
+            once: one that is typed in a text is not doubled.
 
     Raises:
         UserError: `prepend_bos` is asked of a tokenizer with neither.
@@ -72,6 +87,7 @@ class PromptEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prepend_bos: bool) -> None:
         self.tokenizer = tokenizer
         self.start = [_bos(tokenizer)] if prepend_bos else []
+        self.typed_start = "".join(tokenizer.convert_ids_to_tokens(self.start))
         self.ids = lru_cache(maxsize=20_000)(self._ids)
 
     def encode(self, pair: PromptPair) -> EncodedPair:
@@ -82,6 +98,9 @@ class PromptEncoder:
         """
         for pieces in pair.pieces:
             self._check_pieces(pieces)
+        texts = {name: getattr(pair, name) for name in ("clean", "corrupted")}
+        typed = {name: text.removeprefix(self.typed_start) for name, text in texts.items()}
+        pair = replace(pair, **typed)
         clean, corrupted = self._known(pair.clean), self._known(pair.corrupted)
         self._check_aligned(pair, clean, corrupted)
         continuations = {
@@ -107,6 +126,7 @@ class PromptEncoder:
             answers=answers,
             wrong=wrong,
             corrupted_answers=flipped,
+            whole_answers=[list(ids[len(space) :]) for ids in continuations["answers"]],
             subject=self._span(pair.clean, clean, pair.subject),
         )
 
@@ -142,9 +162,9 @@ class PromptEncoder:
         if len(words) == len(others):
             for word, other in zip(words, others, strict=True):
                 if len(self.ids(f" {word}")) != len(self.ids(f" {other}")):
-                    raise Misfit(f"is not of as many tokens as {other!r}", word)
+                    raise Misfit("is not of as many tokens as", word, than=other)
         if len(clean) != len(corrupted):
-            raise Misfit(f"is not of as many tokens as {pair.corrupted!r}", pair.clean)
+            raise Misfit("is not of as many tokens as", pair.clean, than=pair.corrupted)
 
     def _continuation(self, prompt: str, ids: list[int], answer: str) -> tuple[int, ...]:
         """The tokens that an answer adds to the prompt."""

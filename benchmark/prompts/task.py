@@ -7,8 +7,7 @@ the seeds, sizes and tokenizers.
 
 import json
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -20,14 +19,11 @@ from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.dataset import batch_of, cached, row
-from benchmark.prompts.encoding import Misfit, PromptEncoder, PromptPair
+from benchmark.prompts.drawn import drawn
+from benchmark.prompts.encoding import PromptEncoder, PromptPair
 
 if TYPE_CHECKING:
     import datasets
-
-# Pairs in a row that were there before, or that the tokenizer does not fit, before a task is
-# thought to have no more.
-REPEATS_PER_PROMPT, MOST_MISFITS = 10, 5_000
 
 
 class Split(Enum):
@@ -97,11 +93,14 @@ class PromptTask(ABC):
     Attributes:
         name: as in tables and records.
         prepend_bos: begin every prompt with the tokenizer's BOS token.
+        ends: whether `pairs` gives each pair once and ends; rows of the user's own that are left
+            out are then told of.
     """
 
     name: str
     prepend_bos: bool
     version: ClassVar[int]
+    ends: ClassVar[bool] = False
 
     @property
     def family(self) -> str:
@@ -111,6 +110,10 @@ class PromptTask(ABC):
     @abstractmethod
     def pairs(self, split: Split, seed: int) -> Iterator[PromptPair]:
         """Pairs of a split, in the order of the seed, perhaps without end; repeats do no harm."""
+
+    def identity(self, pair: PromptPair) -> Hashable:
+        """What two pairs share if only the first of them is taken."""
+        return pair.clean
 
     def fingerprint(self) -> dict[str, Any]:
         """All that decides the prompts but the tokenizer."""
@@ -126,7 +129,10 @@ class PromptTask(ABC):
         *,
         or_fewer: bool = False,
     ) -> "datasets.Dataset":
-        """See `Task.dataset`; kept in the cache of `datasets`."""
+        """See `Task.dataset`; kept in the cache of `datasets`.
+
+        Of a task whose pairs end, `info.description` says what was left out.
+        """
         if n_prompts < 1:
             raise UserError(f"{n_prompts} prompts were asked of {self.name}; ask for 1 or more")
         return cached(
@@ -152,34 +158,18 @@ class PromptTask(ABC):
         n_prompts: int,
         seed: int,
         or_fewer: bool,
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], str]:
+        """The rows, and what was left out of a task whose pairs end."""
         encoder = PromptEncoder(tokenizer, self.prepend_bos)
-        found: dict[str, dict[str, Any]] = {}
-        faults: Counter[str] = Counter()
-        repeats = misfits = 0
-        for pair in self.pairs(split, seed):
-            if repeats > REPEATS_PER_PROMPT * (10 + len(found)) or misfits >= MOST_MISFITS:
-                break
-            if pair.clean in found:
-                repeats += 1
-                continue
-            try:
-                encoded = encoder.encode(pair)
-            except Misfit as misfit:
-                misfits += 1
-                faults.update(f"{word!r} {misfit.why}" for word in misfit.words)
-                continue
-            found[pair.clean] = row(pair, encoded, self.name)
-            repeats = misfits = 0
-            if len(found) == n_prompts:
-                break
-        if len(found) == n_prompts or (found and or_fewer):
-            return list(found.values())
-        worst = "; ".join(fault for fault, _ in faults.most_common(8))
+        found = drawn(self.pairs(split, seed), encoder, n_prompts, self.identity, ends=self.ends)
+        if len(found.pairs) == n_prompts or (found.pairs and or_fewer):
+            rows = [row(pair, encoded, self.name) for pair, encoded in found.pairs]
+            return rows, found.left_out(split.value) if self.ends else ""
+        worst = "; ".join(fault for fault, _ in found.faults.most_common(8))
         raise UserError(
-            f"task {self.name} has {len(found)} {split.value} prompts for the tokenizer "
+            f"task {self.name} has {len(found.pairs)} {split.value} prompts for the tokenizer "
             f"{tokenizer.name_or_path!r}, not the {n_prompts} that were asked for"
-            + (f". What does not fit: {worst}" if faults else "")
+            + (f". What does not fit: {worst}" if found.faults else "")
         )
 
 

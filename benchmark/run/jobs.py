@@ -54,7 +54,8 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     record = outcome.record
     if record.status is Status.done:
         mirror(record, cell)
-    detail = record.reason or ("was there before" if outcome.was_there else "")
+    before = ["was there before"] if outcome.was_there else []
+    detail = record.reason or "; ".join([*before, *record.warnings])
     report_on = (cell.results_dir, cell.experiment_name) if cell.report else None
     if record.status is Status.failed:
         _stop_if_asked(cell)

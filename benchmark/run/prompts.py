@@ -1,15 +1,21 @@
 """The prompts of a cell: those that methods see, and those that circuits are measured on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
 from benchmark.evaluation.circuits import passes
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.dataset import batch_of, data_hash
-from benchmark.prompts.task import Split
+from benchmark.prompts.notes import kept_content, longer_answers
+from benchmark.prompts.task import PromptTask, Split
 from benchmark.run.cell import Cell
 from benchmark.seeds import derived_seed
+
+if TYPE_CHECKING:
+    import datasets
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Prompts:
                     f"{len(rows)} {split.value} prompts, not {n_prompts}: all there are"
                 )
             batches[split] = batch_of(rows).to(model.device)
+            warnings += _notes(cell, rows, batches[split], split, model)
             digests[split.value] = data_hash(rows)
         longest = max(batch.n_positions for batch in batches.values())
         if longest > model.shape.n_ctx:
@@ -59,3 +66,15 @@ class Prompts:
             )
         held_out = passes(batches[Split.test]) if Split.test in batches else []
         return cls(batches[Split.train], held_out, digests, tuple(warnings))
+
+
+def _notes(
+    cell: Cell, rows: "datasets.Dataset", batch: Batch, split: Split, model: LanguageModel
+) -> Iterator[str]:
+    """What is to be known of the prompts of a split."""
+    if isinstance(cell.built_task, PromptTask):
+        if rows.info.description:
+            yield rows.info.description
+        yield from longer_answers(rows, split.value, model.tokenizer)
+    if any(one.keep_first for one in (cell.built_ablation, *cell.evaluation.values())):
+        yield from kept_content(batch, split.value, model.tokenizer)

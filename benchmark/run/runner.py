@@ -139,6 +139,8 @@ def _run(cell: Cell, folder: Folder) -> Record:
         torch.set_num_threads(cell.threads)
     model = cell.model_choice.load()
     prompts = Prompts.of(cell, model)
+    for warning in prompts.warnings:
+        log.warning(warning)
     problem = problem_of(cell, model, prompts, folder)
     reason = cell.built_method.unsupported(problem)
     if reason is not None:

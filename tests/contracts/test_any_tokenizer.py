@@ -91,7 +91,7 @@ def test_any_tokenizer_serves(option, byte_pairs, monkeypatch):
     """Pairs that a tokenizer does not fit are redrawn; if none fits, one error says why."""
     task = configured("task", option)
     if option.startswith(IMPOSSIBLE[byte_pairs.name_or_path]):
-        monkeypatch.setattr("benchmark.prompts.task.MOST_MISFITS", 200)
+        monkeypatch.setattr("benchmark.prompts.drawn.MOST_MISFITS", 200)
         with pytest.raises(UserError, match=r"has 0 train prompts .* What does not fit: '"):
             task.dataset(byte_pairs, Split.train, 5)
         return
@@ -117,7 +117,7 @@ def test_any_tokenizer_serves(option, byte_pairs, monkeypatch):
 
 
 def test_one_error_says_which_words_do_not_fit(monkeypatch):
-    monkeypatch.setattr("benchmark.prompts.task.MOST_MISFITS", 300)
+    monkeypatch.setattr("benchmark.prompts.drawn.MOST_MISFITS", 300)
     letters = Tokenizer(models.BPE())
     letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(

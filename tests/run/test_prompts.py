@@ -1,11 +1,98 @@
-"""Prompts of a cell: what is warned of."""
+"""Prompts of a cell: what record, log and table tell of them."""
 
+import json
 import logging
 
+import pytest
 from support.cells import cell
+from support.command import run_in_fork
+from support.paths import CASES
 
-from benchmark.records.record import Status
+from benchmark.records.record import LOG, Status
+from benchmark.run.from_python import run_cell as run_cell_of
 from benchmark.run.runner import run_cell
+
+OWN = CASES / "own_data"
+QUICK = dict(n_train=60, n_test=60, sizes=[0.1], model="tiny_gpt2", ablation="counterfactual")
+
+
+def finished(tmp_path, name, method="eap", ablation=None, **task):
+    changes = {"task": {"data": str(OWN / name), **task}, "ablation": ablation or {}}
+    return run_cell_of("own_data", method, changes=changes, results_dir=str(tmp_path), **QUICK)
+
+
+def written(name, split):
+    rows = map(json.loads, (OWN / name).read_text().splitlines())
+    return [row for row in rows if row["split"] == split]
+
+
+def test_rows_left_out_stand_in_record_log_and_table(tmp_path):
+    typed = ["task=own_data", f"task.data={OWN / 'half_misfit.jsonl'}", "method=eap", "threads=1"]
+    typed += ["model=tiny_gpt2", "ablation=counterfactual", "sizes=[0.1]", "n_train=60"]
+    first, again = (run_in_fork("run", *typed, cwd=tmp_path) for _ in range(2))
+    assert first.returncode == again.returncode == 0, first.stderr
+    (log,) = (tmp_path / "results").glob(f"*/{LOG}")
+    record = json.loads((log.parent / "record.json").read_text())
+    for split in ("train", "test"):
+        told = f"30 of 60 {split} rows do not fit the tokenizer and are left out: 30 because '"
+        assert any(line.startswith(told) for line in record["warnings"])
+        assert told in log.read_text() and told in first.stderr
+        for shown in (first.stdout, again.stdout):
+            assert f"30 of 60 {split} rows" in " ".join(shown.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("prepend_bos", [True, False])
+def test_a_kept_first_position_that_is_no_start_token_is_told_of(tmp_path, prepend_bos):
+    name = "first_token.jsonl"
+    found = finished(tmp_path, name, prepend_bos=prepend_bos)
+    told = [line for line in found.record.warnings if "keep_first=true" in line]
+    if prepend_bos:
+        assert told == []
+        return
+    for split in ("train", "test"):
+        rows = written(name, split)
+        differ = sum(row["clean"].split()[0] != row["corrupted"].split()[0] for row in rows)
+        assert differ > 0
+        start = f"{differ} of {len(rows)} {split} prompts have another first token than their corr"
+        assert sum(line.startswith(start) for line in told) == 1
+    ablated = finished(tmp_path, name, prepend_bos=False, ablation={"keep_first": False})
+    assert not any("keep_first" in line for line in ablated.record.warnings)
+    assert ablated.table["loss_gap"].iloc[0] != found.table["loss_gap"].iloc[0]
+
+
+def test_a_content_word_that_all_prompts_begin_with_is_told_of(tmp_path):
+    found = finished(tmp_path, "bom.csv", prepend_bos=False)
+    told = [line for line in found.record.warnings if "begin with no BOS token" in line]
+    assert len(told) == 2 and "of 60 train prompts" in told[0]
+
+
+def test_only_the_first_token_of_an_answer_counts_and_it_is_said_so(tmp_path):
+    row = {"clean": "When Mary and John went to the store, John gave a ring to"}
+    row |= {"corrupted": "When Mary and John went to the store, Mary gave a ring to"}
+    rows = [
+        {name: text.replace("store", place) for name, text in row.items()}
+        | {"answers": answers, "wrong": " John", "split": split}
+        for place, answers in (("store", [" Mary and John"]), ("school", [" Mary", " Lisa"]))
+        for split in ("train", "test")
+    ]
+    for number, one in enumerate(rows):
+        one["clean"], one["corrupted"] = (
+            one[name].replace("ring", ("ring", "kiss")[number % 2])
+            for name in ("clean", "corrupted")
+        )
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    found = finished(tmp_path, path)
+    for split in ("train", "test"):
+        assert (
+            f"1 of 3 right {split} answers have several tokens, of which only the first counts: "
+            "' Mary and John' counts as ' Mary'"
+        ) in found.record.warnings
+    shown = run_in_fork("tasks", "show", "task=own_data", f"task.data={path}", "model=tiny_gpt2",
+                        "split=test", cwd=tmp_path)  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    text = " ".join(shown.stdout.replace("│", " ").split())
+    assert "(counts as" in text and text.count("counts") == 1
 
 
 def test_a_model_that_cannot_do_the_task_is_warned_about(tmp_path, caplog):

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 
 import pytest
+from support.paths import CASES
 
 from benchmark.config import configured
 from benchmark.errors import UserError
@@ -166,3 +168,66 @@ def test_mistakes_in_the_data_are_named(tmp_path, tokenizer, rows, message):
 def test_data_that_cannot_be_read_are_one_error(data, tokenizer):
     with pytest.raises(UserError, match=f"task.data='{data}' cannot be read as .jsonl"):
         configured("task", "own_data", data=data).dataset(tokenizer, Split.test, 1)
+
+
+def test_several_corruptions_of_one_prompt_are_kept_and_repeats_are_counted(tmp_path, tokenizer):
+    rows = [
+        known(ROWS[0]) | {"corrupted": known(row)["corrupted"], "split": "test", "subject": ""}
+        for row in ROWS[:5]
+    ]
+    other_answer = rows[0] | {"answers": " Brian"}
+    task = configured(
+        "task", "own_data", data=write(tmp_path / "mine.jsonl", [*rows, other_answer, *rows[:2]])
+    )
+    found = task.dataset(tokenizer, Split.test, 9, or_fewer=True)
+    assert set(found["clean"]) == {rows[0]["clean"]}
+    assert len(set(found["id"])) == len(found) == 6
+    assert sorted(found["corrupted"]) == sorted(row["corrupted"] for row in [*rows, other_answer])
+    assert found.info.description == "2 of 8 test rows repeat another"
+
+
+def test_rows_that_do_not_fit_are_counted_with_their_reasons(tokenizer):
+    task = configured("task", "own_data", data=str(CASES / "own_data" / "half_misfit.jsonl"))
+    for split in Split:
+        rows = task.dataset(tokenizer, split, 60, or_fewer=True)
+        lines = (CASES / "own_data" / "half_misfit.jsonl").read_text().splitlines()
+        written = [row for row in map(json.loads, lines) if row["split"] == split.value]
+        longer = [
+            row for row in written if len(row["corrupted"].split()) != len(row["clean"].split())
+        ]
+        assert (len(rows), len(written), len(longer)) == (30, 60, 30)
+        told = (
+            rf"30 of 60 {split.value} rows do not fit the tokenizer and are left out: 30 because '"
+        )
+        assert re.match(told, rows.info.description)
+        assert "is not of as many tokens as" in rows.info.description
+        # Read back, it says the same.
+        again = task.dataset(tokenizer, split, 60, or_fewer=True)
+        assert again.info.description == rows.info.description
+
+
+def test_more_misfits_in_a_row_than_a_generated_task_may_have_hide_no_row(tmp_path, tokenizer):
+    good = known(ROWS[1]) | {"split": "test", "subject": ""}
+    rows = [*(good | {"clean": f"qqq{n} went"} for n in range(6_000)), good]
+    task = configured("task", "own_data", data=write(tmp_path / "mine.jsonl", rows))
+    rows = task.dataset(tokenizer, Split.test, 9, or_fewer=True)
+    assert len(rows) == 1
+    assert rows.info.description.startswith("6000 of 6001 test rows do not fit")
+
+
+@pytest.mark.parametrize("typed", [("clean", "corrupted"), ("clean",), ("corrupted",)])
+def test_a_typed_start_token_comes_once(tmp_path, tokenizer, typed):
+    plain = known(ROWS[0]) | {"split": "test"}
+    start = tokenizer.convert_ids_to_tokens(tokenizer.bos_token_id)
+    row = plain | {name: start + plain[name] for name in typed}
+    tokens = []
+    for number, one in enumerate((plain, row)):
+        task = configured("task", "own_data", data=write(tmp_path / f"{number}.jsonl", [one]))
+        tokens.append(task.batch(tokenizer, Split.test, 1))
+    for name in ("clean", "corrupted", "subject", "answers"):
+        assert getattr(tokens[0], name).equal(getattr(tokens[1], name))
+    assert (tokens[1].clean == tokenizer.bos_token_id).sum() == 1
+    bare = configured("task", "own_data", data=task.data, prepend_bos=False)
+    if typed == ("clean", "corrupted"):
+        batch = bare.batch(tokenizer, Split.test, 1)
+        assert batch.clean.equal(tokens[0].clean) and batch.subject.equal(tokens[0].subject)
