@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.transformer.weights import Norm, stream_dtype
+from benchmark.transformer.weights import NoNorm, Norm, stream_dtype
 
 # Configurations and modules of Hugging Face are duck-typed: each family has classes of its own.
 Config = Any
@@ -44,6 +44,12 @@ def norm_of(module: Module, offset: float = 0.0) -> Norm:
         eps=float(eps),
         centred=isinstance(module, torch.nn.LayerNorm),
     )
+
+
+def no_norm(weight: Tensor) -> Norm:
+    """The norm of a reader that has none, in the stream's precision of a model with `weight`."""
+    ones = torch.ones(1, dtype=stream_dtype(weight.dtype), device=weight.device)
+    return NoNorm(weight=ones, bias=None, eps=0.0, centred=False)
 
 
 def per_head(

@@ -16,7 +16,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-from benchmark.transformer.weights import Attention, AttentionRule, FeedForward, Norm, Weights
+from benchmark.transformer.weights import (
+    Attention,
+    AttentionRule,
+    FeedForward,
+    JointNorm,
+    NoNorm,
+    Norm,
+    Weights,
+)
 
 # The step by which an activation's argument is moved from 0 before the output is divided by it.
 FROM_ZERO = 1e-6
@@ -51,18 +59,24 @@ class BackwardRules:
         return replace(weights, layers=layers, final_norm=self._norm(weights.final_norm))
 
     def _norm(self, norm: Norm) -> Norm:
-        frozen = FrozenNorm(norm.weight, norm.bias, norm.eps, norm.centred)
-        return frozen if self.freeze_norms else norm
+        if not self.freeze_norms or isinstance(norm, NoNorm):
+            return norm
+        return FrozenNorm(norm.weight, norm.bias, norm.eps, norm.centred)
 
     def _norm_if_any(self, norm: Norm | None) -> Norm | None:
         return None if norm is None else self._norm(norm)
+
+    def _of_heads(self, norm: Norm | JointNorm | None) -> Norm | JointNorm | None:
+        if isinstance(norm, JointNorm):
+            return replace(norm, has_gradient=not self.freeze_norms)
+        return self._norm_if_any(norm)
 
     def _attention(self, block: Attention) -> Attention:
         return replace(
             block,
             norm=self._norm(block.norm),
-            q_norm=self._norm_if_any(block.q_norm),
-            k_norm=self._norm_if_any(block.k_norm),
+            q_norm=self._of_heads(block.q_norm),
+            k_norm=self._of_heads(block.k_norm),
             post_norm_has_gradient=not self.freeze_norms,
             rule=self.attention,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.transformer.backward_rules import scaled_gradient, softmax_with_gradient_at
 from benchmark.transformer.kernels import is_short, one_per_query_head, short_attention
 from benchmark.transformer.sites import AtSite, Site, untouched
-from benchmark.transformer.weights import Attention, FeedForward, Norm, Rotary
+from benchmark.transformer.weights import Attention, FeedForward, JointNorm, Norm, Rotary
 
 Activations = Float[Tensor, "readers masks batch pos d"]
 Tables = tuple[Float[Tensor, "*rows d_rotary"], Float[Tensor, "*rows d_rotary"]]
@@ -124,7 +124,7 @@ def write_heads(
     return (joined @ W_O.reshape(-1, W_O.shape[-1])).to(z.dtype)
 
 
-def _qk_normed(x: Activations, norm: Norm | None) -> Activations:
+def _qk_normed(x: Activations, norm: Norm | JointNorm | None) -> Activations:
     return x if norm is None else norm(x).to(x.dtype)
 
 
@@ -133,7 +133,8 @@ def _rotate(x: Activations, tables: Tables) -> Activations:
     cos, sin = tables
     turned, passed = x.split([cos.shape[-1], x.shape[-1] - cos.shape[-1]], dim=-1)
     first, second = turned.chunk(2, dim=-1)
-    turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
+    # Tables may be more precise than half precision weights.
+    turned = (turned * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)
     return torch.cat([turned, passed], dim=-1) if passed.shape[-1] else turned
 
 

@@ -52,6 +52,17 @@ def one_per_query_head(
     return x if len(x) == n_heads else x.repeat_interleave(n_heads // len(x), dim=0)
 
 
+def each_head_alone(
+    clean: Float[Tensor, "heads 1 batch pos d_head"],
+    changed: Float[Tensor, "heads rows batch pos d_head"],
+    n_heads: int,
+) -> Float[Tensor, "query_heads more_rows batch pos d_head"]:
+    """Queries, keys or values of which one query head's are changed: rows x heads rows."""
+    clean, changed = (one_per_query_head(x, n_heads)[:, :, None] for x in (clean, changed))
+    own = torch.eye(n_heads, dtype=torch.bool, device=clean.device)[:, None, :, None, None, None]
+    return torch.where(own, changed, clean).flatten(1, 2)
+
+
 class _Project(Function):
     """Batched products into and out of slices, so that no slice is copied in either direction."""
 

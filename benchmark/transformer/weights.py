@@ -50,6 +50,44 @@ class Norm:
         gradient.addcmul_(x, along, value=-1)
 
 
+@dataclass(frozen=True)
+class NoNorm(Norm):
+    """What reads the residual stream as it is; of `weight` only the precision counts."""
+
+    def __call__(self, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
+        """The same `x`."""
+        return x.to(self.weight.dtype)
+
+    def pull_back(
+        self, x: Float[Tensor, "*rows d"], gradient: Float[Tensor, "*more d"]
+    ) -> Float[Tensor, "*more d"]:
+        """The same gradient."""
+        return gradient
+
+
+@dataclass(frozen=True)
+class JointNorm:
+    """RMSNorm over the queries, or the keys, of all heads together.
+
+    So a head's query depends on what every head's query has read. Where query heads of a group
+    have keys of their own, the mean square is over those of all query heads, which is the same
+    number where groups share them. `has_gradient` changes the backward pass alone.
+    """
+
+    weight: Float[Tensor, "heads 1 1 1 d_head"]
+    eps: float
+    has_gradient: bool = True
+
+    def __call__(
+        self, x: Float[Tensor, "more_heads masks batch pos d_head"]
+    ) -> Float[Tensor, "more_heads masks batch pos d_head"]:
+        """Normalise over heads and coordinates."""
+        weight = self.weight.repeat_interleave(len(x) // len(self.weight), dim=0)
+        x = x.to(weight.dtype)
+        scale = torch.rsqrt(x.square().mean((0, -1), keepdim=True) + self.eps)
+        return x * (scale if self.has_gradient else scale.detach()) * weight
+
+
 Projection = tuple[Tensor, Tensor | None]
 # From any tensor of the wanted dtype and device and the positions [1, pos] to cosines and sines.
 Rotary = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -77,7 +115,7 @@ class Attention:
     """One attention block. Keys and values may have fewer heads than queries (GQA).
 
     `W_O` writes into the residual stream; in a family with
-    post-norms (Gemma 2) it already carries the post-norm's gain, and `post_norm_eps` is set:
+    post-norms (Gemma, OLMo) it already carries the post-norm's gain, and `post_norm_eps` is set:
     the head's activation is then divided by the root mean square of the block's summed output.
     `window` counts the positions a query sees, itself included. `rotary` is None where queries
     and keys are not turned; layers whose tables are the same share one object. `rule` and
@@ -97,8 +135,8 @@ class Attention:
     softcap: float | None = None
     window: int | None = None
     rotary: Rotary | None = None
-    q_norm: Norm | None = None
-    k_norm: Norm | None = None
+    q_norm: Norm | JointNorm | None = None
+    k_norm: Norm | JointNorm | None = None
     post_norm_eps: float | None = None
     W_O_before_norm: Float[Tensor, "heads d_head d_model"] | None = None
     post_norm_has_gradient: bool = True
@@ -108,6 +146,11 @@ class Attention:
     def projections(self) -> tuple[Projection, Projection, Projection]:
         """Weight and bias of queries, keys and values."""
         return (self.W_Q, self.b_Q), (self.W_K, self.b_K), (self.W_V, self.b_V)
+
+    @property
+    def joint(self) -> bool:
+        """Whether a head's queries and keys depend on what other heads read."""
+        return isinstance(self.q_norm, JointNorm) or isinstance(self.k_norm, JointNorm)
 
 
 @dataclass(frozen=True)

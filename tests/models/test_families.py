@@ -49,6 +49,23 @@ VARIANTS = {
     "gemma3 own unembedding": ("gemma3_text", dict(tie_word_embeddings=False)),
     "gemma3 with two key heads": ("gemma3_text", dict(num_key_value_heads=2)),
     "gemma3 with a soft-cap that is not used": ("gemma3_text", dict(attn_logit_softcapping=1.0)),
+    "olmo2 tied": ("olmo2", dict(tie_word_embeddings=True)),
+    "olmo2 with one key head": ("olmo2", dict(num_key_value_heads=1)),
+    "olmo3 without groups": ("olmo3", dict(num_key_value_heads=4)),
+    "olmo3 with scaled full attention": (
+        "olmo3",
+        dict(
+            rope_parameters={
+                "sliding_attention": dict(rope_type="default", rope_theta=100.0),
+                "full_attention": dict(
+                    rope_type="yarn",
+                    rope_theta=100.0,
+                    factor=4.0,
+                    original_max_position_embeddings=8,
+                ),
+            }
+        ),
+    ),
     "gemma3 with a final soft-cap": ("gemma3_text", dict(final_logit_softcapping=8.0)),
 }
 
@@ -130,11 +147,20 @@ def test_unsupported_families_are_named():
         shape_of(GPT2Config(add_cross_attention=True))
 
 
-def test_gemma2_with_attention_bias_is_refused(tmp_path):
-    config = random_config("gemma2")
+@pytest.mark.parametrize("family", ["gemma2", "gemma3_text", "olmo2", "olmo3"])
+def test_a_bias_of_attention_before_a_norm_is_refused(family, tmp_path):
+    config = random_config(family)
     config.attention_bias = True
-    with pytest.raises(UserError, match="attention_bias"):
-        load_model(save_random_model(tmp_path, config))
+    with pytest.raises(UserError, match="attention_bias=True with a norm behind"):
+        load_model(save_random_model(tmp_path, config), check=False)
+
+
+@pytest.mark.parametrize("norm", [torch.nn.LayerNorm(32), torch.nn.RMSNorm(16, eps=1e-6)])
+def test_unknown_norms_of_queries_are_refused(norm, model_directories):
+    whole = load_model(model_directories["qwen3"]).hugging_face
+    whole.model.layers[0].self_attn.q_norm = norm
+    with pytest.raises(UserError, match=r"norm on queries or keys with .* is not supported"):
+        family_named("qwen3").read(whole)
 
 
 def test_weights_are_views_of_the_parameters(models):

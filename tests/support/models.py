@@ -6,21 +6,13 @@ import torch
 from torch import Tensor
 
 from benchmark.graph.graph import ComputationalGraph
+from benchmark.models.parts import no_norm
 from benchmark.transformer.transformer import Transformer
-from benchmark.transformer.weights import Norm
-
-
-class NoNorm(Norm):
-    def __call__(self, x):
-        return x
-
-    def pull_back(self, x, gradient):
-        return gradient
 
 
 def linear(model):
     """The model without norms and activations, and with even attention."""
-    none = NoNorm(*(getattr(model.weights.final_norm, n) for n in ("weight", "bias", "eps")), True)
+    none = no_norm(model.weights.W_U)
     layers = tuple(
         replace(
             layer,

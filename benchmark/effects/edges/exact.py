@@ -22,7 +22,7 @@ from benchmark.graph.graph import Stage
 from benchmark.meter import count_passes
 from benchmark.metric import Objective
 from benchmark.transformer import blocks
-from benchmark.transformer.kernels import project_heads
+from benchmark.transformer.kernels import each_head_alone, one_per_query_head, project_heads
 from benchmark.transformer.transformer import Transformer
 
 Rows = Float[Tensor, "1 rows batch pos d_model"]
@@ -117,13 +117,17 @@ class _Layer:
             focused = kind == 0 and self._last
             differences = self._clean.differences.of_stage(self.qkv_stage, focused)[sources]
             x = (at_positions(self._x, self._reads) if focused else self._x) - differences
+            (changed,) = project_heads(self._block.norm(x), projection)
+            # Values are not normalised; queries and keys may be, those of all heads jointly.
+            joint, n_heads = self._block.joint and kind < 2, self._model.shape.n_heads
             inputs = list(self._qkv)
-            (inputs[kind],) = project_heads(self._block.norm(x), projection)
-            n_rows = len(differences)
-            inputs = [i.expand(-1, n_rows, -1, -1, -1) for i in inputs]
+            inputs[kind] = each_head_alone(inputs[kind], changed, n_heads) if joint else changed
+            if joint:
+                inputs = [one_per_query_head(i, n_heads) for i in inputs]
+            inputs = [i.expand(-1, inputs[kind].shape[1], -1, -1, -1) for i in inputs]
             z = blocks.attention(self._block, *inputs, self._positions)
-            rows = self._with_mlp(self._mid + self._change(z).flatten(0, 1))
-            found.append(self._passed_on(rows).view(len(z), n_rows).T)
+            lost = self._passed_on(self._with_mlp(self._mid + self._change(z, joint)))
+            found.append(lost.view(-1, n_heads) if joint else lost.view(n_heads, -1).T)
         return torch.cat(found, 1)
 
     def _edges_into_mlp(self, sources: slice) -> Float[Tensor, "src dst"]:
@@ -148,13 +152,18 @@ class _Layer:
     def _lost(self, logits: Tensor) -> Float[Tensor, " rows"]:
         return _lost(self._clean, self._objective, logits)
 
-    def _change(self, z: Tensor) -> Float[Tensor, "heads rows batch pos d_model"]:
-        """What the attention block writes with one head's activation changed, minus the clean."""
-        change = (z - self._z).flatten(1, 3)
-        heads = self._z.shape[0], *z.shape[1:-1]
+    def _change(self, z: Tensor, together: bool) -> Rows:
+        """What the attention block writes with activations changed, minus the clean.
+
+        Those of all heads `together`, or of each head alone: then rows are heads x rows.
+        """
+        change = z - self._z
 
         def written(W_O: Tensor) -> Tensor:
-            return torch.bmm(change.to(W_O.dtype), W_O).view(*heads, -1).to(z.dtype)
+            if together:
+                return blocks.write_heads(change, W_O)[None]
+            each = torch.bmm(change.flatten(1, 3).to(W_O.dtype), W_O)
+            return each.view(1, -1, *z.shape[2:-1], each.shape[-1]).to(z.dtype)
 
         eps, before = self._layer.attention.post_norm_eps, self._block.W_O_before_norm
         if eps is None or before is None:
@@ -163,7 +172,7 @@ class _Layer:
         def normed(raw: Tensor, out: Tensor) -> Tensor:
             return out * torch.rsqrt(raw.square().mean(-1, keepdim=True) + eps)
 
-        raw, out = (blocks.write_heads(self._z, W) for W in (before, self._block.W_O))
+        raw, out = (blocks.write_heads(self._z, W)[None] for W in (before, self._block.W_O))
         return normed(raw + written(before), out + written(self._block.W_O)) - normed(raw, out)
 
     @property

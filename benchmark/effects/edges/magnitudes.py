@@ -22,7 +22,7 @@ from benchmark.forward.memory import MOST_BYTES
 from benchmark.graph.graph import Stage
 from benchmark.metric import Objective
 from benchmark.transformer import blocks
-from benchmark.transformer.kernels import project_heads
+from benchmark.transformer.kernels import each_head_alone, project_heads
 from benchmark.transformer.sites import Site
 from benchmark.transformer.transformer import Transformer
 
@@ -104,16 +104,23 @@ def _fixed(
     positions = positions_of(model, clean.batch.clean)
     x = half.x.detach() - differences[None]
     q, k = project_heads(block.norm(x), *block.projections[:2])
+    # A jointly normalised query moves those of the other heads too.
+    per_source = model.shape.n_heads if block.joint else 1
+    if block.joint:
+        clean_q, clean_k = project_heads(block.norm(half.x.detach()), *block.projections[:2])
+        q, k = (each_head_alone(*pair, per_source) for pair in ((clean_q, q), (clean_k, k)))
     entering = blocks.queries_and_keys(block, q, k, positions)
     rows = (entered.flatten(1, 2)[:, None] for entered in entering)
     patched = dict(zip(QUERY_KEY, rows, strict=True))
-    # Each source's row is a batch of its own.
-    repeats = 1, 1, n_sources, 1, 1
+    # Each row of a source is a batch of its own.
+    repeats = 1, 1, n_sources * per_source, 1, 1
     kept = {site: half.sites[site].detach().repeat(repeats) for site in (Site.q, Site.k, Site.v)}
     visible = positions.visible_or_causal(positions.visible(block.window))
     change = AttentionChange(block, kept, patched, visible, keys_together=together)
     effects = change.of_heads(gradient.repeat(repeats))
-    found = [of_heads.unflatten(1, (n_sources, -1)) for of_heads in effects]
+    found = [of_heads.unflatten(1, (n_sources * per_source, -1)) for of_heads in effects]
+    if block.joint:
+        found = [rows.sum(0).unflatten(0, (n_sources, -1)).transpose(0, 1) for rows in found]
     if together:
         found = [of_heads.sum(-1, keepdim=True) for of_heads in found]
     return torch.cat(found).transpose(0, 1)
@@ -124,4 +131,5 @@ def _sources_at_once(model: Transformer, clean: CleanPoint) -> int:
     n_prompts, n_positions = clean.batch.clean.shape
     shape = model.shape
     values = 12 * shape.n_heads * n_positions**2 + 12 * n_positions * shape.d_model
+    values *= shape.n_heads if any(x.attention.joint for x in model.weights.layers) else 1
     return max(1, int(MOST_BYTES // (4 * n_prompts * values)))

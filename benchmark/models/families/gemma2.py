@@ -5,8 +5,7 @@ Its norms multiply by one plus their weight.
 
 from dataclasses import replace
 
-from benchmark.errors import UserError
-from benchmark.models.families.llama import gated_mlp, llama_attention, weights_of
+from benchmark.models.families.llama import gated_mlp, llama_attention, post_normed, weights_of
 from benchmark.models.family import Family
 from benchmark.models.parts import Facts, Module, norm_of, two_queries_per_key
 from benchmark.transformer.weights import Layer, Weights
@@ -14,17 +13,8 @@ from benchmark.transformer.weights import Layer, Weights
 
 def gemma_layer(block: Module) -> Layer:
     """A block with norms before and behind its attention and its MLP."""
-    attention = llama_attention(block, 1.0)
-    if attention.b_O is not None:
-        raise UserError("Gemma with attention_bias=True is not supported; only False is")
     post = norm_of(block.post_attention_layernorm, 1.0)
-    W_O = attention.W_O
-    attention = replace(
-        attention,
-        W_O=W_O * post.weight.to(W_O.dtype),
-        W_O_before_norm=W_O,
-        post_norm_eps=post.eps,
-    )
+    attention = post_normed(llama_attention(block, 1.0), post)
     mlp = gated_mlp(
         block.mlp,
         norm_of(block.pre_feedforward_layernorm, 1.0),

@@ -7,27 +7,40 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from benchmark.errors import UserError
 from benchmark.models.family import Family
 from benchmark.models.parts import (
     Module,
     activation_of,
     detached,
     head_bias,
+    no_norm,
     norm_of,
     per_head,
     two_queries_per_key,
 )
-from benchmark.transformer.weights import Attention, FeedForward, Layer, Norm, Rotary, Weights
+from benchmark.transformer.weights import (
+    Attention,
+    FeedForward,
+    JointNorm,
+    Layer,
+    Norm,
+    Rotary,
+    Weights,
+)
 
 
 def llama_attention(block: Module, norm_offset: float) -> Attention:
-    """A block's attention; the family's norms multiply by their weight plus `norm_offset`."""
+    """A block's attention; the family's norms multiply by their weight plus `norm_offset`.
+
+    A block without a norm before it reads the residual stream as it is.
+    """
     attention = block.self_attn
     d_head, d_model = attention.head_dim, attention.q_proj.weight.shape[1]
     q, k, v, o = attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj
-    q_norm, k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+    norm = getattr(block, "input_layernorm", None)
     return Attention(
-        norm=norm_of(block.input_layernorm, norm_offset),
+        norm=no_norm(q.weight) if norm is None else norm_of(norm, norm_offset),
         W_Q=per_head(q.weight, d_head),
         b_Q=head_bias(q.bias, d_head),
         W_K=per_head(k.weight, d_head),
@@ -39,9 +52,35 @@ def llama_attention(block: Module, norm_offset: float) -> Attention:
         scale=attention.scaling,
         softcap=getattr(attention, "attn_logit_softcapping", None),
         window=getattr(attention, "sliding_window", None),
-        q_norm=None if q_norm is None else norm_of(q_norm, norm_offset),
-        k_norm=None if k_norm is None else norm_of(k_norm, norm_offset),
+        q_norm=_norm_of_heads(getattr(attention, "q_norm", None), q, d_head, norm_offset),
+        k_norm=_norm_of_heads(getattr(attention, "k_norm", None), k, d_head, norm_offset),
     )
+
+
+def _norm_of_heads(
+    module: Module | None, projection: Module, d_head: int, offset: float
+) -> Norm | JointNorm | None:
+    """The norm on queries or keys: of each head by itself, or of all jointly."""
+    if module is None:
+        return None
+    norm = norm_of(module, offset)
+    if len(norm.weight) == d_head:
+        return norm
+    if norm.centred or len(norm.weight) != len(projection.weight):
+        raise UserError(
+            f"a norm on queries or keys with {len(norm.weight)} weights is not supported; heads "
+            f"of {d_head} may have {d_head} weights for all or {len(projection.weight)} jointly"
+        )
+    return JointNorm(norm.weight.view(-1, 1, 1, 1, d_head), norm.eps)
+
+
+def post_normed(attention: Attention, norm: Norm) -> Attention:
+    """Attention with a norm behind it; its gain goes into W_O."""
+    if attention.b_O is not None:
+        raise UserError("attention_bias=True with a norm behind attention is not supported")
+    W_O = attention.W_O
+    gained = W_O * norm.weight.to(W_O.dtype)
+    return replace(attention, W_O=gained, W_O_before_norm=W_O, post_norm_eps=norm.eps)
 
 
 def gated_mlp(mlp: Module, norm: Norm, activation: str) -> FeedForward:

@@ -73,17 +73,22 @@ def test_queries_and_keys_of_each_source_by_brute_force(model, together):
 
 
 def effect(model, batch, layer, x, changed, kind, gradient):
-    """What new queries (kind 0) or keys (1) of all heads do, each head's output by itself."""
+    """What the new query (kind 0) or key (1) of each head by itself does to all heads' outputs."""
     block, positions = model.weights.layers[layer].attention, positions_of(model, batch.clean)
+    n_heads, plain = model.shape.n_heads, replace(block, post_norm_eps=None)
 
-    def outputs(x_of_queries, x_of_keys):
-        q, _, v = project_heads(block.norm(x), *block.projections)
-        (q,) = project_heads(block.norm(x_of_queries), block.projections[0])
-        (k,) = project_heads(block.norm(x_of_keys), block.projections[1])
-        return blocks.attention(replace(block, post_norm_eps=None), q, k, v, positions)
+    def projected(x):
+        parts = project_heads(block.norm(x), *block.projections)
+        return [part.repeat_interleave(n_heads // len(part), 0) for part in parts]
 
-    after = outputs(changed, x) if kind == 0 else outputs(x, changed)
-    return ((after - outputs(x, x)) * gradient)[:, 0].sum((-1, -2))
+    before = blocks.attention(plain, *projected(x), positions)
+    found = []
+    for head in range(n_heads):
+        inputs = projected(x)
+        inputs[kind][head] = projected(changed)[kind][head]
+        after = blocks.attention(plain, *inputs, positions)
+        found.append(((after - before) * gradient)[:, 0].sum((0, -1, -2)))
+    return torch.stack(found)
 
 
 def test_without_the_fix_one_prompt_at_all_positions_is_eap(gpt2):
