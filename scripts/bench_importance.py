@@ -28,7 +28,7 @@ from benchmark.config import configured
 from benchmark.effects.nodes.exact import exact_node_effects
 from benchmark.effects.nodes.first_order import AtPVariant, Cut, node_effects
 from benchmark.effects.nodes.nodes import NodeKind, Nodes
-from benchmark.effects.nodes.patching import PatchPoint, set_effects
+from benchmark.effects.nodes.patching import SiteRun, set_effects
 from benchmark.memory import keep_freed_memory
 from benchmark.metric import CrossEntropy
 from benchmark.models.loading import LanguageModel, load_model
@@ -75,18 +75,18 @@ def measurements(
 ) -> dict[str, tuple[Callable[[], object], float]]:
     """Patched passes, and how many prompts' worth of nodes or sets each of them measures."""
     nodes = Nodes(NodeKind.attention, model.shape, batch.n_positions)
-    point = PatchPoint.of(model, batch, keep_first=True)
+    clean = SiteRun.of(model, batch, keep_first=True)
     sets = torch.rand(SETS, 1, len(nodes), device=model.device) < 0.01
 
     def exhaustive() -> None:
         for layer in range(model.shape.n_layers):
-            exact_node_effects(model, point, nodes, layer, METRIC)
+            exact_node_effects(model, clean, nodes, layer, METRIC)
 
     study = configured("method", "component_ablation", draws=1)
     components = partial(study.study, problem(model, batch), [batch])
     return {
         "exhaustive patching, a node": (exhaustive, len(nodes)),
-        "a set of nodes": (partial(set_effects, model, point, nodes, sets, METRIC), SETS),
+        "a set of nodes": (partial(set_effects, model, clean, nodes, sets, METRIC), SETS),
         "a component ablated": (components, model.graph.n_sources),
     }
 

@@ -62,7 +62,7 @@ def clean_run(
     record = empty_record(model, *tokens.shape)
     stream = PlainStream(embedded(model, tokens)[None, None], record)
     logits = run(model, stream, tokens, read_at, focus_last_layer=False)
-    return logits[0, 0], stream.recorded()
+    return logits[0, 0], stream.source_values()
 
 
 @torch.no_grad()
@@ -74,7 +74,7 @@ def source_values(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> Sourc
     positions = positions_of(model, tokens)
     run_layers(model, stream, positions)
     count_passes(record.input, len(tokens))
-    return stream.recorded()
+    return stream.source_values()
 
 
 def masked_logits(

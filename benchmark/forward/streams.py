@@ -96,8 +96,8 @@ class PlainStream:
             self._enter(self._record.mlps[layer], out[0])
         self._x = self._x + out
 
-    def recorded(self) -> SourceValues:
-        """The record, once every source has written."""
+    def source_values(self) -> SourceValues:
+        """What was recorded, once every source has written."""
         assert self._record is not None
         return self._record.with_heads_together(self._heads_together)
 
@@ -153,17 +153,17 @@ class MaskedStream:
         self,
         first: int,
         live: Tensor,
-        ablated: Tensor,
+        replacement: Tensor,
         W: Tensor | None,
         together: Tensor | None = None,
     ) -> None:
         mixture = self.mixture
         if mixture.read_at is not None:
-            ablated = at_positions(ablated, mixture.read_at)
+            replacement = at_positions(replacement, mixture.read_at)
             together = None if together is None else at_positions(together, mixture.read_at)
-        difference = live - ablated
+        difference = live - replacement
         base = mixture.current.base
-        base += _summed(ablated, W) if together is None else together
+        base += _summed(replacement, W) if together is None else together
         if mixture.values.keep_first and mixture.read_at is None:
             with torch.no_grad():
                 base[..., :1, :] += _summed(difference[..., :1, :], W)

@@ -6,7 +6,7 @@ The two ends of the path of EAP-IG, as in the library of Hanna et al. (2024, arX
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_inputs
+from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_inputs
 from benchmark.method.problem import Problem
 from benchmark.metric import Objective
 from benchmark.prompts.batch import Batch
@@ -26,5 +26,5 @@ class CleanCorrupted(Attribution):
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """Mean first-order effects at both ends."""
-        clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
+        clean = CleanRun.of(problem.model, batch, problem.replacement(batch))
         return effects_at_inputs(problem.model, clean, clean.inputs_at([0.0, 1.0]), objective)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_inputs
+from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_inputs
 from benchmark.errors import UserError
 from benchmark.forward.layers import run
 from benchmark.forward.streams import PlainStream
@@ -43,12 +43,12 @@ class EAPGP(EAPIG):
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """Mean first-order effects over the points of the path."""
-        clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
+        clean = CleanRun.of(problem.model, batch, problem.replacement(batch))
         points = self._path(problem.model, clean, int(problem.ablation.keep_first))
         return effects_at_inputs(problem.model, clean, points, objective)
 
     def _path(
-        self, model: Transformer, clean: CleanPoint, first: int
+        self, model: Transformer, clean: CleanRun, first: int
     ) -> Float[Tensor, "points batch pos d_model"]:
         start, end = clean.inputs_at([1.0]), clean.inputs_at([0.0])
         with torch.no_grad():
@@ -65,7 +65,7 @@ class EAPGP(EAPIG):
         return torch.cat(points[1:])
 
 
-def _logits(model: Transformer, clean: CleanPoint, inputs: Inputs) -> Tensor:
+def _logits(model: Transformer, clean: CleanRun, inputs: Inputs) -> Tensor:
     return run(model, PlainStream(inputs[None]), clean.batch.clean, clean.batch.read_at)[0]
 
 

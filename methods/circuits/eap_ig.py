@@ -9,7 +9,7 @@ out the clean one.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_inputs
+from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_inputs
 from benchmark.forward.values import SourceValues
 from benchmark.method.problem import Problem
 from benchmark.metric import Objective
@@ -38,14 +38,14 @@ class EAPIG(Attribution):
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """Mean first-order effects over the points of the path."""
-        ablated = problem.replacement(batch)
-        return effects_along_path(problem.model, batch, ablated, objective, self.steps)
+        replacement = problem.replacement(batch)
+        return effects_along_path(problem.model, batch, replacement, objective, self.steps)
 
 
 def effects_along_path(
-    model: Transformer, batch: Batch, ablated: SourceValues, objective: Objective, steps: int
+    model: Transformer, batch: Batch, replacement: SourceValues, objective: Objective, steps: int
 ) -> Effects:
     """The mean effects at `steps` points from the corrupted towards the clean embeddings."""
-    clean = CleanPoint.of(model, batch, ablated)
+    clean = CleanRun.of(model, batch, replacement)
     inputs = clean.inputs_at([k / steps for k in range(steps)])
     return effects_at_inputs(model, clean, inputs, objective)

@@ -9,7 +9,7 @@ edges out of the sublayer that moves.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.effects.edges.first_order import CleanPoint, Effects, effects_at_activations
+from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_activations
 from benchmark.method.problem import Problem
 from benchmark.metric import Objective
 from benchmark.prompts.batch import Batch
@@ -32,6 +32,6 @@ class EAPIGActivations(Attribution):
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """Mean first-order effects over the points of all paths."""
-        clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
+        clean = CleanRun.of(problem.model, batch, problem.replacement(batch))
         shares = [k / self.steps for k in range(1, self.steps + 1)]
         return effects_at_activations(problem.model, clean, shares, objective, own=self.own_edges)

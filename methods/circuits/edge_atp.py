@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.effects.edges.first_order import CleanPoint, effects_at_clean
+from benchmark.effects.edges.first_order import CleanRun, effects_at_clean
 from benchmark.effects.edges.magnitudes import (
     PositionMagnitudes,
     PromptMagnitudes,
@@ -63,10 +63,10 @@ class EdgeAtP:
         kind = PromptMagnitudes if together else PositionMagnitudes
         total, batches = 0.0 * problem.graph.exists, problem.in_batches(self.batch_size)
         for batch in batches:
-            ablated = problem.replacement(batch)
-            edges = effects_at_clean(model, batch, ablated, objective, kind).edges
+            replacement = problem.replacement(batch)
+            edges = effects_at_clean(model, batch, replacement, objective, kind).edges
             if self.fix_softmax:
-                clean = CleanPoint.of(model, batch, ablated)
+                clean = CleanRun.of(model, batch, replacement)
                 for readers, found in query_key_magnitudes(
                     model, clean, objective, positions_together=together
                 ):

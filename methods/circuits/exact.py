@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from benchmark.effects.edges.exact import exact_edge_effects, exact_source_effects
-from benchmark.effects.edges.first_order import CleanPoint, Effects
+from benchmark.effects.edges.first_order import CleanRun, Effects
 from benchmark.errors import UserError
 from benchmark.method.problem import Problem
 from benchmark.metric import Objective
@@ -41,7 +41,7 @@ class Exact(Attribution):
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """Effects of what is asked for; not a number for the rest."""
-        clean = CleanPoint.of(problem.model, batch, problem.replacement(batch))
+        clean = CleanRun.of(problem.model, batch, problem.replacement(batch))
         unknown = clean.logits.new_full(problem.graph.exists.shape, torch.nan)
         if self.granularity is Granularity.component:
             return Effects(unknown, exact_source_effects(problem.model, clean, objective)[:, None])

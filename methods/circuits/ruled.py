@@ -33,8 +33,8 @@ class RuledAttribution(EAPIG):
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """First-order effects by the rules."""
-        model, ablated = problem.model, problem.replacement(batch)
+        model, replacement = problem.model, problem.replacement(batch)
         ruled = Transformer(self.rules.of(model.weights), model.shape, model.dtype, model.device)
         if self.steps > 1:
-            return effects_along_path(ruled, batch, ablated, objective, self.steps)
-        return effects_at_clean(ruled, batch, ablated, objective)
+            return effects_along_path(ruled, batch, replacement, objective, self.steps)
+        return effects_at_clean(ruled, batch, replacement, objective)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmark.effects.nodes.patching import PatchPoint
+from benchmark.effects.nodes.patching import SiteRun
 from benchmark.seeds import generator
 from methods.importance.nodes.estimator import Estimate, NodeEstimator
 from methods.importance.nodes.problem import NodeProblem
@@ -56,8 +56,8 @@ def effects_of_groups(
     """The effect of patching all nodes of a group together, for every pair."""
     groups = torch.arange(int(group_of.max()) + 1).split(GROUPS_AT_ONCE)
 
-    def of_batch(point: PatchPoint) -> Float[Tensor, "batch groups"]:
+    def of_batch(clean: SiteRun) -> Float[Tensor, "batch groups"]:
         sets = ((group_of == part[:, None])[:, None] for part in groups)
-        return torch.cat([asked.of_sets(point, chosen).cpu() for chosen in sets]).T
+        return torch.cat([asked.of_sets(clean, chosen).cpu() for chosen in sets]).T
 
-    return torch.cat([of_batch(point) for point in asked.points()])
+    return torch.cat([of_batch(clean) for clean in asked.clean_runs()])

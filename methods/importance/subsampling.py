@@ -81,9 +81,9 @@ def drawn(
     n_each = torch.full((asked.n_pairs,), n_draws // asked.n_pairs)
     n_each[order[: n_draws % asked.n_pairs]] += 1
     pair = 0
-    for point in asked.points():
-        for prompt in range(len(point.batch)):
-            alone = point.of_pair(prompt)
+    for clean in asked.clean_runs():
+        for prompt in range(len(clean.batch)):
+            alone = clean.of_pair(prompt)
             for start in range(0, int(n_each[pair]), SETS_AT_ONCE):
                 count = min(SETS_AT_ONCE, int(n_each[pair]) - start)
                 draw = generator(seed, "sets", pair, start)

@@ -27,15 +27,15 @@ class Differences:
         cls,
         model: Transformer,
         live: SourceValues,
-        ablated: SourceValues,
+        replacement: SourceValues,
         read_at: Int[Tensor, " batch"],
     ) -> "Differences":
         """The differences of one batch."""
         last = model.shape.n_layers - 1
-        pairs = zip(live.tensors, ablated.tensors, strict=True)
-        difference = SourceValues(*(x - c for x, c in pairs), keep_first=ablated.keep_first)
+        pairs = zip(live.tensors, replacement.tensors, strict=True)
+        difference = SourceValues(*(x - c for x, c in pairs), keep_first=replacement.keep_first)
         everywhere = written(model, difference, range(last))
-        if ablated.keep_first:
+        if replacement.keep_first:
             everywhere[..., 0, :] = 0
         reads = read_at.to(model.device)[:, None]
         late = written(model, difference.map(lambda x: at_positions(x, reads)), [last])

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.effects.edges.first_order import CleanPoint
+from benchmark.effects.edges.first_order import CleanRun
 from benchmark.forward.layers import embedded, positions_of, run, run_layers, unembedded
 from benchmark.forward.memory import rows_that_fit
 from benchmark.forward.streams import PlainStream
@@ -30,7 +30,7 @@ Rows = Float[Tensor, "1 rows batch pos d_model"]
 
 @torch.no_grad()
 def exact_edge_effects(
-    model: Transformer, clean: CleanPoint, objective: Objective
+    model: Transformer, clean: CleanRun, objective: Objective
 ) -> Float[Tensor, "src dst"]:
     """The summed objective of the clean prompts minus that with each edge ablated by itself."""
     effects = clean.logits.new_zeros(model.graph.exists.shape)
@@ -49,7 +49,7 @@ def exact_edge_effects(
 
 @torch.no_grad()
 def exact_source_effects(
-    model: Transformer, clean: CleanPoint, objective: Objective
+    model: Transformer, clean: CleanRun, objective: Objective
 ) -> Float[Tensor, " src"]:
     """The summed objective of the clean prompts minus that with all edges of a source ablated."""
     layers, _ = _layers(model, clean, objective)
@@ -57,7 +57,7 @@ def exact_source_effects(
 
 
 def _layers(
-    model: Transformer, clean: CleanPoint, objective: Objective
+    model: Transformer, clean: CleanRun, objective: Objective
 ) -> tuple[list["_Layer"], Rows]:
     """Every layer at the clean point, and the final residual stream at the read positions."""
     before: list[Tensor] = []
@@ -76,7 +76,7 @@ class _Layer:
     """
 
     def __init__(
-        self, model: Transformer, clean: CleanPoint, objective: Objective, index: int, x: Rows
+        self, model: Transformer, clean: CleanRun, objective: Objective, index: int, x: Rows
     ) -> None:
         self._model, self._clean, self._objective = model, clean, objective
         self._index, self._layer, self._x = index, model.weights.layers[index], x
@@ -221,7 +221,7 @@ def _logits(model: Transformer, x: Rows) -> Float[Tensor, "rows batch vocab"]:
     return unembedded(model, x)[0].squeeze(-2)
 
 
-def _lost(clean: CleanPoint, objective: Objective, logits: Tensor) -> Float[Tensor, " rows"]:
+def _lost(clean: CleanRun, objective: Objective, logits: Tensor) -> Float[Tensor, " rows"]:
     """The summed objective of the clean prompts minus that of each row."""
     before = objective(clean.logits, clean.batch, clean.logits).sum()
     return before - objective(logits, clean.batch, clean.logits).sum(-1)

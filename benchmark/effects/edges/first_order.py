@@ -56,7 +56,7 @@ class Effects:
 
 
 @dataclass(frozen=True, eq=False)
-class CleanPoint:
+class CleanRun:
     """A batch with what every attribution of it starts from.
 
     Attributes:
@@ -72,11 +72,11 @@ class CleanPoint:
     logits: Float[Tensor, "batch vocab"]
 
     @classmethod
-    def of(cls, model: Transformer, batch: Batch, ablated: SourceValues) -> "CleanPoint":
+    def of(cls, model: Transformer, batch: Batch, replacement: SourceValues) -> "CleanRun":
         """Run the clean prompts once, without gradient."""
-        batch, ablated = _checked(model, batch, ablated)
+        batch, replacement = _checked(model, batch, replacement)
         logits, live = clean_run(model, batch.clean, batch.read_at)
-        return cls(batch, live, Differences.of(model, live, ablated, batch.read_at), logits)
+        return cls(batch, live, Differences.of(model, live, replacement, batch.read_at), logits)
 
     def inputs_at(self, shares: Sequence[float]) -> Float[Tensor, "points batch pos d_model"]:
         """Embeddings on the straight line from the ablation's (share 0) to the clean ones (1)."""
@@ -87,24 +87,24 @@ class CleanPoint:
 def effects_at_clean(
     model: Transformer,
     batch: Batch,
-    ablated: SourceValues,
+    replacement: SourceValues,
     objective: Objective,
     kind: type[EffectSums] = EffectSums,
 ) -> Effects:
     """The effects at the clean prompts: one pass, which records the live values on its way."""
-    batch, ablated = _checked(model, batch, ablated)
-    effects = kind(model.graph, ablated.input)
+    batch, replacement = _checked(model, batch, replacement)
+    effects = kind(model.graph, replacement.input)
     x = embedded(model, batch.clean)[None, None].requires_grad_()
     stream = TappedStream(x, effects, record=empty_record(model, *batch.clean.shape))
     logits = run(model, stream, batch.clean, batch.read_at)[0]
-    effects.differences = Differences.of(model, stream.recorded(), ablated, batch.read_at)
+    effects.differences = Differences.of(model, stream.source_values(), replacement, batch.read_at)
     torch.autograd.grad(objective(logits, batch, logits[0].detach()).sum(), x)
     return Effects(effects.edges, effects.neurons)
 
 
 def effects_at_inputs(
     model: Transformer,
-    clean: CleanPoint,
+    clean: CleanRun,
     inputs: Float[Tensor, "points batch pos d_model"],
     objective: Objective,
 ) -> Effects:
@@ -126,7 +126,7 @@ def effects_at_inputs(
 
 def effects_at_activations(
     model: Transformer,
-    clean: CleanPoint,
+    clean: CleanRun,
     shares: Sequence[float],
     objective: Objective,
     *,
@@ -172,7 +172,7 @@ def effects_at_activations(
 
 
 def _held(
-    model: Transformer, clean: CleanPoint, layer: int, heads: bool, shares: Sequence[float]
+    model: Transformer, clean: CleanRun, layer: int, heads: bool, shares: Sequence[float]
 ) -> Held:
     """A sublayer at points between its ablated and its clean value."""
     graph = model.graph
@@ -186,7 +186,7 @@ def _held(
 
 def _held_pass(
     model: Transformer,
-    clean: CleanPoint,
+    clean: CleanRun,
     start: Float[Tensor, "1 1 batch pos d_model"],
     held: Held,
     objective: Objective,
@@ -209,7 +209,9 @@ def _held_pass(
     return Effects(effects.edges, effects.neurons).scaled(1 / n_points), arrived / n_points
 
 
-def _checked(model: Transformer, batch: Batch, ablated: SourceValues) -> tuple[Batch, SourceValues]:
-    check_read_positions(ablated, batch)
+def _checked(
+    model: Transformer, batch: Batch, replacement: SourceValues
+) -> tuple[Batch, SourceValues]:
+    check_read_positions(replacement, batch)
     batch = batch.to(model.device)
-    return batch, fitted_values(model, ablated, 1, batch)
+    return batch, fitted_values(model, replacement, 1, batch)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.effects.attention import AttentionChange
-from benchmark.effects.edges.first_order import CleanPoint
+from benchmark.effects.edges.first_order import CleanRun
 from benchmark.effects.edges.taps import EffectSums
 from benchmark.effects.half_layers import HalfLayer, output_gradients, recorded_pass
 from benchmark.forward.layers import positions_of
@@ -70,7 +70,7 @@ class PromptMagnitudes(PositionMagnitudes):
 
 
 def query_key_magnitudes(
-    model: Transformer, clean: CleanPoint, objective: Objective, *, positions_together: bool
+    model: Transformer, clean: CleanRun, objective: Objective, *, positions_together: bool
 ) -> Iterator[tuple[Stage, Float[Tensor, "src readers"]]]:
     """For each layer, its query and key readers, and the summed magnitudes of edges into them.
 
@@ -93,7 +93,7 @@ def query_key_magnitudes(
 
 def _fixed(
     model: Transformer,
-    clean: CleanPoint,
+    clean: CleanRun,
     half: HalfLayer,
     gradient: Float[Tensor, "heads 1 batch pos d_head"],
     differences: Float[Tensor, "src batch pos d_model"],
@@ -126,7 +126,7 @@ def _fixed(
     return torch.cat(found).transpose(0, 1)
 
 
-def _sources_at_once(model: Transformer, clean: CleanPoint) -> int:
+def _sources_at_once(model: Transformer, clean: CleanRun) -> int:
     """Sources whose rows of attention, some dozen of them, take about 4 GB."""
     n_prompts, n_positions = clean.batch.clean.shape
     shape = model.shape

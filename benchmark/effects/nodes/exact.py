@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmark.effects.nodes.nodes import Nodes
-from benchmark.effects.nodes.patching import PatchPoint, patched_effects
+from benchmark.effects.nodes.patching import SiteRun, patched_effects
 from benchmark.forward.memory import rows_that_fit
 from benchmark.metric import Objective
 from benchmark.transformer.sites import Site
@@ -19,16 +19,16 @@ from benchmark.transformer.transformer import Transformer
 
 @torch.no_grad()
 def exact_node_effects(
-    model: Transformer, point: PatchPoint, nodes: Nodes, layer: int, objective: Objective
+    model: Transformer, clean: SiteRun, nodes: Nodes, layer: int, objective: Objective
 ) -> Float[Tensor, "batch layer_nodes"]:
     """The intervention effect of every node of a layer, for every pair."""
-    found = [_of_site(model, point, nodes, layer, site, objective) for site in nodes.kind.sites]
+    found = [_of_site(model, clean, nodes, layer, site, objective) for site in nodes.kind.sites]
     return torch.cat(found, 1)
 
 
 @torch.no_grad()
 def passes_for(
-    model: Transformer, point: PatchPoint, nodes: Nodes, layer: int
+    model: Transformer, clean: SiteRun, nodes: Nodes, layer: int
 ) -> Float[Tensor, " batch"]:
     """Forward passes for the nodes of a layer that can have an effect on each pair by itself.
 
@@ -36,24 +36,24 @@ def passes_for(
     changes no cost.
     """
     n_layers = model.shape.n_layers
-    able = [_able(model, point, nodes, layer, site).sum((0, 2)) for site in nodes.kind.sites]
+    able = [_able(model, clean, nodes, layer, site).sum((0, 2)) for site in nodes.kind.sites]
     return torch.stack(able).sum(0).double() * ((n_layers - layer) / n_layers)
 
 
 def _of_site(
     model: Transformer,
-    point: PatchPoint,
+    clean: SiteRun,
     nodes: Nodes,
     layer: int,
     site: Site,
     objective: Objective,
 ) -> Float[Tensor, "batch site_nodes"]:
-    able = _able(model, point, nodes, layer, site).any(1)
-    effects = point.logits.new_zeros(len(point.batch), *able.shape)
+    able = _able(model, clean, nodes, layer, site).any(1)
+    effects = clean.logits.new_zeros(len(clean.batch), *able.shape)
     places = able.nonzero()
-    for part in places.split(_rows_at_once(model, point)):
+    for part in places.split(_rows_at_once(model, clean)):
         alone = _alone(part, able.shape)
-        rows = patched_effects(model, point, {(layer, site): alone}, objective)
+        rows = patched_effects(model, clean, {(layer, site): alone}, objective)
         effects[:, part[:, 0], part[:, 1]] = rows.T
     return effects.flatten(1)
 
@@ -69,18 +69,18 @@ def _alone(places: Int[Tensor, "rows 2"], sizes: torch.Size) -> Bool[Tensor, "un
 
 
 def _able(
-    model: Transformer, point: PatchPoint, nodes: Nodes, layer: int, site: Site
+    model: Transformer, clean: SiteRun, nodes: Nodes, layer: int, site: Site
 ) -> Bool[Tensor, "units batch pos"]:
     """Which nodes of a site can have an effect on which pair."""
-    clean, donor = (values.layers[layer][site] for values in (point.sites, point.donors))
-    differs = clean != donor
+    live, replacement = (values.layers[layer][site] for values in (clean.sites, clean.replacement))
+    differs = live != replacement
     by_unit = differs[0].any(0).permute(2, 0, 1) if site is Site.neuron else differs[:, 0].any(-1)
     if layer == model.shape.n_layers - 1 and site not in (Site.k, Site.v):
         by_unit = by_unit & (
-            torch.arange(by_unit.shape[-1], device=by_unit.device) == point.batch.read_at[:, None]
+            torch.arange(by_unit.shape[-1], device=by_unit.device) == clean.batch.read_at[:, None]
         )
     return by_unit.any(-1, keepdim=True) if nodes.n_positions == 1 else by_unit
 
 
-def _rows_at_once(model: Transformer, point: PatchPoint) -> int:
-    return rows_that_fit(model, *point.batch.clean.shape, with_gradient=False)
+def _rows_at_once(model: Transformer, clean: SiteRun) -> int:
+    return rows_that_fit(model, *clean.batch.clean.shape, with_gradient=False)

@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmark.effects.attention import AttentionChange
 from benchmark.effects.half_layers import HalfLayer, RecordedPass, Stream, recorded_pass
 from benchmark.effects.nodes.nodes import Nodes
-from benchmark.effects.nodes.patching import recorded
+from benchmark.effects.nodes.patching import run_of_sites
 from benchmark.forward.layers import positions_of
 from benchmark.meter import count_parts
 from benchmark.metric import Objective
@@ -78,11 +78,11 @@ def node_effects(
         keep_first: leave position 0 (BOS) as it is.
     """
     batch = batch.to(model.device)
-    donors, _, _ = recorded(model, batch.corrupted)
+    replacement, _, _ = run_of_sites(model, batch.corrupted)
     clean = recorded_pass(model, batch, objective)
     if keep_first:
-        donors = donors.with_first_of(clean.sites)
-    return _Estimator(model, batch, nodes, variant, clean, donors).effects()
+        replacement = replacement.with_first_of(clean.sites)
+    return _Estimator(model, batch, nodes, variant, clean, replacement).effects()
 
 
 class _Estimator:
@@ -95,10 +95,10 @@ class _Estimator:
         nodes: Nodes,
         variant: AtPVariant,
         clean: RecordedPass,
-        donors: SiteValues,
+        replacement: SiteValues,
     ) -> None:
         self._model, self._batch, self._nodes, self._variant = model, batch, nodes, variant
-        self._clean, self._donors = clean, donors
+        self._clean, self._replacement = clean, replacement
         self._n_cuts = variant.n_cuts(model.shape.n_layers)
         self._found: dict[tuple[int, Site], OfSite] = {}
 
@@ -157,9 +157,9 @@ class _Estimator:
 
     def _differences(self, half: HalfLayer) -> dict[Site, Tensor]:
         """Corrupted minus clean activations at the nodes' sites, in the stream's precision."""
-        dtype, donors = self._model.stream_dtype, self._donors.layers[half.layer]
+        dtype, replacement = self._model.stream_dtype, self._replacement.layers[half.layer]
         return {
-            site: donors[site].to(dtype) - clean.detach().to(dtype)
+            site: replacement[site].to(dtype) - clean.detach().to(dtype)
             for site, clean in half.sites.items()
             if site in self._nodes.kind.sites
         }
@@ -184,8 +184,8 @@ class _Estimator:
         block = self._model.weights.layers[half.layer].attention
         positions = positions_of(self._model, self._batch.clean)
         visible = positions.visible_or_causal(positions.visible(block.window))
-        donors, together = self._donors.layers[half.layer], self._nodes.n_positions == 1
-        return AttentionChange(block, clean, donors, visible, keys_together=together)
+        replacement, together = self._replacement.layers[half.layer], self._nodes.n_positions == 1
+        return AttentionChange(block, clean, replacement, visible, keys_together=together)
 
 
 def _product(site: Site, difference: Tensor, gradient: Tensor) -> OfSite:

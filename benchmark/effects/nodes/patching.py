@@ -24,26 +24,26 @@ from benchmark.transformer.transformer import Transformer
 
 
 @dataclass(frozen=True, eq=False)
-class PatchPoint:
+class SiteRun:
     """A batch of prompt pairs with the unpatched run that every patch starts from.
 
     Attributes:
         batch: the pairs, on the model's device; `clean` is run, `corrupted` gives the values.
         sites: what the clean prompts have at every site.
-        donors: what the corrupted prompts have there; at a kept first position, the clean value.
+        replacement: the corrupted prompts' values there, clean ones at a kept first position.
         starts: the residual stream before each layer.
         logits: the unpatched run's, at the read positions.
     """
 
     batch: Batch
     sites: SiteValues
-    donors: SiteValues
+    replacement: SiteValues
     starts: tuple[Float[Tensor, "1 1 batch pos d_model"], ...]
     logits: Float[Tensor, "batch vocab"]
 
     @classmethod
     @torch.no_grad()
-    def of(cls, model: Transformer, batch: Batch, *, keep_first: bool) -> "PatchPoint":
+    def of(cls, model: Transformer, batch: Batch, *, keep_first: bool) -> "SiteRun":
         """Run both prompts of every pair once.
 
         Args:
@@ -52,26 +52,26 @@ class PatchPoint:
             keep_first: leave position 0 (BOS) as it is on the clean prompt.
         """
         batch = batch.to(model.device)
-        sites, starts, x = recorded(model, batch.clean)
-        donors, _, _ = recorded(model, batch.corrupted)
+        sites, starts, x = run_of_sites(model, batch.clean)
+        replacement, _, _ = run_of_sites(model, batch.corrupted)
         at_reads = at_positions(x, batch.read_at[:, None])
         logits = unembedded(model, at_reads)[0, 0, :, 0]
-        kept = donors.with_first_of(sites) if keep_first else donors
+        kept = replacement.with_first_of(sites) if keep_first else replacement
         return cls(batch, sites, kept, tuple(starts), logits)
 
-    def of_pair(self, index: int) -> "PatchPoint":
+    def of_pair(self, index: int) -> "SiteRun":
         """One pair of the batch by itself."""
         own = slice(index, index + 1)
         only = torch.tensor([index], device=self.batch.clean.device)
-        sites, donors = (
-            values.map(lambda x: x[..., own, :, :]) for values in (self.sites, self.donors)
+        sites, replacement = (
+            values.map(lambda x: x[..., own, :, :]) for values in (self.sites, self.replacement)
         )
         starts = tuple(x[..., own, :, :] for x in self.starts)
-        return PatchPoint(self.batch.select(only), sites, donors, starts, self.logits[own])
+        return SiteRun(self.batch.select(only), sites, replacement, starts, self.logits[own])
 
 
 @torch.no_grad()
-def recorded(
+def run_of_sites(
     model: Transformer, tokens: Tensor
 ) -> tuple[SiteValues, list[Tensor], Float[Tensor, "1 1 batch pos d_model"]]:
     """Every site's activation, the stream before each layer, and the final one, of one pass."""
@@ -92,16 +92,16 @@ def recorded(
 @torch.no_grad()
 def set_effects(
     model: Transformer,
-    point: PatchPoint,
+    clean: SiteRun,
     nodes: Nodes,
     chosen: Bool[Tensor, "rows prompts nodes"],
     objective: Objective,
 ) -> Float[Tensor, "rows batch"]:
     """The effect of patching sets of nodes together, each prompt its own set if it has one."""
-    at_once = rows_that_fit(model, *point.batch.clean.shape, with_gradient=False)
+    at_once = rows_that_fit(model, *clean.batch.clean.shape, with_gradient=False)
 
     def of_part(part: Tensor) -> Tensor:
-        found = patched_effects(model, point, nodes.patches(part.to(model.device)), objective)
+        found = patched_effects(model, clean, nodes.patches(part.to(model.device)), objective)
         # Rows without any patch come back as one.
         return found.expand(len(part), -1)
 
@@ -110,31 +110,31 @@ def set_effects(
 
 @torch.no_grad()
 def patched_effects(
-    model: Transformer, point: PatchPoint, patches: Patches, objective: Objective
+    model: Transformer, clean: SiteRun, patches: Patches, objective: Objective
 ) -> Float[Tensor, "rows batch"]:
     """The metric with these patches minus that without; one pass from the first patched layer."""
     if not patches:
-        return point.logits.new_zeros(1, len(point.batch))
+        return clean.logits.new_zeros(1, len(clean.batch))
     first = min(layer for layer, _ in patches)
-    batch, stream = point.batch, PlainStream(point.starts[first])
-    at = _overwriting(model, point, patches)
+    batch, stream = clean.batch, PlainStream(clean.starts[first])
+    at = _overwriting(model, clean, patches)
     logits = run(model, stream, batch.clean, batch.read_at, start_layer=first, at=at)[0]
-    unpatched = objective(point.logits, batch, point.logits)
-    return objective(logits, batch, point.logits) - unpatched
+    unpatched = objective(clean.logits, batch, clean.logits)
+    return objective(logits, batch, clean.logits) - unpatched
 
 
-def _overwriting(model: Transformer, point: PatchPoint, patches: Patches) -> AtLayerSite:
-    reads = point.batch.read_at[:, None]
+def _overwriting(model: Transformer, clean: SiteRun, patches: Patches) -> AtLayerSite:
+    reads = clean.batch.read_at[:, None]
     last = model.shape.n_layers - 1
 
     def at(layer: int, site: Site, live: Tensor) -> Tensor:
         if (layer, site) not in patches:
             return live
-        donor = point.donors.layers[layer][site]
+        replacement = clean.replacement.layers[layer][site]
         chosen = _as_activations(patches[layer, site], site)
         if layer == last and site not in (Site.k, Site.v):
-            donor, chosen = (at_positions(x, reads) for x in (donor, chosen))
-        return torch.where(chosen, donor, live)
+            replacement, chosen = (at_positions(x, reads) for x in (replacement, chosen))
+        return torch.where(chosen, replacement, live)
 
     return at
 

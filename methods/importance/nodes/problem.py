@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.effects.nodes.nodes import NodeKind, NodePositions, Nodes
-from benchmark.effects.nodes.patching import PatchPoint, set_effects
+from benchmark.effects.nodes.patching import SiteRun, set_effects
 from benchmark.method.problem import Problem
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
@@ -106,14 +106,14 @@ class NodeProblem:
         """The metric of each prompt."""
         return self.problem.metric(logits, batch, unpatched)
 
-    def points(self) -> Iterator[PatchPoint]:
+    def clean_runs(self) -> Iterator[SiteRun]:
         """Each batch of pairs with its two runs."""
         for batch in self.batches:
-            yield PatchPoint.of(self.model, batch, keep_first=self.keep_first)
+            yield SiteRun.of(self.model, batch, keep_first=self.keep_first)
 
-    def of_sets(self, point: PatchPoint, chosen: Tensor) -> Float[Tensor, "rows batch"]:
+    def of_sets(self, clean: SiteRun, chosen: Tensor) -> Float[Tensor, "rows batch"]:
         """The effects of sets of nodes [rows, prompts or 1, nodes] patched together."""
-        return set_effects(self.model, point, self.nodes, chosen, self.objective)
+        return set_effects(self.model, clean, self.nodes, chosen, self.objective)
 
     @cached_property
     def truth(self) -> Float[Tensor, "pairs nodes"]:

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from benchmark.digests import digest
 from benchmark.effects.nodes.exact import exact_node_effects, passes_for
 from benchmark.effects.nodes.nodes import NodeKind, NodePositions, Nodes
-from benchmark.effects.nodes.patching import PatchPoint
+from benchmark.effects.nodes.patching import SiteRun
 from benchmark.errors import UserError
 from benchmark.meter import count_parts, uncounted
 from benchmark.metric import Metric, Objective
@@ -173,14 +173,14 @@ def exhaustive_effects(
     n_layers = model.shape.n_layers
 
     def of_batch(batch: Batch) -> Float[Tensor, "batch nodes"]:
-        kept, point, layers = question.about(batch), None, []
+        kept, clean, layers = question.about(batch), None, []
         with uncounted():
             for layer in range(n_layers):
                 found = kept.read(layer)
                 if found is None:
-                    point = point or PatchPoint.of(model, batch, keep_first=question.keep_first)
-                    effects = exact_node_effects(model, point, nodes, layer, objective).cpu()
-                    found = LayerEffects(effects, passes_for(model, point, nodes, layer).cpu())
+                    clean = clean or SiteRun.of(model, batch, keep_first=question.keep_first)
+                    effects = exact_node_effects(model, clean, nodes, layer, objective).cpu()
+                    found = LayerEffects(effects, passes_for(model, clean, nodes, layer).cpu())
                     kept.write(layer, found)
                 layers.append(found)
                 progress.update()

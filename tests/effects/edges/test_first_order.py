@@ -13,7 +13,7 @@ from support.values import counterfactual, largest, random_neurons, random_value
 from benchmark.config import configured
 from benchmark.effects.edges.exact import exact_edge_effects, exact_source_effects
 from benchmark.effects.edges.first_order import (
-    CleanPoint,
+    CleanRun,
     effects_at_activations,
     effects_at_clean,
     effects_at_inputs,
@@ -51,8 +51,8 @@ def test_effects_are_the_gradient_of_the_mask(model, keep_first):
 def test_effects_at_other_inputs_are_the_clean_differences_with_their_gradients(model):
     """At an input, mask gradients with values (its sources - differences) are the same products."""
     batch, shares = random_batch(), [0.0, 0.3, 1.0]
-    ablated = counterfactual(model, batch, True)
-    clean = CleanPoint.of(model, batch, ablated)
+    replacement = counterfactual(model, batch, True)
+    clean = CleanRun.of(model, batch, replacement)
     inputs = clean.inputs_at(shares)
     found = effects_at_inputs(model, clean, inputs, DIFFERENCE)
     live, expected = source_values(model, batch.clean), 0
@@ -60,7 +60,7 @@ def test_effects_at_other_inputs_are_the_clean_differences_with_their_gradients(
         weights = replace(model.weights, embed=lambda tokens, x=x: x)
         moved = Transformer(weights, model.shape, model.dtype, model.device)
         there = source_values(moved, batch.clean)
-        triples = zip(there.tensors, live.tensors, ablated.tensors, strict=True)
+        triples = zip(there.tensors, live.tensors, replacement.tensors, strict=True)
         values = type(live)(*(y - (a - c) for y, a, c in triples), keep_first=True)
         expected = expected + mask_gradient(moved, batch, values) / len(shares)
     assert largest(found.edges, expected) < NEAR
@@ -71,7 +71,7 @@ def test_effects_at_other_inputs_are_the_clean_differences_with_their_gradients(
 def test_activation_paths_equal_whole_passes(model, own):
     """Starting at the moving sublayer and one pass back for all equal a whole pass for each."""
     batch, shares = random_batch(), [0.5, 1.0]
-    clean = CleanPoint.of(model, batch, counterfactual(model, batch, True))
+    clean = CleanRun.of(model, batch, counterfactual(model, batch, True))
     found = effects_at_activations(model, clean, shares, DIFFERENCE, own=own)
     first = effects_at_inputs(model, clean, clean.inputs_at(shares), DIFFERENCE)
     expected = torch.zeros_like(found.edges)
@@ -100,7 +100,7 @@ def test_activation_paths_equal_whole_passes(model, own):
 def test_exact_effects_are_those_of_masked_passes(model, keep_first):
     batch, graph = random_batch(n_prompts=3), model.graph
     values = counterfactual(model, batch, keep_first)
-    clean = CleanPoint.of(model, batch, values)
+    clean = CleanRun.of(model, batch, values)
     found = exact_edge_effects(model, clean, DIFFERENCE)
     sources = exact_source_effects(model, clean, DIFFERENCE)
     whole = graph.exists.double()
@@ -122,7 +122,7 @@ def test_exact_effects_are_those_of_masked_passes(model, keep_first):
 def test_attribution_is_exact_on_a_linear_model(gpt2):
     model, batch = linear(gpt2), random_batch()
     values = counterfactual(model, batch, False)
-    clean = CleanPoint.of(model, batch, values)
+    clean = CleanRun.of(model, batch, values)
     exact = exact_edge_effects(model, clean, DIFFERENCE)
     assert float(exact.abs().max()) > 0.1
     for found in (

@@ -9,7 +9,7 @@ from support.prompts import random_batch
 from support.values import counterfactual, largest
 
 from benchmark.config import configured
-from benchmark.effects.edges.first_order import CleanPoint, effects_at_clean
+from benchmark.effects.edges.first_order import CleanRun, effects_at_clean
 from benchmark.effects.edges.magnitudes import (
     PositionMagnitudes,
     PromptMagnitudes,
@@ -51,7 +51,7 @@ def test_magnitudes_of_positions_are_those_of_eap_position_by_position(model):
 @pytest.mark.parametrize("together", [False, True])
 def test_queries_and_keys_of_each_source_by_brute_force(model, together):
     batch = random_batch(n_prompts=2, n_positions=5, same_length=True)
-    clean = CleanPoint.of(model, batch, counterfactual(model, batch))
+    clean = CleanRun.of(model, batch, counterfactual(model, batch))
     passed = recorded_pass(model, batch, METRIC)
     gradients = dict(output_gradients(model, passed))
     layer, n_heads = 1, model.shape.n_heads

@@ -11,7 +11,7 @@ from benchmark.effects.nodes.exact import exact_node_effects
 from benchmark.effects.nodes.first_order import AtPVariant, Cut, node_effects
 from benchmark.effects.nodes.names import SITE_LETTERS
 from benchmark.effects.nodes.nodes import NodeKind, Nodes
-from benchmark.effects.nodes.patching import PatchPoint, recorded, set_effects
+from benchmark.effects.nodes.patching import SiteRun, run_of_sites, set_effects
 from benchmark.forward.layers import embedded, positions_of, run
 from benchmark.forward.streams import PlainStream
 from benchmark.meter import metering
@@ -45,28 +45,28 @@ def test_atp_is_the_derivative_along_each_difference(model):
     batch = pairs(model)
     nodes = nodes_of(model, batch)
     found = estimated(model, batch, nodes, PLAIN)
-    donors, _, _ = recorded(model, batch.corrupted)
+    replacement, _, _ = run_of_sites(model, batch.corrupted)
     step = 1e-5
     draw = torch.Generator().manual_seed(0)
     for node in torch.randperm(len(nodes), generator=draw)[:12].tolist():
         chosen = torch.zeros(1, 1, len(nodes), dtype=torch.bool)
         chosen[..., node] = True
         up, down = (
-            moved(model, batch, nodes.patches(chosen), donors, sign * step) for sign in (1, -1)
+            moved(model, batch, nodes.patches(chosen), replacement, sign * step) for sign in (1, -1)
         )
         slope = (up - down) / (2 * step)
         assert largest(slope, found[:, node]) < 1e-6 * max(1, float(slope.abs().max()))
 
 
-def moved(model, batch, patches, donors, share):
-    """The metric with the patched activations moved by a share of the way to the donors'."""
+def moved(model, batch, patches, replacement, share):
+    """The metric with the patched activations moved by a share of the way to the replacement'."""
 
     def change(layer, site, x):
         if (layer, site) not in patches:
             return x
         mask = patches[layer, site]
         kept = mask.permute(1, 2, 3, 0)[None] if site is Site.neuron else mask[..., None]
-        return x + kept * share * (donors.layers[layer][site] - x)
+        return x + kept * share * (replacement.layers[layer][site] - x)
 
     logits = with_activations(model, batch, change)
     return METRIC(logits, batch, logits)
@@ -79,7 +79,9 @@ def test_the_softmax_is_computed_anew_for_queries_and_keys(model, together):
     nodes = nodes_of(model, batch, NodeKind.attention, together)
     found = estimated(model, batch, nodes, AtPVariant(fix_softmax=True, cut=None))
     plain = estimated(model, batch, nodes, PLAIN)
-    clean, donors = (recorded(model, tokens)[0] for tokens in (batch.clean, batch.corrupted))
+    clean, replacement = (
+        run_of_sites(model, tokens)[0] for tokens in (batch.clean, batch.corrupted)
+    )
     halves = recorded_pass(model, batch, METRIC)
     for layer, site, where in nodes.places():
         if site not in (Site.q, Site.k):
@@ -93,7 +95,7 @@ def test_the_softmax_is_computed_anew_for_queries_and_keys(model, together):
                 patched = dict(clean.layers[layer])
                 patched[site] = patched[site].clone()
                 at = slice(None) if together else position
-                patched[site][unit, ..., at, :] = donors.layers[layer][site][unit, ..., at, :]
+                patched[site][unit, ..., at, :] = replacement.layers[layer][site][unit, ..., at, :]
                 moved = outputs(model, batch, layer, patched)
                 change = moved - outputs(model, batch, layer, clean.layers[layer])
                 wanted = (change * gradient).sum((0, 1, 3, 4))
@@ -188,7 +190,7 @@ def naive(model, batch, nodes, softmax, unit):
     total = METRIC(logits, batch, logits).sum()
     passed = torch.autograd.grad(total, found.values(), allow_unused=True)
     gradients = dict(zip(found, passed, strict=True))
-    donors, _, _ = recorded(model, batch.corrupted)
+    replacement, _, _ = run_of_sites(model, batch.corrupted)
     effects = []
     for layer, site, where in nodes.places():
         gradient = gradients[layer, site]
@@ -198,13 +200,13 @@ def naive(model, batch, nodes, softmax, unit):
             effects.append(torch.zeros(len(batch), where.stop - where.start, dtype=torch.double))
             continue
         clean = {s: found[layer, s].detach() for s in Site}
-        difference = {s: donors.layers[layer][s] - clean[s] for s in Site}
+        difference = {s: replacement.layers[layer][s] - clean[s] for s in Site}
         if softmax and site in (Site.q, Site.k):
             block = model.weights.layers[layer].attention
             seen = positions_of(model, batch.clean)
             seen = seen.visible_or_causal(seen.visible(block.window))
-            donor = donors.layers[layer]
-            change = AttentionChange(block, clean, donor, seen, keys_together=False)
+            replacement = replacement.layers[layer]
+            change = AttentionChange(block, clean, replacement, seen, keys_together=False)
             effects.append(change.effects(gradient)[site].flatten(1))
         else:
             product = difference[site] * gradient
@@ -221,14 +223,14 @@ def naive(model, batch, nodes, softmax, unit):
 def test_exhaustive_patching_equals_patching_each_node_alone(model, kind, together):
     batch = pairs(model, n_prompts=2, n_positions=5)
     nodes = nodes_of(model, batch, kind, together)
-    point = PatchPoint.of(model, batch, keep_first=False)
+    clean = SiteRun.of(model, batch, keep_first=False)
     found = torch.cat(
-        [exact_node_effects(model, point, nodes, i, METRIC) for i in range(model.shape.n_layers)], 1
+        [exact_node_effects(model, clean, nodes, i, METRIC) for i in range(model.shape.n_layers)], 1
     )
     assert found.shape == (2, len(nodes))
     draw = torch.randperm(len(nodes), generator=torch.Generator().manual_seed(1))[:25]
     alone = torch.nn.functional.one_hot(draw, len(nodes)).bool()[:, None]
-    wanted = set_effects(model, point, nodes, alone, METRIC)
+    wanted = set_effects(model, clean, nodes, alone, METRIC)
     assert largest(found[:, draw].T, wanted) < 1e-12
     assert float(wanted.abs().max()) > 1e-3
 
@@ -237,39 +239,39 @@ def test_sets_of_nodes_take_the_values_of_the_corrupted_run(model):
     """All sites at all positions of a layer patched: what it writes is the corrupted run's."""
     batch = pairs(model)
     nodes = nodes_of(model, batch)
-    point = PatchPoint.of(model, batch, keep_first=False)
-    donors = point.donors.layers[0]
+    clean = SiteRun.of(model, batch, keep_first=False)
+    replacement = clean.replacement.layers[0]
 
     def change(layer, site, x):
-        return donors[site] if layer == 0 and site in (Site.z, Site.neuron) else x
+        return replacement[site] if layer == 0 and site in (Site.z, Site.neuron) else x
 
-    wanted = METRIC(with_activations(model, batch, change), batch, point.logits)
+    wanted = METRIC(with_activations(model, batch, change), batch, clean.logits)
     chosen = torch.zeros(1, 1, len(nodes), dtype=torch.bool)
     chosen[..., nodes.of_layer(0)] = True
-    found = set_effects(model, point, nodes, chosen, METRIC)
-    assert largest(found[0], wanted - METRIC(point.logits, batch, point.logits)) < 1e-12
-    assert largest(set_effects(model, point, nodes, ~chosen & chosen, METRIC), found * 0) == 0
+    found = set_effects(model, clean, nodes, chosen, METRIC)
+    assert largest(found[0], wanted - METRIC(clean.logits, batch, clean.logits)) < 1e-12
+    assert largest(set_effects(model, clean, nodes, ~chosen & chosen, METRIC), found * 0) == 0
 
 
 def test_each_prompt_may_have_a_set_of_its_own(gpt2):
     batch = pairs(gpt2)
     nodes = nodes_of(gpt2, batch)
-    point = PatchPoint.of(gpt2, batch, keep_first=False)
+    clean = SiteRun.of(gpt2, batch, keep_first=False)
     draw = torch.Generator().manual_seed(0)
     chosen = torch.rand(4, len(batch), len(nodes), generator=draw) < 0.1
-    found = set_effects(gpt2, point, nodes, chosen, METRIC)
+    found = set_effects(gpt2, clean, nodes, chosen, METRIC)
     for prompt in range(len(batch)):
-        alone = set_effects(gpt2, point, nodes, chosen[:, prompt : prompt + 1], METRIC)
+        alone = set_effects(gpt2, clean, nodes, chosen[:, prompt : prompt + 1], METRIC)
         assert largest(found[:, prompt], alone[:, prompt]) < 1e-12
 
 
 def test_a_kept_first_position_has_no_effect(gpt2):
     batch = pairs(gpt2)
     nodes = nodes_of(gpt2, batch)
-    point = PatchPoint.of(gpt2, batch, keep_first=True)
+    clean = SiteRun.of(gpt2, batch, keep_first=True)
     first = nodes.description["position"] == 0
     exact = torch.cat(
-        [exact_node_effects(gpt2, point, nodes, layer, METRIC) for layer in range(2)], 1
+        [exact_node_effects(gpt2, clean, nodes, layer, METRIC) for layer in range(2)], 1
     )
     for variant in (PLAIN, AtPVariant(True, Cut.block)):
         found = node_effects(gpt2, batch, nodes, METRIC, variant, keep_first=True)

@@ -9,7 +9,7 @@ from support.values import largest
 from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
 from benchmark.effects.edges.differences import written
-from benchmark.effects.edges.first_order import CleanPoint
+from benchmark.effects.edges.first_order import CleanRun
 from benchmark.errors import UserError
 from benchmark.forward.layers import run
 from benchmark.forward.passes import clean_logits, source_values
@@ -20,7 +20,7 @@ from benchmark.meter import metering
 def test_a_gradient_path_comes_nearer_to_the_corrupted_logits(gpt2):
     batch = random_batch(same_length=True)
     values = Counterfactual(keep_first=False).fit(gpt2, [batch])(batch)
-    clean = CleanPoint.of(gpt2, batch, values)
+    clean = CleanRun.of(gpt2, batch, values)
     path = configured("method", "eap_gp", steps=5, step_length=0.02)._path(gpt2, clean, 0)
     target = clean_logits(gpt2, batch.corrupted, batch.read_at)
 
@@ -47,7 +47,7 @@ def test_a_gradient_path_leaves_a_kept_position_where_it_is(gpt2):
     batch = random_batch(same_length=True)
     assert bool((batch.clean[:, 0] != batch.corrupted[:, 0]).any())
     values = Counterfactual(keep_first=True).fit(gpt2, [batch])(batch)
-    clean = CleanPoint.of(gpt2, batch, values)
+    clean = CleanRun.of(gpt2, batch, values)
     path = configured("method", "eap_gp")._path(gpt2, clean, 1)
     assert largest(path[:, :, 0], clean.inputs_at([1.0])[:, :, 0].expand_as(path[:, :, 0])) == 0
 

@@ -16,7 +16,7 @@ from support.values import largest
 
 from benchmark.config import configured
 from benchmark.effects.edges.exact import exact_source_effects
-from benchmark.effects.edges.first_order import CleanPoint
+from benchmark.effects.edges.first_order import CleanRun
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits, masked_logits, source_values
 from benchmark.method.study import Study
@@ -71,7 +71,7 @@ def test_summed_gaps_are_exact_effects_in_a_deeper_model(tmp_path):
     model = load_model(save_random_model(tmp_path, config), dtype="float64", check=False)
     problem, batch = training_problem(model, "mean"), random_batch(20, 5, seed=1)
     found = study(problem, [batch]).tensors["loss_gap"]
-    clean = CleanPoint.of(model, batch, problem.replacement(batch))
+    clean = CleanRun.of(model, batch, problem.replacement(batch))
     assert largest(found.sum(1), -exact_source_effects(model, clean, GAP)) < 1e-12
 
 

@@ -115,8 +115,8 @@ def test_members_of_the_best_block_come_first(gpt2, block_size, abs_inside):
     assert len(found.contribution.unique()) == n_blocks
     best = found.contribution == found.contribution.max()
     assert best.sum() in (min(block_size, n_nodes), n_nodes % block_size)
-    (point,) = asked.points()
-    together = asked.of_sets(point, best[None, None])[0]
+    (clean,) = asked.clean_runs()
+    together = asked.of_sets(clean, best[None, None])[0]
     assert largest(found.effects[:, best], together[:, None].expand(-1, int(best.sum()))) < 1e-12
 
 
@@ -147,7 +147,7 @@ def test_groups_are_patched_together(gpt2):
     assert found.shape == (4, 5)
     for group in range(5):
         chosen = (group_of == group)[None, None]
-        wanted = torch.cat([asked.of_sets(point, chosen)[0] for point in asked.points()])
+        wanted = torch.cat([asked.of_sets(clean, chosen)[0] for clean in asked.clean_runs()])
         assert largest(found[:, group], wanted) < 1e-12
 
 

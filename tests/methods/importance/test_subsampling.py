@@ -41,9 +41,9 @@ def additive(monkeypatch):
         own = 1 + 0.2 * torch.randn(N_NODES, generator=generator(0, name), dtype=torch.float64)
         return signs * sizes * own
 
-    def of_sets(asked, point, chosen):
-        asked_for.append((point.batch.ids, chosen[:, 0]))
-        effects = torch.stack([of_pair(name) for name in point.batch.ids])
+    def of_sets(asked, clean, chosen):
+        asked_for.append((clean.batch.ids, chosen[:, 0]))
+        effects = torch.stack([of_pair(name) for name in clean.batch.ids])
         return chosen.expand(-1, len(effects), -1).double().mul(effects).sum(-1)
 
     def truth(model, batches, *_):

@@ -13,7 +13,7 @@ from support.values import largest
 
 from benchmark.config import configured
 from benchmark.effects.nodes.nodes import NodeKind, Nodes
-from benchmark.effects.nodes.patching import PatchPoint, patched_effects, set_effects
+from benchmark.effects.nodes.patching import SiteRun, patched_effects, set_effects
 from benchmark.meter import metering
 from methods.importance.nodes import truth as exhaustive
 from methods.importance.nodes.problem import NodeProblem
@@ -31,10 +31,10 @@ def swapped(batch):
 
 def one_by_one(asked: NodeProblem):
     """Every node patched alone, a pass each from its own layer on."""
-    (point,) = asked.points()
+    (clean,) = asked.clean_runs()
     alone = torch.eye(len(asked.nodes), dtype=torch.bool)[:, None, None]
     nodes, model = asked.nodes, asked.model
-    rows = [patched_effects(model, point, nodes.patches(a), asked.objective) for a in alone]
+    rows = [patched_effects(model, clean, nodes.patches(a), asked.objective) for a in alone]
     return torch.cat(rows).T
 
 
@@ -71,19 +71,19 @@ def test_an_aggregated_node_is_all_its_positions_patched_together(gpt2):
     sets = torch.ones(len(together.nodes), 1, len(each.nodes), dtype=torch.bool)
     for part in ("layer", "site", "unit"):
         sets &= (common[part][:, None] == own[part])[:, None]
-    (point,) = each.points()
+    (clean,) = each.clean_runs()
     assert (sets.sum(-1) == 4).all()
-    assert largest(together.truth, each.of_sets(point, sets).T) < 1e-12
+    assert largest(together.truth, each.of_sets(clean, sets).T) < 1e-12
 
 
 def test_rows_that_patch_nothing_change_nothing(gpt2):
     batch = random_batch(n_positions=4, same_length=True)
     nodes = Nodes(NodeKind.attention, gpt2.shape, 4)
-    point = PatchPoint.of(gpt2, batch, keep_first=False)
+    clean = SiteRun.of(gpt2, batch, keep_first=False)
     metric = configured("metric", "logit_difference")
     none = torch.zeros(3, 1, len(nodes), dtype=torch.bool)
     with metering() as spent:
-        assert torch.equal(set_effects(gpt2, point, nodes, none, metric), torch.zeros(3, 4))
+        assert torch.equal(set_effects(gpt2, clean, nodes, none, metric), torch.zeros(3, 4))
     assert spent.forward == 0
 
 
