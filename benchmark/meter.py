@@ -2,7 +2,7 @@
 
 Passes compare across machines; seconds do not. One forward pass is one prompt through the
 whole model once; a pass that starts at a later layer counts as the fraction of layers that it
-runs, and every mask row counts as a pass of its own. A backward pass is counted when the
+runs, and every mask counts as a pass of its own. A backward pass is counted when the
 gradient really flows. Everything that runs inside `metering()` is counted, ablations included.
 """
 

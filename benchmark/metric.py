@@ -1,7 +1,7 @@
 """What is measured at the read position, one number per prompt.
 
 Every metric takes the ablated model's logits, the batch and the full model's logits, and is
-differentiable where its definition is. Logits may carry leading axes (mask rows); the result
+differentiable where its definition is. Logits may carry leading axes (masks); the result
 then has them too.
 """
 
@@ -37,7 +37,7 @@ class Metric(Protocol):
     def __call__(
         self, logits: Logits, batch: Batch, clean_logits: Float[Tensor, "batch vocab"]
     ) -> PerPrompt:
-        """The metric of each prompt, for each mask row."""
+        """The metric of each prompt, for each mask."""
         ...
 
 

@@ -4,7 +4,7 @@
 
 Each operation is timed next to a plain forward pass (no gradient) of the same prompts by Hugging
 Face, in turn, in one process; the figure is the median over rounds of the ratio of their times
-(CPU time on a CPU, elapsed time on a GPU). With several mask rows it is per row. `peak_mb` is the
+(CPU time on a CPU, elapsed time on a GPU). With several masks it is per mask. `peak_mb` is the
 largest memory that the process had used when the operation ended.
 """
 

@@ -29,7 +29,7 @@ CHANGES = {
     "twice the heads": dict(n_heads=16),
     "twice the heads and the width": dict(n_heads=16, d_model=256),
     "twice the prompts": dict(prompts=16),
-    "12 mask rows": dict(masks=12),
+    "12 masks": dict(masks=12),
     "twice the tokens": dict(tokens=40),
     "eight times the tokens": dict(tokens=160),
 }

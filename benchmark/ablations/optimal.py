@@ -96,7 +96,7 @@ class Optimal:
         drawn = {"batch_size": self.batch_size, "seed": self.seed}
         training = MaskedTraining(model, pool, sampler, values, neurons=neurons, **drawn)
         training.run(self.steps, checkpoint, "constants")
-        return Constants(values.rows, training.losses())
+        return Constants(values.values, training.losses())
 
     def learner(
         self,
@@ -107,7 +107,7 @@ class Optimal:
         constants_learn_below: float | None = None,
     ) -> LearnedConstants:
         """Sets of constants that begin at the mean over the pool, to be trained."""
-        start = self.fit(model, pool.split(self.batch_size)).rows
+        start = self.fit(model, pool.split(self.batch_size)).values
         return LearnedConstants(_repeated(start, n_sets), learning_rate, constants_learn_below)
 
 

@@ -1,4 +1,4 @@
-"""Where a masked pass keeps its sources: one growing buffer, and the mask laid out to match."""
+"""Where a masked pass keeps its sources: one growing buffer, and the masks laid out to match."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from torch import Tensor
 class Buffer:
     """Differences of all sources at some positions, with the sum of ablation values in row 0.
 
-    The first `n_shared` sources may come from an earlier pass and are the same for all mask rows.
+    The first `n_shared` sources may come from an earlier pass and are the same for all masks.
     """
 
     def __init__(self, live: Tensor, shared: Tensor | None = None) -> None:
@@ -66,8 +66,8 @@ class Buffer:
 
 
 @dataclass(frozen=True)
-class Keep:
-    """A mask laid out for matrix products; one destination column stands for all of them.
+class MaskLayout:
+    """Masks laid out for matrix products; one destination column stands for all of them.
 
     `live` has a leading column of ones, for the buffer's row 0.
     """
@@ -76,9 +76,9 @@ class Keep:
     shared: Float[Tensor, "dst masks shared"]
 
     @classmethod
-    def of(cls, mask: Float[Tensor, "masks src dst"], n_shared: int) -> "Keep":
-        """Lay out a mask whose first `n_shared` sources come from an earlier pass."""
-        by_destination = mask.transpose(1, 2)
+    def of(cls, masks: Float[Tensor, "masks src dst"], n_shared: int) -> "MaskLayout":
+        """Lay out masks whose first `n_shared` sources come from an earlier pass."""
+        by_destination = masks.transpose(1, 2)
         ones = torch.ones_like(by_destination[..., :1])
         live = torch.cat([ones, by_destination[..., n_shared:]], dim=-1)
         return cls(live, by_destination[..., :n_shared].transpose(0, 1).contiguous())

@@ -13,7 +13,7 @@ from benchmark.prompts.batch import Batch
 from benchmark.transformer.transformer import Transformer
 from benchmark.transformer.weights import Weights
 
-# Tensors are [src, dst] or [masks, src, dst]; `mask_rows` says so to whoever gives another.
+# Tensors are [src, dst] or [masks, src, dst]; `as_masks` says so to whoever gives another.
 Masks = EdgeMask | Float[Tensor, "..."]
 
 
@@ -40,8 +40,8 @@ class Prefix:
     bases: tuple[Float[Tensor, "batch pos d_model"], ...]
 
 
-def mask_rows(model: Transformer, mask: Masks) -> Float[Tensor, "masks src dst"]:
-    """A mask or masks as rows, on the model's device and in its stream's precision.
+def as_masks(model: Transformer, mask: Masks) -> Float[Tensor, "masks src dst"]:
+    """One mask or several as a stack, on the model's device and in its stream's precision.
 
     Raises:
         UserError: the mask does not fit the model's graph.
@@ -59,7 +59,7 @@ def mask_rows(model: Transformer, mask: Masks) -> Float[Tensor, "masks src dst"]
     return keep if keep.dim() == 3 else keep[None]
 
 
-def neuron_rows(
+def neurons_of_masks(
     model: Transformer, neurons: Float[Tensor, "*masks src d_model"], n_masks: int, start_layer: int
 ) -> Float[Tensor, "src rows 1 1 d_model"]:
     """How much of each source's coordinates is kept, with the axes of what sources write.
@@ -71,7 +71,7 @@ def neuron_rows(
     if neurons.shape not in (allowed, (n_masks, *allowed)):
         raise UserError(
             f"neurons of shape {tuple(neurons.shape)} do not fit this model; give {allowed}, or "
-            f"{(n_masks, *allowed)} for neurons of each mask row"
+            f"{(n_masks, *allowed)} for neurons of each mask"
         )
     if start_layer != 0:
         raise UserError(f"neurons need a whole pass; give start_layer=0, not {start_layer}")
@@ -123,7 +123,7 @@ def check_read_positions(values: SourceValues, batch: Batch) -> None:
 
 def check_prefix(
     model: Transformer,
-    rows: Tensor,
+    masks: Tensor,
     batch: Batch,
     values: SourceValues,
     prefix: Prefix | None,
@@ -146,16 +146,16 @@ def check_prefix(
     same_prompts = torch.equal(prefix.tokens, batch.clean)
     if prefix.weights is not model.weights or not same_values or not same_prompts:
         raise UserError("the prefix was made with another model, other prompts or ablation values")
-    if not _same_before(model, rows, prefix.mask, start_layer):
+    if not _same_before(model, masks, prefix.mask, start_layer):
         raise UserError(f"the masks differ from the prefix's on edges before layer {start_layer}")
 
 
-def _same_before(model: Transformer, rows: Tensor, mask: Tensor, layer: int) -> bool:
+def _same_before(model: Transformer, masks: Tensor, mask: Tensor, layer: int) -> bool:
     """Whether all masks agree on the edges into layers before this one."""
-    if rows.shape[1:] != mask.shape:
+    if masks.shape[1:] != mask.shape:
         return False
-    if rows.shape[-1] == 1:
+    if masks.shape[-1] == 1:
         n_sources = model.graph.mlp_stage(layer - 1).n_sources
-        return bool((rows[:, :n_sources] == mask[:n_sources]).all())
+        return bool((masks[:, :n_sources] == mask[:n_sources]).all())
     before = model.graph.qkv_stage(layer).start
-    return bool((rows[..., :before] == mask[..., :before]).all())
+    return bool((masks[..., :before] == mask[..., :before]).all())

@@ -1,4 +1,4 @@
-"""How many mask rows, or prompts, fit into one pass."""
+"""How many masks, or prompts, fit into one pass."""
 
 import torch
 
@@ -10,7 +10,7 @@ MOST_BYTES = 4e9
 def masks_that_fit(
     model: Transformer, n_prompts: int, n_positions: int, *, with_gradient: bool = True
 ) -> int:
-    """Mask rows whose activations take about 4 GB in float32; at least one.
+    """Masks whose activations take about 4 GB in float32; at least one.
 
     See forward.py for what a row takes.
     """

@@ -11,7 +11,7 @@ as it is written.
 The gradient of the differences accumulates in a second buffer of the same size; autograd reaches
 it through the functions of mixture_autograd.py.
 
-Cost of one pass, in multiply-adds per position and mask row: E * d_model for the mixing (E =
+Cost of one pass, in multiply-adds per position and mask: E * d_model for the mixing (E =
 edges) beside the model's own; backward twice that (once for the mask, once for the sources).
 """
 
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmark.forward.buffer import Buffer, Keep
+from benchmark.forward.buffer import Buffer, MaskLayout
 from benchmark.forward.values import SourceValues
 from benchmark.graph.graph import ComputationalGraph, Stage
 from benchmark.transformer.weights import Layer
@@ -36,28 +36,28 @@ class Mixture:
         self,
         graph: ComputationalGraph,
         layers: tuple[Layer, ...],
-        mask: Float[Tensor, "masks src dst"],
+        masks: Float[Tensor, "masks src dst"],
         values: SourceValues,
         buffer: Buffer,
         constants_learn_below: float | None,
         neurons: Float[Tensor, "src rows 1 1 d_model"] | None = None,
     ) -> None:
         self.graph, self.layers = graph, layers
-        self.mask, self.values = mask.detach(), values.detach()
-        self.keep = Keep.of(self.mask, buffer.n_shared)
+        self.masks, self.values = masks.detach(), values.detach()
+        self.layout = MaskLayout.of(self.masks, buffer.n_shared)
         self.neurons = neurons
         self.buffer: Buffer = buffer
         self.tail: Buffer | None = None
         self.read_at: Int[Tensor, "batch reads"] | None = None
         self.n_before_focus = 0
-        self.mask_learns, self.values_learn = mask.requires_grad, values.requires_grad
+        self.mask_learns, self.values_learn = masks.requires_grad, values.requires_grad
         self.mask_gradient: Float[Tensor, "masks dst src"] | None = None
         self.value_gradient: Float[Tensor, "src masks batch pos d_model"] | None = None
         if self.values_learn:
             # How much of an ablation value's gradient each edge passes.
-            self.ablated = 1 - self.mask
+            self.ablated = 1 - self.masks
             if constants_learn_below is not None:
-                self.ablated *= self.mask < constants_learn_below
+                self.ablated *= self.masks < constants_learn_below
 
     @property
     def current(self) -> Buffer:
@@ -66,17 +66,17 @@ class Mixture:
 
     def columns(self, stage: Stage) -> slice:
         """The mask's destination columns of a stage; a node mask has a single one."""
-        return slice(0, 1) if self.mask.shape[-1] == 1 else stage.destinations
+        return slice(0, 1) if self.masks.shape[-1] == 1 else stage.destinations
 
     def mix(self, buffer: Buffer, stage: Stage) -> Float[Tensor, "readers masks batch pos d"]:
         """What the readers of a stage receive."""
         rows = buffer.rows(stage.n_sources)
-        keep = self.keep.live[:, self.columns(stage), : rows.shape[1]]
+        keep = self.layout.live[:, self.columns(stage), : rows.shape[1]]
         masks, readers = keep.shape[:2]
         x = rows.new_empty(readers, masks, rows.shape[-1])
         torch.bmm(keep, rows, out=x.transpose(0, 1))
         if buffer.shared is not None:
-            shared = self.keep.shared[self.columns(stage)].flatten(0, 1)
+            shared = self.layout.shared[self.columns(stage)].flatten(0, 1)
             x.view(readers * masks, -1).addmm_(shared, buffer.shared.flatten(1))
         return x.view(readers, masks, *buffer.live.shape[2:])
 
@@ -114,7 +114,7 @@ class Mixture:
             if buffer is not None:
                 buffer.clear_gradient()
         if self.mask_learns:
-            self.mask_gradient = torch.zeros_like(self.mask.transpose(1, 2))
+            self.mask_gradient = torch.zeros_like(self.masks.transpose(1, 2))
         if self.values_learn:
             axes = (self.graph.n_sources, *self.values.input.shape)
             self.value_gradient = self.buffer.live.new_zeros(axes)
@@ -129,7 +129,7 @@ class Mixture:
             into[..., buffer.n_shared : stage.n_sources] += dx_rows @ rows.mT
             if buffer.shared is not None:
                 into[..., : buffer.n_shared] += dx_rows @ buffer.shared.flatten(1).mT
-        keep = self.keep.live[:, self.columns(stage), 1 : 1 + n_live].mT
+        keep = self.layout.live[:, self.columns(stage), 1 : 1 + n_live].mT
         buffer.add_gradient(keep, dx_rows)
         if self.value_gradient is not None:
             self.value_gradient[: stage.n_sources] += self._ablated_part(buffer, stage, dx)
@@ -146,7 +146,7 @@ class Mixture:
         rows = dx.flatten(2).transpose(0, 1)
         neurons = self.neurons_of(0, stage.n_sources)
         if masks == 1 and neurons is None:
-            # One set of values for all mask rows: sum over readers and mask rows at once.
+            # One set of values for all masks: sum over readers and masks together.
             ablated, rows = ablated.transpose(0, 1).flatten(1)[None], rows.flatten(0, 1)[None]
         part = torch.bmm(ablated, rows).transpose(0, 1)
         part = part.reshape(stage.n_sources, -1, *dx.shape[2:])

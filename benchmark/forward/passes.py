@@ -6,7 +6,7 @@ many masks at once, differentiable in the masks and in the ablation values, and 
 where they are asked for: in the last layer queries, MLP and unembedding run at the read
 positions alone.
 
-Multiply-adds of one masked pass of R rows (mask rows x prompts) of T positions, L layers of H
+Multiply-adds of one masked pass of R rows (masks x prompts) of T positions, L layers of H
 heads, width d, MLP width m, E edges, vocabulary V, one read position per prompt:
 
     R T [ E d  +  L (4 d^2 + 2 d m)  +  L H T d_head ]  +  R d V
@@ -25,11 +25,11 @@ from benchmark.forward.buffer import Buffer
 from benchmark.forward.checks import (
     Masks,
     Prefix,
+    as_masks,
     check_prefix,
     check_read_positions,
     fitted_values,
-    mask_rows,
-    neuron_rows,
+    neurons_of_masks,
     values_versions,
 )
 from benchmark.forward.layers import embedded, positions_of, run, run_layers
@@ -96,33 +96,34 @@ def masked_logits(
 
     Args:
         model: the model.
-        mask: an `EdgeMask`, or a tensor with or without a leading axis of mask rows, meant to
+        mask: an `EdgeMask`, or a tensor with or without a leading axis of masks, meant to
             lie in [0, 1]; a last axis of size 1 makes it a node mask (each source one value).
         batch: the prompts; logits are read at `batch.read_at`.
         values: what absent edges carry; see `SourceValues` for `keep_first`.
         every_position: logits at every position instead of the read positions.
         start_layer: with `prefix`, reuse its layers before this one (all of them if it is the
-            number of layers). The mask rows must agree
-            with the prefix on every edge into those layers, and get no gradient for them (so the
-            gradient of a node mask, whose values serve all layers, is partial).
+            number of layers). The masks must agree with the prefix on every edge into those
+            layers, and get no gradient for them (so the gradient of a node mask, whose values
+            serve all layers, is partial).
         prefix: from `masked_prefix` with the same batch and the same `values` object.
         constants_learn_below: if given, an ablation value receives gradient only from edges
             whose mask is below this (1e-3 in Li & Janson 2024, section 1.1); the default is the
             true derivative.
         neurons: how much of each coordinate that a source writes is kept (1 keep, 0 ablate,
-            between = interpolate) on the edges that the mask keeps; for all mask rows, or each.
+            between = interpolate) on the edges that the mask keeps; for all masks, or each.
             An ablated coordinate's constant learns from every edge.
 
     Raises:
         UserError: something does not fit the model or the batch, or a kept first position is read.
     """
-    rows, batch = mask_rows(model, mask), _on_device(model, batch)
-    check_prefix(model, rows, batch, values, prefix, start_layer)
+    masks, batch = as_masks(model, mask), _on_device(model, batch)
+    check_prefix(model, masks, batch, values, prefix, start_layer)
     if not every_position:
         check_read_positions(values, batch)
-    values = fitted_values(model, values, len(rows), batch)
-    kept = None if neurons is None else neuron_rows(model, neurons, len(rows), start_layer)
-    stream = _opened(model, rows, batch, values, prefix, start_layer, constants_learn_below, kept)
+    values = fitted_values(model, values, len(masks), batch)
+    neurons = None if neurons is None else neurons_of_masks(model, neurons, len(masks), start_layer)
+    learn_below = constants_learn_below
+    stream = _opened(model, masks, batch, values, prefix, start_layer, learn_below, neurons)
     read_at = None if every_position else batch.read_at
     logits = run(model, stream, batch.clean, read_at, start_layer=start_layer)[0]
     keep = mask.keep if isinstance(mask, EdgeMask) else mask
@@ -134,11 +135,11 @@ def masked_prefix(
     model: Transformer, mask: EdgeMask | Tensor, batch: Batch, values: SourceValues
 ) -> Prefix:
     """Run one mask and keep what `masked_logits` needs to continue from any later layer."""
-    rows, batch = mask_rows(model, mask), _on_device(model, batch)
-    if len(rows) != 1:
-        raise UserError(f"a prefix is made of one mask; {len(rows)} were given")
+    masks, batch = as_masks(model, mask), _on_device(model, batch)
+    if len(masks) != 1:
+        raise UserError(f"a prefix is made of one mask; {len(masks)} were given")
     fitted = fitted_values(model, values, 1, batch)
-    stream = _opened(model, rows, batch, fitted)
+    stream = _opened(model, masks, batch, fitted)
     buffer = stream.mixture.buffer
     bases: list[Tensor] = []
     run_layers(
@@ -148,10 +149,10 @@ def masked_prefix(
         before_layer=lambda _: bases.append(buffer.base[0].clone()),
     )
     bases.append(buffer.base[0].clone())
-    count_passes(rows, len(batch))
+    count_passes(masks, len(batch))
     return Prefix(
         weights=model.weights,
-        mask=rows[0].clone(),
+        mask=masks[0].clone(),
         tokens=batch.clean.clone(),
         values=values,
         versions=values_versions(values),
@@ -182,7 +183,7 @@ def empty_record(model: Transformer, n_prompts: int, n_positions: int) -> Source
 
 def _opened(
     model: Transformer,
-    rows: Tensor,
+    masks: Tensor,
     batch: Batch,
     values: SourceValues,
     prefix: Prefix | None = None,
@@ -194,12 +195,12 @@ def _opened(
     graph = model.graph
     shared = None if prefix is None else prefix.differences[: graph.head_source(start_layer)]
     n_live = graph.n_sources - (0 if shared is None else len(shared))
-    sizes = 1 + n_live, len(rows), *batch.clean.shape, model.shape.d_model
+    sizes = 1 + n_live, len(masks), *batch.clean.shape, model.shape.d_model
     live = torch.empty(sizes, dtype=model.stream_dtype, device=model.device)
     live[0] = 0 if prefix is None else prefix.bases[start_layer]
     layers, buffer = model.weights.layers, Buffer(live, shared)
-    mixture = Mixture(graph, layers, rows, values, buffer, constants_learn_below, neurons)
-    stream = MaskedStream(mixture, rows, values)
+    mixture = Mixture(graph, layers, masks, values, buffer, constants_learn_below, neurons)
+    stream = MaskedStream(mixture, masks, values)
     if prefix is None:
         stream.write_input(embedded(model, batch.clean))
     return stream

@@ -110,7 +110,7 @@ class PlainStream:
 
 
 class MaskedStream:
-    """The residual stream of an ablated model: one mixture per reader and mask row."""
+    """The residual stream of an ablated model: one mixture per reader and mask."""
 
     def __init__(
         self, mixture: Mixture, mask: Float[Tensor, "masks src dst"], values: SourceValues

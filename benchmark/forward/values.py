@@ -26,7 +26,7 @@ class SourceValues:
     """What every source carries, or would carry if ablated.
 
     The axes `masks`, `batch` and `pos` are each either full or of size 1; size 1 means the same
-    value for all mask rows, prompts or positions. With `keep_first`, position 0 (BOS) is never
+    value for all masks, prompts or positions. With `keep_first`, position 0 (BOS) is never
     ablated: an absent edge carries its live value there. `known_sum` is set by
     `with_heads_together` only.
 

@@ -134,7 +134,7 @@ class Problem:
         n_positions = max(batch.n_positions for batch in self.batches)
         n_at_once = masks_that_fit(self.model, optimal.batch_size, n_positions)
         one_at_a_time = (1 - torch.eye(self.graph.n_sources))[..., None]
-        start = optimal.fit(self.model, self.in_batches(optimal.batch_size)).rows
+        start = optimal.fit(self.model, self.in_batches(optimal.batch_size)).values
         total = start
         for first in range(0, self.graph.n_sources, n_at_once):
             learned = optimal.train(
@@ -143,7 +143,7 @@ class Problem:
                 self.batches,
                 one_set=True,
                 checkpoint=self.checkpoint(f"constants of single sources {first}"),
-            ).rows
+            ).values
             triples = zip(total.tensors, learned.tensors, start.tensors, strict=True)
             values, heads, mlps = (t + new - old for t, new, old in triples)
             total = SourceValues(values, heads, mlps, start.keep_first)

@@ -118,7 +118,7 @@ class MaskedTraining:
         self._losses.append(gap.detach())
 
     def losses(self) -> Float[Tensor, "steps masks"]:
-        """The mean loss gap in nats of each step and mask row."""
+        """The mean loss gap in nats of each step and mask."""
         return torch.stack(self._losses) if self._losses else torch.zeros(0, 0)
 
     def state(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class MaskSampler(Protocol):
 
     @property
     def n_masks(self) -> int:
-        """Mask rows of each sample."""
+        """Masks of each sample."""
         ...
 
     def sample(self, step: int) -> Float[Tensor, "masks src dst"]:
@@ -48,7 +48,7 @@ class FixedMasks:
 
     @property
     def n_masks(self) -> int:
-        """Mask rows."""
+        """Masks."""
         return len(self.masks)
 
     def sample(self, step: int) -> Float[Tensor, "masks src dst"]:

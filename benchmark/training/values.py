@@ -20,7 +20,7 @@ class TrainedValues(Protocol):
         ...
 
     def at(self, batch: Batch, step: int, n_masks: int) -> SourceValues:
-        """The values of a step's prompts, for one, all alike, or each of its mask rows."""
+        """The values of a step's prompts, for one, all alike, or each of its masks."""
         ...
 
     def update(self) -> None:
@@ -43,7 +43,7 @@ class TrainedValues(Protocol):
 class LearnedConstants:
     """Constants that AdamW trains without weight decay.
 
-    Several sets of them serve equally many neighbouring mask rows each.
+    Several sets of them serve equally many neighbouring masks each.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class LearnedConstants:
         )
 
     @property
-    def rows(self) -> SourceValues:
-        """The constants as they are now, a row per set."""
+    def values(self) -> SourceValues:
+        """The constants as they are now, a set each."""
         return self._values.detach()
 
     def at(self, batch: Batch, step: int, n_masks: int) -> SourceValues:
@@ -67,7 +67,7 @@ class LearnedConstants:
         if n_sets in (1, n_masks):
             return values
         if n_masks % n_sets:
-            raise UserError(f"{n_sets} sets of constants cannot serve {n_masks} mask rows evenly")
+            raise UserError(f"{n_sets} sets of constants cannot serve {n_masks} masks evenly")
         return values.map(lambda x: x.repeat_interleave(n_masks // n_sets, dim=-4))
 
     def update(self) -> None:
@@ -83,7 +83,7 @@ class LearnedConstants:
 
     def state(self) -> dict[str, Any]:
         """Constants and optimiser."""
-        return {"values": list(self.rows.tensors), "optimizer": self._optimizer.state_dict()}
+        return {"values": list(self.values.tensors), "optimizer": self._optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""

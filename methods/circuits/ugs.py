@@ -7,8 +7,8 @@ draws are used. The loss is the mean loss gap plus a price on the expected numbe
 of prices is trained side by side, each with its own masks and constants, on the same prompts and
 random numbers; so a price gives the same circuit whatever the rest of the grid is.
 
-A mask row serves all prompts of a step (the authors draw one for every prompt and row), and the
-dangling edges of a row are found from that row alone.
+A mask serves all prompts of a step (the authors draw one for every prompt), and its dangling edges
+are found from it alone.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from benchmark.models.random_models import random_config, save_random_model
 
 
 def loss_gaps(model, masks, batch, values):
-    """Mean KL of each mask row."""
+    """Mean KL of each mask."""
     with torch.no_grad():
         clean = clean_logits(model, batch.clean, batch.read_at)
         logits = masked_logits(model, masks, batch, values)
@@ -70,10 +70,10 @@ def test_brute_force_finds_the_same_constant(tmp_path, d_head):
     keep = torch.ones(1, model.graph.n_sources, 1, dtype=torch.float64)
     keep[0, model.graph.source_index["a0.h1"]] = 0
     optimal = configured("ablation", "optimal", steps=800, batch_size=16, learning_rate=0.02)
-    found = optimal.train(model, keep, [batch]).rows
+    found = optimal.train(model, keep, [batch]).values
 
     def gaps(candidates):
-        """Loss gap of each candidate constant [n, d_head], side by side as mask rows."""
+        """Loss gap of each candidate constant [n, d_head], side by side as masks."""
         heads = torch.zeros(1, 2, len(candidates), 1, 1, d_head, dtype=torch.float64)
         heads[0, 1, :, 0, 0] = candidates
         zeros = torch.zeros(len(candidates), 1, 1, 2 * d_head, dtype=torch.float64)
@@ -99,7 +99,7 @@ def test_sets_per_mask_row_equal_separate_runs(tiny):
     assert together.losses.shape == (20, 2)
     for row in range(2):
         alone = optimal.train(tiny, EdgeMask(tiny.graph, masks[row]), [batch])
-        assert largest(together.of_mask(row).rows.heads, alone.rows.heads) < 1e-4
+        assert largest(together.of_mask(row).values.heads, alone.values.heads) < 1e-4
         assert largest(together.losses[:, row], alone.losses[:, 0]) < 1e-4
 
 
@@ -132,6 +132,6 @@ def test_constants_of_one_mask_row(tiny):
     masks = random_masks(tiny.graph, 2).float()
     optimal = configured("ablation", "optimal", steps=1, batch_size=4)
     shared = optimal.train(tiny, masks, [batch], one_set=True).of_mask(1)
-    assert (shared.rows.axes, shared.losses.shape) == ((1, 1, 1), (1, 1))
+    assert (shared.values.axes, shared.losses.shape) == ((1, 1, 1), (1, 1))
     with pytest.raises(UserError, match="there are 2 rows"):
         optimal.train(tiny, masks, [batch]).of_mask(2)

@@ -76,7 +76,7 @@ def test_ablating_neurons_is_removing_them_from_the_weights(gpt2, model_director
 @pytest.mark.parametrize("axes", [(1, 1, 1), (3, 4, 8)])
 def test_gradients_of_masks_and_values(model, axes):
     batch, values = random_batch(), random_values(model, axes)
-    # Of each mask row, or of all.
+    # Of each mask, or of all.
     neurons = random_neurons(model, 3) if axes[0] == 1 else random_neurons(model)
     points = [random_masks(model.graph, 3), *values.tensors]
     leaves = [point.clone().requires_grad_() for point in points]

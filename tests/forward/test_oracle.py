@@ -51,7 +51,7 @@ def test_masked_logits_agree_under_every_ablation(judged, name, keep_first):
     ablation = configured("ablation", name, keep_first=keep_first)
     replacement = ablation.fit(model, [random_batch(seed=1), random_batch(seed=2)])
     if isinstance(ablation, Optimal):
-        replacement.rows.heads.add_(torch.randn_like(replacement.rows.heads))
+        replacement.values.heads.add_(torch.randn_like(replacement.values.heads))
     values = replacement(batch)
     masks = masks_for(model, 2)
     ours = masked_logits(model, masks, batch, values, every_position=True)

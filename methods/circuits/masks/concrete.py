@@ -56,7 +56,7 @@ class ConcreteMasks(PricedMasks):
         return probability_nonzero(*self._both()) * self._exists
 
     def sample(self, step: int) -> Float[Tensor, "masks src dst"]:
-        """The masks of a step, without each row's dangling edges."""
+        """The masks of a step, without each one's dangling edges."""
         uniform = self._uniform("hard-concrete masks", step)
         noise = (uniform + LEAST).log() - (1 - uniform).log()
         logits, temperatures = (part[:, None] for part in self._both())

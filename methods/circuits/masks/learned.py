@@ -51,13 +51,13 @@ class LearnedMasks:
                 parameter.copy_(saved)
         self._optimizer.load_state_dict(state["optimizer"])
 
-    def _averaged(self, drawn: Tensor, n_rows: int) -> Tensor:
-        """Draws whose gradient is divided by the rows of each price.
+    def _averaged(self, drawn: Tensor, n_masks: int) -> Tensor:
+        """Draws whose gradient is divided by the masks of each price.
 
-        Training adds up the loss gaps of all rows; a price is weighed against their mean.
+        Training adds up the loss gaps of all masks; a price is weighed against their mean.
         """
         if drawn.requires_grad:
-            drawn.register_hook(lambda gradient: gradient / n_rows)
+            drawn.register_hook(lambda gradient: gradient / n_masks)
         return drawn
 
     def _trained(self) -> list[Tensor]:

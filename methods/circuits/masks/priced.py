@@ -1,7 +1,7 @@
 """Masks with a logit per edge and a price on edges and heads, as UGS and HCGS train them.
 
-Several prices are trained side by side; neighbouring mask rows belong to one price. The
-price of heads, the clipping and the dropping of dangling edges in every mask row are those of Li &
+Several prices are trained side by side; neighbouring masks belong to one price. The
+price of heads, the clipping and the dropping of dangling edges in every mask are those of Li &
 Janson (2024, arXiv 2409.09951, appendix F).
 """
 
@@ -51,7 +51,7 @@ class PricedMasks(LearnedMasks, ABC):
 
     @property
     def n_masks(self) -> int:
-        """Mask rows of each step, of all prices together."""
+        """Masks of each step, of all prices together."""
         return len(self._parameters) * self._masks_per_step
 
     @property
@@ -68,7 +68,7 @@ class PricedMasks(LearnedMasks, ABC):
 
     @abstractmethod
     def sample(self, step: int) -> Float[Tensor, "masks src dst"]:
-        """The masks of a step, without each row's dangling edges."""
+        """The masks of a step, without each one's dangling edges."""
         ...
 
     def price(self) -> Float[Tensor, ""]:
@@ -84,14 +84,14 @@ class PricedMasks(LearnedMasks, ABC):
             parameter.grad = self._clipped(parameter.grad.nan_to_num(0.0, 0.0, 0.0))
         super().update()
 
-    def _uniform(self, purpose: str, step: int) -> Float[Tensor, "rows src dst"]:
+    def _uniform(self, purpose: str, step: int) -> Float[Tensor, "per_price src dst"]:
         """Random numbers between 0 and 1, the same for every price."""
         random = generator(self._seed, purpose, step)
         drawn = torch.rand(self._masks_per_step, *self._exists.shape, generator=random)
         return drawn.to(self._exists.device)
 
     def _fed(self, drawn: Float[Tensor, "masks src dst"]) -> Float[Tensor, "masks src dst"]:
-        """The drawn masks without each row's dangling edges."""
+        """The drawn masks without each one's dangling edges."""
         kept = (drawn.detach() > 0).to(drawn.dtype)
         return drawn * drop_unfed(self._graph, drop_dead_ends(self._graph, kept))
 

@@ -11,7 +11,7 @@ from methods.circuits.masks.schedule import SparsitySchedule
 
 
 class TargetedMasks(LearnedMasks):
-    """A mask row per target, each with gates and multipliers of its own.
+    """A mask per target, each with gates and multipliers of its own.
 
     With gates of sources the mask of an edge is its own gate times its source's: a source that is
     off writes its ablation value, whoever reads it.
@@ -64,7 +64,7 @@ class TargetedMasks(LearnedMasks):
 
     @property
     def n_masks(self) -> int:
-        """One mask row per target."""
+        """One mask per target."""
         return len(self._gates[0].log_alpha)
 
     def sample(self, step: int) -> Float[Tensor, "targets src dst"]:
@@ -152,6 +152,6 @@ class SparseGates:
     def kept(self) -> Bool[Tensor, "targets src columns"]:
         """The gates that are on, as they are now."""
         kept = torch.zeros_like(self.log_alpha, dtype=torch.bool)
-        for row, log_alpha in zip(kept, self.log_alpha.detach(), strict=True):
-            row[self._trained] = discrete(log_alpha[self._trained])
+        for of_target, log_alpha in zip(kept, self.log_alpha.detach(), strict=True):
+            of_target[self._trained] = discrete(log_alpha[self._trained])
         return kept

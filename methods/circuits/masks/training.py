@@ -83,7 +83,7 @@ def train_masks(
 ) -> Constants | None:
     """Train what the sampler learns; return the constants, if the ablation is optimal.
 
-    The loss is the sum of the mask rows' mean loss gaps and the sampler's price.
+    The loss is the sum of the masks' mean loss gaps and the sampler's price.
 
     Args:
         model: the model.
@@ -94,7 +94,7 @@ def train_masks(
         batch_size: prompts per step.
         seed: of the choice of prompts.
         constants_learning_rate: of AdamW, for the constants of optimal ablation.
-        n_sets: sets of constants, each for equally many neighbouring mask rows.
+        n_sets: sets of constants, each for equally many neighbouring masks.
         checkpoint: a file to resume from and to save to every 100 steps.
         label: what the progress bar says.
     """
@@ -110,4 +110,4 @@ def train_masks(
     training.run(steps, checkpoint, label)
     if isinstance(values, GivenValues):
         return None
-    return Constants(values.rows, training.losses())
+    return Constants(values.values, training.losses())

@@ -51,7 +51,7 @@ class UniformMasks(PricedMasks):
         return torch.stack(self._parameters).sigmoid() * self._exists
 
     def sample(self, step: int) -> Float[Tensor, "masks src dst"]:
-        """The masks of a step, without each row's dangling edges."""
+        """The masks of a step, without each one's dangling edges."""
         uniform = self._uniform("uniform masks", step)
         p = self.probabilities.detach()[:, None]
         width = self._window * p * (1 - p)
@@ -70,10 +70,10 @@ class UniformMasks(PricedMasks):
         super().update()
 
     def _effects(self) -> Float[Tensor, "prices src dst"]:
-        """The mean gradient in each mask value over the rows that drew it inside its window."""
+        """The mean gradient in each mask value over the masks that drew it inside its window."""
         assert self._drawn.grad is not None
-        rows = len(self._parameters), self._masks_per_step
-        drawn = self._drawn.detach().unflatten(0, rows)
+        sizes = len(self._parameters), self._masks_per_step
+        drawn = self._drawn.detach().unflatten(0, sizes)
         inside = (drawn > INSIDE) & (drawn < 1 - INSIDE)
-        gradient = self._drawn.grad.unflatten(0, rows)
+        gradient = self._drawn.grad.unflatten(0, sizes)
         return (gradient * inside).sum(1) / inside.sum(1).clamp(min=1)

@@ -5,7 +5,7 @@ less than the rounding of a pass, which depends on what shares it. While the edg
 tested, all earlier layers are still whole, so a pass starts at that layer from one recorded run.
 Thresholds whose decisions have been the same so far are one *branch*; a test that some of them pass
 and some fail splits it. And candidates may be tested ahead of their turn: a branch guesses that the
-next tests end as the last one did, runs them as rows of one pass, and checks the guesses in order;
+next tests end as the last one did, runs them as masks of one pass, and checks the guesses in order;
 behind the first wrong one the rest is tested anew. It guesses further ahead while it is right.
 """
 
@@ -95,7 +95,7 @@ class Search:
 
     Attributes:
         tested: tests whose outcome counted, each once for all thresholds that share it.
-        passes: mask rows that were run, thrown away guesses included.
+        passes: masks that were run, thrown away guesses included.
     """
 
     def __init__(
