@@ -36,7 +36,6 @@ from benchmark.models.loading import LanguageModel, load_model
 from benchmark.models.random_models import random_config, save_random_model
 from benchmark.prompts.batch import Batch
 from benchmark.training.loop import MaskedTraining
-from benchmark.training.values import GivenValues
 from methods.circuits.masks.concrete import ConcreteMasks
 from methods.circuits.masks.priced import PricedMasks
 from methods.circuits.masks.training import CONSTANTS_LEARN_BELOW
@@ -80,10 +79,10 @@ def priced_step(
     )
     if ablation == "optimal":
         optimal = configured("ablation", "optimal")
-        values = optimal.learner(model, pool, 1, 2e-3, CONSTANTS_LEARN_BELOW)
+        replacement = optimal.learner(model, pool, 1, 2e-3, CONSTANTS_LEARN_BELOW)
     else:
-        values = GivenValues(Counterfactual(keep_first=True).fit(model, [pool]), ablation)
-    return MaskedTraining(model, pool, masks, values, batch_size=STEP_PROMPTS, seed=0).advance
+        replacement = Counterfactual(keep_first=True).fit(model, [pool])
+    return MaskedTraining(model, pool, masks, replacement, batch_size=STEP_PROMPTS, seed=0).advance
 
 
 def edge_pruning_step(model: LanguageModel, batch: Batch) -> Callable[[], None]:
@@ -91,10 +90,10 @@ def edge_pruning_step(model: LanguageModel, batch: Batch) -> Callable[[], None]:
     method = configured("method", "edge_pruning")
     exists = model.graph.exists.to(model.device)
     masks = method.masks(exists, model.graph.n_edges, [0.9], steps=3000, seed=0)
-    values = GivenValues(Counterfactual(keep_first=True).fit(model, [batch]), "counterfactual")
+    replacement = Counterfactual(keep_first=True).fit(model, [batch])
 
     def step() -> None:
-        MaskedTraining(model, batch, masks, values, batch_size=len(batch), seed=0).advance()
+        MaskedTraining(model, batch, masks, replacement, batch_size=len(batch), seed=0).advance()
 
     return step
 

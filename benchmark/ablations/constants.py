@@ -33,7 +33,7 @@ class Constants:
         """
         n_masks = max(self.values.axes[0], self.losses.shape[1])
         if not 0 <= index < n_masks:
-            raise UserError(f"constants of mask {index} were asked for; there are {n_masks}")
+            raise UserError(f"constants of mask {index} were asked for; there are {n_masks} masks")
         own, shared = slice(index, index + 1), self.values.axes[0] == 1
         values = self.values if shared else self.values.map(lambda x: x[..., own, :, :, :])
         return Constants(values, self.losses[:, own])

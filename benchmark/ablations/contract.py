@@ -9,7 +9,7 @@ Random draws depend only on the seed, `draw` and the prompts' ids: the same batc
 donors or noise whenever it is evaluated. A training loop passes a new `draw` each step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeGuard, runtime_checkable
@@ -21,13 +21,13 @@ from benchmark.ablations.constants import Constants
 from benchmark.forward.values import SourceValues
 from benchmark.graph.mask import EdgeMask
 from benchmark.prompts.batch import Batch
-from benchmark.training.values import LearnedConstants
+from benchmark.training.learner import LearnedConstants
 from benchmark.transformer.transformer import Transformer
 
 
 @runtime_checkable
 class Replacement(Protocol):
-    """A fitted ablation: replacement values for any batch."""
+    """A fitted ablation, a function say: replacement values for any batch."""
 
     def __call__(self, batch: Batch, draw: int = 0) -> SourceValues:
         """What every source carries where it is ablated; `draw` numbers repeated draws."""
@@ -114,14 +114,3 @@ class TrainedAblation(Ablation, Protocol):
 def is_trained(ablation: Ablation) -> TypeGuard[TrainedAblation]:
     """Whether the ablation trains its values, by its own word."""
     return ablation.traits.trained
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A replacement given by a function of the batch and the number of the draw."""
-
-    values_of: Callable[[Batch, int], SourceValues]
-
-    def __call__(self, batch: Batch, draw: int = 0) -> SourceValues:
-        """What every source carries where it is ablated."""
-        return self.values_of(batch, draw)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.ablations.contract import Fitted, Replacement, Traits
+from benchmark.ablations.constants import Constants
+from benchmark.ablations.contract import Traits
 from benchmark.ablations.moments import clean_tokens, corrupted_tokens, source_moments
-from benchmark.forward.values import for_length, zero_values
+from benchmark.forward.values import zero_values
 from benchmark.prompts.batch import Batch
 from benchmark.transformer.transformer import Transformer
 
@@ -18,11 +19,11 @@ class Zero:
     keep_first: bool
     traits: ClassVar[Traits] = Traits(total=True, zero=True)
 
-    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
+    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Constants:
         """Nothing to learn."""
         zeros = zero_values(model.shape, self.keep_first, model.device)
         values = zeros.map(lambda x: x.to(model.stream_dtype))
-        return Fitted(lambda batch, draw: values)
+        return Constants(values)
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class Mean:
         """The same for every prompt."""
         return Traits(total=True, by_position=self.positional)
 
-    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
+    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Constants:
         """Average over the training prompts, one forward pass each."""
         tokens_of = corrupted_tokens if self.counterfactual else clean_tokens
         moments = source_moments(
             model, batches, tokens_of, positional=self.positional, keep_first=self.keep_first
         )
-        return Fitted(lambda batch, draw: for_length(moments.mean, batch.n_positions))
+        return Constants(moments.mean)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablations.contract import Fitted, Replacement, Traits
+from benchmark.ablations.contract import Replacement, Traits
 from benchmark.ablations.moments import clean_tokens, source_moments
 from benchmark.forward.passes import source_values
 from benchmark.forward.values import SourceValues
@@ -36,7 +36,7 @@ class GaussianNoise:
             model, batches, clean_tokens, positional=False, keep_first=self.keep_first
         )
 
-        def replacement(batch: Batch, draw: int) -> SourceValues:
+        def replacement(batch: Batch, draw: int = 0) -> SourceValues:
             randoms = [generator(self.seed, "noise", draw, name) for name in batch.ids]
             values = source_values(model, batch.clean)
             noisy = [
@@ -45,7 +45,7 @@ class GaussianNoise:
             ]
             return SourceValues(*noisy, keep_first=self.keep_first)
 
-        return Fitted(replacement)
+        return replacement
 
 
 def _noise(

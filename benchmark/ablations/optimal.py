@@ -20,9 +20,9 @@ from benchmark.errors import UserError
 from benchmark.forward.values import SourceValues
 from benchmark.graph.mask import EdgeMask
 from benchmark.prompts.batch import Batch, concatenate
+from benchmark.training.learner import LearnedConstants
 from benchmark.training.loop import MaskedTraining
 from benchmark.training.masks import FixedMasks
-from benchmark.training.values import LearnedConstants
 from benchmark.transformer.transformer import Transformer
 
 
@@ -80,23 +80,28 @@ class Optimal:
 
         Args:
             model: the model.
-            mask: one circuit or many rows of them (a last axis of 1 makes node masks).
+            mask: one circuit or many (a last axis of 1 makes node masks).
             batches: training prompts.
-            one_set: one set of constants for all rows, for rows that ablate different sources;
-                otherwise each row learns a set of its own.
+            one_set: one set of constants for all masks, which then ablate different sources;
+                otherwise each mask learns a set of its own.
             checkpoint: a file to resume from and to save to every 100 steps.
             neurons: which neurons of its sources the circuit keeps, or each of the circuits.
         """
-        rows = mask.keep if isinstance(mask, EdgeMask) else mask
-        rows = (rows if rows.dim() == 3 else rows[None]).detach().to(model.device)
-        sampler = FixedMasks(rows)
-        n_sets = 1 if one_set else len(rows)
+        keep = mask.keep if isinstance(mask, EdgeMask) else mask
+        masks = (keep if keep.dim() == 3 else keep[None]).detach().to(model.device)
         pool = concatenate(list(batches)).to(model.device)
-        values = self.learner(model, pool, n_sets, self.learning_rate)
-        drawn = {"batch_size": self.batch_size, "seed": self.seed}
-        training = MaskedTraining(model, pool, sampler, values, neurons=neurons, **drawn)
+        learner = self.learner(model, pool, 1 if one_set else len(masks), self.learning_rate)
+        training = MaskedTraining(
+            model,
+            pool,
+            FixedMasks(masks),
+            learner,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            neurons=neurons,
+        )
         training.run(self.steps, checkpoint, "constants")
-        return Constants(values.values, training.losses())
+        return Constants(learner.values, training.losses())
 
     def learner(
         self,

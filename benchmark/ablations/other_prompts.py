@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from benchmark.ablations.contract import Fitted, Replacement, Traits
+from benchmark.ablations.contract import Replacement, Traits
 from benchmark.errors import UserError
 from benchmark.forward.passes import source_values
 from benchmark.forward.values import SourceValues
@@ -35,7 +35,7 @@ class Resample:
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Nothing to learn; donors come from the batch itself."""
 
-        def replacement(batch: Batch, draw: int) -> SourceValues:
+        def replacement(batch: Batch, draw: int = 0) -> SourceValues:
             random = generator(self.seed, "resample", draw, *batch.ids)
             donors = derangement(len(batch), random)
             lengths = batch.lengths.cpu()
@@ -45,7 +45,7 @@ class Resample:
             donated = values.map(lambda x: x[..., donors[:, None], positions, :])
             return replace(donated, keep_first=self.keep_first)
 
-        return Fitted(replacement)
+        return replacement
 
     def _positions(
         self, own: Tensor, donor: Tensor, n_positions: int, random: torch.Generator
@@ -75,10 +75,10 @@ class Counterfactual:
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Nothing to learn; one forward pass of the corrupted prompts per batch."""
 
-        def replacement(batch: Batch, draw: int) -> SourceValues:
+        def replacement(batch: Batch, draw: int = 0) -> SourceValues:
             return replace(source_values(model, batch.corrupted), keep_first=self.keep_first)
 
-        return Fitted(replacement)
+        return replacement
 
 
 def derangement(n: int, random: torch.Generator) -> Int[Tensor, " n"]:

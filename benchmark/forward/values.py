@@ -113,6 +113,20 @@ def at_positions(
     return every[..., torch.arange(n_prompts, device=value.device)[:, None], read_at, :]
 
 
+def for_masks(values: SourceValues, n_masks: int) -> SourceValues:
+    """Values of several sets, each given to equally many neighbouring masks; one set serves all.
+
+    Raises:
+        UserError: the masks cannot be shared out evenly.
+    """
+    n_sets = values.axes[0]
+    if n_sets in (1, n_masks):
+        return values
+    if n_masks % n_sets:
+        raise UserError(f"{n_sets} sets of constants cannot serve {n_masks} masks evenly")
+    return values.map(lambda x: x.repeat_interleave(n_masks // n_sets, dim=-4))
+
+
 def for_length(rows: SourceValues, n_positions: int) -> SourceValues:
     """Position-wise values cut or extended to a prompt length; the last row serves the rest."""
     if rows.axes[2] == 1:

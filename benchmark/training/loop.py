@@ -4,6 +4,7 @@ Each step draws its prompts and masks by seeds of its own, so a resumed run cont
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,34 @@ from tqdm.auto import tqdm
 
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits, masked_logits
+from benchmark.forward.values import SourceValues, for_masks
 from benchmark.meter import metering
 from benchmark.metric import KLDivergence
 from benchmark.prompts.batch import Batch
 from benchmark.seeds import generator
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
+from benchmark.training.learner import LearnedConstants
 from benchmark.training.masks import MaskSampler
-from benchmark.training.values import TrainedValues
 from benchmark.transformer.transformer import Transformer
 
 CHECKPOINT_EVERY = 100
 
 
 class MaskedTraining:
-    """Masks, ablation values and losses between two steps.
+    """Masks, replacement and losses between two steps.
 
-    Neurons, if given, stand still: see `masked_logits`.
     The clean logits of the whole pool are kept once computed: prompts x vocabulary numbers.
+
+    Args:
+        model: the model.
+        pool: the prompts that steps are drawn from, on the model's device.
+        sampler: the masks, which may learn.
+        replacement: what ablated edges carry in a batch and step; constants learn if they are
+            `LearnedConstants`, several sets of them serving equally many neighbouring masks each.
+        batch_size: prompts per step.
+        seed: of the choice of prompts.
+        name: of a replacement that does not learn, for the checkpoint.
+        neurons: see `masked_logits`; they stand still.
     """
 
     def __init__(
@@ -39,14 +51,16 @@ class MaskedTraining:
         model: Transformer,
         pool: Batch,
         sampler: MaskSampler,
-        values: TrainedValues,
+        replacement: Callable[[Batch, int], SourceValues],
         *,
         batch_size: int,
         seed: int,
+        name: str = "",
         neurons: Float[Tensor, "*masks src d_model"] | None = None,
     ) -> None:
         self._model, self._pool = model, pool
-        self._sampler, self._values, self._neurons = sampler, values, neurons
+        self._sampler, self._replacement, self._neurons = sampler, replacement, neurons
+        self._learner = replacement if isinstance(replacement, LearnedConstants) else None
         self._batch_size, self._seed = batch_size, seed
         self._clean = _CleanLogits(model, pool, batch_size)
         self._losses: list[Tensor] = []
@@ -54,7 +68,7 @@ class MaskedTraining:
         # What a checkpoint must agree with; more steps may be asked for later.
         self._identity = {
             "training": [batch_size, seed, type(sampler).__qualname__],
-            "ablation": values.identity(),
+            "ablation": self._learner.identity() if self._learner else ["given", name],
             "graph": list(asdict(model.graph).values()),
             "prompts": _digest(pool),
         }
@@ -102,18 +116,19 @@ class MaskedTraining:
         rows = torch.randperm(len(self._pool), generator=random)[: self._batch_size]
         rows = rows.to(self._model.device)
         batch = self._pool.select(rows).trimmed()
-        values = self._values.at(batch, self.step, self._sampler.n_masks)
+        values = for_masks(self._replacement(batch, self.step), self._sampler.n_masks)
         logits = masked_logits(
             self._model,
             self._sampler.sample(self.step),
             batch,
             values,
-            constants_learn_below=self._values.constants_learn_below,
+            constants_learn_below=self._learner and self._learner.constants_learn_below,
             neurons=self._neurons,
         )
         gap = self._kl(logits, batch, self._clean.of(rows)).mean(-1)
         (gap.sum() + self._sampler.price()).backward()
-        self._values.update()
+        if self._learner:
+            self._learner.update()
         self._sampler.update()
         self._losses.append(gap.detach())
 
@@ -124,7 +139,7 @@ class MaskedTraining:
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         return {
-            "values": self._values.state(),
+            "values": self._learner.state() if self._learner else {},
             "losses": self.losses(),
             "sampler": self._sampler.state(),
             "identity": self._identity,
@@ -157,7 +172,8 @@ class MaskedTraining:
                 "another path"
             )
         self._sampler.restore(state["sampler"])
-        self._values.restore(state["values"])
+        if self._learner:
+            self._learner.restore(state["values"])
         self._losses = list(state["losses"])
 
 

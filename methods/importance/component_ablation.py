@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.ablations.contract import Fitted, Replacement
+from benchmark.ablations.contract import Replacement
 from benchmark.ablations.fixed import Mean
 from benchmark.config import configured
 from benchmark.forward.memory import masks_that_fit
@@ -97,7 +97,7 @@ class ComponentAblation:
         fitted = problem.replacement
         if not (self.paper_compat and isinstance(problem.ablation, Mean)):
             return fitted
-        return Fitted(lambda batch, draw: mlps_shifted(fitted(batch, draw)))
+        return lambda batch, draw=0: mlps_shifted(fitted(batch, draw))
 
 
 def mlps_shifted(values: SourceValues) -> SourceValues:

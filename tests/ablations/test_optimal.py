@@ -127,11 +127,11 @@ def test_a_mask_that_is_being_learned_elsewhere_is_left_alone(tiny):
     assert leaf.grad is None
 
 
-def test_constants_of_one_mask_row(tiny):
+def test_constants_of_one_mask(tiny):
     batch = random_batch(d_vocab=20, n_prompts=4)
     masks = random_masks(tiny.graph, 2).float()
     optimal = configured("ablation", "optimal", steps=1, batch_size=4)
     shared = optimal.train(tiny, masks, [batch], one_set=True).of_mask(1)
     assert (shared.values.axes, shared.losses.shape) == ((1, 1, 1), (1, 1))
-    with pytest.raises(UserError, match="there are 2 rows"):
+    with pytest.raises(UserError, match="there are 2 masks"):
         optimal.train(tiny, masks, [batch]).of_mask(2)

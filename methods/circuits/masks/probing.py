@@ -74,9 +74,7 @@ class ProbingMasks(LearnedMasks):
         """1 for each edge of each price's circuit, as it is now."""
         return self._of_edges((self._log_alpha.detach() > 0).float())
 
-    def _of_edges(
-        self, drawn: Float[Tensor, "masks from dst"]
-    ) -> Float[Tensor, "masks src dst"]:
+    def _of_edges(self, drawn: Float[Tensor, "masks from dst"]) -> Float[Tensor, "masks src dst"]:
         if self._of_readers:
             return edges_between(self._graph, drawn[:, 0])
         return drawn * self._exists

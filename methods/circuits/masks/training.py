@@ -9,7 +9,6 @@ from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
 from benchmark.training.loop import MaskedTraining
 from benchmark.training.masks import MaskSampler
-from benchmark.training.values import GivenValues
 from benchmark.transformer.transformer import Transformer
 
 STEPS = 3000
@@ -99,15 +98,20 @@ def train_masks(
         label: what the progress bar says.
     """
     pool = concatenate(list(batches)).to(model.device)
+    learner = None
     if is_trained(ablation):
-        values = ablation.learner(
+        learner = ablation.learner(
             model, pool, n_sets, constants_learning_rate, CONSTANTS_LEARN_BELOW
         )
-    else:
-        # A mean is taken over whole batches; pairs of prompts, for donors, come from a step's own.
-        values = GivenValues(ablation.fit(model, pool.split(batch_size)), repr(ablation))
-    training = MaskedTraining(model, pool, sampler, values, batch_size=batch_size, seed=seed)
+    # A mean is taken over whole batches; pairs of prompts, for donors, come from a step's own.
+    training = MaskedTraining(
+        model,
+        pool,
+        sampler,
+        learner or ablation.fit(model, pool.split(batch_size)),
+        batch_size=batch_size,
+        seed=seed,
+        name=repr(ablation),
+    )
     training.run(steps, checkpoint, label)
-    if isinstance(values, GivenValues):
-        return None
-    return Constants(values.values, training.losses())
+    return None if learner is None else Constants(learner.values, training.losses())

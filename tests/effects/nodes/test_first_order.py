@@ -205,8 +205,8 @@ def naive(model, batch, nodes, softmax, unit):
             block = model.weights.layers[layer].attention
             seen = positions_of(model, batch.clean)
             seen = seen.visible_or_causal(seen.visible(block.window))
-            replacement = replacement.layers[layer]
-            change = AttentionChange(block, clean, replacement, seen, keys_together=False)
+            new = replacement.layers[layer]
+            change = AttentionChange(block, clean, new, seen, keys_together=False)
             effects.append(change.effects(gradient)[site].flatten(1))
         else:
             product = difference[site] * gradient

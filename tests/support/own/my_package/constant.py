@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.ablations.contract import Fitted, Replacement, Traits
+from benchmark.ablations.constants import Constants
+from benchmark.ablations.contract import Traits
 from benchmark.forward.values import zero_values
 from benchmark.prompts.batch import Batch
 from benchmark.transformer.transformer import Transformer
@@ -18,8 +19,7 @@ class Constant:
     value: float
     traits: ClassVar[Traits] = Traits(total=True)
 
-    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
+    def fit(self, model: Transformer, batches: Sequence[Batch]) -> Constants:
         """Nothing to learn."""
         zeros = zero_values(model.shape, self.keep_first, model.device)
-        values = zeros.map(lambda x: x.to(model.stream_dtype) + self.value)
-        return Fitted(lambda batch, draw: values)
+        return Constants(zeros.map(lambda x: x.to(model.stream_dtype) + self.value))
