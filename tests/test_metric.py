@@ -63,7 +63,7 @@ def test_values_by_hand(batch):
 
 
 @pytest.mark.parametrize("name", configured_names("metric"))
-def test_metrics_take_mask_rows_and_are_per_prompt(batch, name):
+def test_metrics_take_many_masks_and_are_per_prompt(batch, name):
     metric = configured("metric", name)
     assert isinstance(metric, Metric)
     assert metric.unit

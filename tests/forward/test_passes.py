@@ -74,7 +74,7 @@ def test_values_of_any_axes_agree_with_their_expanded_form(model):
         ) < EXACT  # fmt: skip
 
 
-def test_mask_rows_do_not_leak_into_each_other(model):
+def test_masks_do_not_leak_into_each_other(model):
     batch = random_batch()
     masks = random_masks(model.graph, 4)
     values = random_values(model, (4, 1, 1))

@@ -34,10 +34,10 @@ def test_interrupted_training_continues_bit_for_bit(tiny, tmp_path, monkeypatch)
     assert len(load_checkpoint(path, "cpu")["losses"]) == 12
     monkeypatch.setattr(MaskedTraining, "advance", advance)
     resumed = optimal.train(tiny, masks, [batch], checkpoint=path)
-    assert all(map(torch.equal, whole.rows.tensors, resumed.rows.tensors))
+    assert all(map(torch.equal, whole.values.tensors, resumed.values.tensors))
     assert torch.equal(whole.losses, resumed.losses)
     again = optimal.train(tiny, masks, [batch], checkpoint=path)
-    assert torch.equal(again.rows.heads, whole.rows.heads)
+    assert torch.equal(again.values.heads, whole.values.heads)
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
 
 

@@ -61,7 +61,7 @@ def test_joint_training_moves_both_masks_and_constants(tiny, tmp_path, monkeypat
     constants = train_jointly(tiny, sampler, optimal, batch)
     kept = int((sampler.sample(0) > 0).sum())
     assert 0 < kept < tiny.graph.n_edges
-    moved = largest(constants.rows.heads, optimal.fit(tiny, [batch]).rows.heads)
+    moved = largest(constants.values.heads, optimal.fit(tiny, [batch]).values.heads)
     assert moved > 1e-3
     monkeypatch.setattr("benchmark.training.loop.CHECKPOINT_EVERY", 10)
     first, path = learner(), tmp_path / "joint.pt"
@@ -69,7 +69,7 @@ def test_joint_training_moves_both_masks_and_constants(tiny, tmp_path, monkeypat
     second = learner()
     resumed = train_jointly(tiny, second, optimal, batch, checkpoint=path)
     assert torch.equal(second.logits, sampler.logits)
-    assert torch.equal(resumed.rows.heads, constants.rows.heads)
+    assert torch.equal(resumed.values.heads, constants.values.heads)
 
 
 def test_partly_kept_sources_move_their_constants_only_if_masks_stand_still(tiny):
@@ -77,10 +77,10 @@ def test_partly_kept_sources_move_their_constants_only_if_masks_stand_still(tiny
     batch = random_batch(d_vocab=20, n_prompts=4)
     half = 0.5 * tiny.graph.exists[None].float()
     optimal = configured("ablation", "optimal", steps=3, batch_size=4)
-    start = optimal.fit(tiny, [batch]).rows.tensors
-    jointly = train_jointly(tiny, FixedMasks(half), optimal, batch).rows.tensors
+    start = optimal.fit(tiny, [batch]).values.tensors
+    jointly = train_jointly(tiny, FixedMasks(half), optimal, batch).values.tensors
     assert all(map(torch.equal, jointly, start))
-    alone = optimal.train(tiny, half, [batch]).rows.tensors
+    alone = optimal.train(tiny, half, [batch]).values.tensors
     assert not any(map(torch.equal, alone, start))
 
 
