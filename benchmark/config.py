@@ -8,7 +8,6 @@ and those of the user's own packages and folders.
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from importlib import import_module
-from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from benchmark.errors import UserError, near
 from benchmark.plugins import is_allowed, own_folders, plugins
+from benchmark.shadows import check_own, options_folder
 
 ALLOWED_PACKAGES = ("benchmark", "tasks", "methods")
 
@@ -65,7 +65,7 @@ def configured(group: str, name: str, **changes: Any) -> Any:  # noqa: ANN401
 
 def configured_alone(name: str, **changes: Any) -> Any:  # noqa: ANN401
     """An object from conf/`name`.yaml, the settings of a verb, with some changed."""
-    settings: Any = OmegaConf.create(files("conf").joinpath(f"{name}.yaml").read_text())
+    settings: Any = OmegaConf.create(options_folder().joinpath(f"{name}.yaml").read_text())
     own = {key: settings._get_node(key) for key in settings if key not in ("defaults", "hydra")}
     config = OmegaConf.merge(own, changes)
     assert isinstance(config, DictConfig)
@@ -115,9 +115,10 @@ def option_text(group: str, name: str) -> str:
 
 def _options(group: str) -> dict[str, Traversable]:
     """The files of a group by option; as with Hydra, this project's own come first."""
-    if not files("conf").joinpath(group).is_dir():
+    own = options_folder()
+    if not own.joinpath(group).is_dir():
         raise UserError(f"conf/{group} does not exist; a group is a folder of yaml files in conf/")
-    places = [place.joinpath(group) for place in (files("conf"), *own_folders())]
+    places = [place.joinpath(group) for place in (own, *own_folders())]
     found: dict[str, Traversable] = {}
     for place in places:
         for entry in place.iterdir() if place.is_dir() else ():
@@ -133,6 +134,7 @@ def _schema(target: Any, where: str) -> Any:  # noqa: ANN401
             f"{where}._target_={target!r} is not allowed; give a class in {', '.join(allowed)}, or "
             "name the package that it lies in: plugins=[my_package]"
         )
+    check_own(target)
     module, _, name = target.rpartition(".")
     try:
         schema = getattr(import_module(module), name)

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.shadows import check_own
 
 _packages: list[str] = []
 _folders: list[Path] = []
@@ -22,7 +23,7 @@ def use_plugins(*packages: str) -> None:
     """Allow these packages, beside those allowed before, for the rest of this process.
 
     Raises:
-        UserError: one is no importable package.
+        UserError: one is no importable package, or has a name of this suite's own.
     """
     for package in packages:
         if package in _packages:
@@ -31,6 +32,7 @@ def use_plugins(*packages: str) -> None:
             raise UserError(
                 f"plugins has {package!r}; give names of packages: plugins=[my_package]"
             )
+        check_own(package)
         try:
             found = find_spec(package)
             import_module(package)

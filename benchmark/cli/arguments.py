@@ -5,7 +5,6 @@ in one, with near names. What this cannot know (a folder of the user's own) is l
 """
 
 import re
-from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from benchmark.cli.overrides import FLAGS, FLAGS_WITH_A_VALUE, check_readable, flags_first
 from benchmark.config import configured_names, option_text
 from benchmark.errors import UserError, near
+from benchmark.shadows import options_folder
 
 SWEEP = re.compile(r"(choice|range|interval|glob|sort|shuffle)\(")
 EXPERIMENT = "experiment"
@@ -30,7 +30,7 @@ def check_arguments(settings: str, arguments: list[str]) -> list[str]:
         UserError: a key, an option, or a setting of an option does not exist, or cannot be read.
     """
     arguments = [FLAGS.get(argument, argument) for argument in arguments]
-    known = OmegaConf.create(files("conf").joinpath(f"{settings}.yaml").read_text())
+    known = OmegaConf.create(options_folder().joinpath(f"{settings}.yaml").read_text())
     assert isinstance(known, DictConfig)
     groups = _groups(known)
     # A folder of the user's own may add options.

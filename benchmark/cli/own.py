@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from benchmark.cli.own_folder import check_folder
 from benchmark.errors import UserError
 from benchmark.plugins import plugins, use_folder, use_plugins
+from benchmark.shadows import options_folder
 
 SETTING = "plugins"
 CONFIG_DIR = ("--config-dir", "-cd", "--config-path", "-cp")
@@ -35,7 +36,7 @@ def use_typed(arguments: list[str], settings: str | None) -> list[str]:
         check_folder(folder)
     if settings is None:
         return _without_folder([text for text in arguments if text not in typed])
-    keeps = f"\n{SETTING}:" in files("conf").joinpath(f"{settings}.yaml").read_text()
+    keeps = f"\n{SETTING}:" in options_folder().joinpath(f"{settings}.yaml").read_text()
     return [text for text in arguments if keeps or text not in typed]
 
 

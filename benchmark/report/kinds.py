@@ -17,6 +17,7 @@ from benchmark.plugins import is_allowed, plugins, use_plugins
 from benchmark.records.record import Record
 from benchmark.report.frame import AXES, Results
 from benchmark.report.study import StudyFigure, StudyReport, StudyTable
+from benchmark.shadows import check_own
 
 Made = TypeVar("Made")
 
@@ -63,6 +64,7 @@ def _module_of(record: Record) -> str | None:
     package = str(record.config["method"].get("_target_"))
     if not is_allowed(package, (*ALLOWED_PACKAGES, *plugins())):
         return None
+    check_own(package)
     while package := package.rpartition(".")[0]:
         module = f"{package}.report.{record.kind}"
         if _is_there(f"{package}.report") and _is_there(module):
