@@ -15,6 +15,7 @@ from pkgutil import iter_modules
 
 from benchmark.errors import UserError, near
 from benchmark.graph.shape import Shape
+from benchmark.models.features import rotary_parameters, unsupported_features
 from benchmark.models.parts import Config, Facts, Module
 from benchmark.plugins import plugins
 from benchmark.transformer.weights import Weights
@@ -71,10 +72,12 @@ def family_of(config: Config) -> Family:
     Raises:
         UserError: the family has no adapter, or uses a variant that the adapter cannot express.
     """
-    family = family_named(config.model_type)
-    if getattr(config, "add_cross_attention", False):
-        raise UserError("cross-attention (add_cross_attention=True) is not supported")
-    return family
+    features = unsupported_features(config)
+    if features:
+        raise UserError(
+            f"models of type {config.model_type!r} with {' and '.join(features)} are not supported"
+        )
+    return family_named(config.model_type)
 
 
 def shape_of(config: Config) -> Shape:
@@ -96,9 +99,23 @@ def shape_of(config: Config) -> Shape:
         d_head=getattr(config, "head_dim", None) or d_model // n_heads,
         d_mlp=d_mlp or 4 * d_model,
         d_vocab=config.vocab_size,
-        n_ctx=config.max_position_embeddings,
+        n_ctx=_context_of(config),
         parallel=family.parallel(config),
     )
+
+
+def _context_of(config: Config) -> int:
+    """The longest prompt.
+
+    Long rotary scaling turns by other angles from some length on, so that padding would change a
+    shorter prompt's logits; prompts stay below it.
+    """
+    lengths = [
+        each["original_max_position_embeddings"]
+        for each in rotary_parameters(config)
+        if each.get("rope_type") == "longrope"
+    ]
+    return min([config.max_position_embeddings, *lengths])
 
 
 def _check_numbers(config: Config) -> None:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmark.errors import UserError
 from benchmark.transformer.weights import NoNorm, Norm, stream_dtype
 
 # Configurations and modules of Hugging Face are duck-typed: each family has classes of its own.
@@ -50,6 +51,18 @@ def no_norm(weight: Tensor) -> Norm:
     """The norm of a reader that has none, in the stream's precision of a model with `weight`."""
     ones = torch.ones(1, dtype=stream_dtype(weight.dtype), device=weight.device)
     return NoNorm(weight=ones, bias=None, eps=0.0, centred=False)
+
+
+def unembedding_of(model: Module) -> Float[Tensor, "d_model d_vocab"]:
+    """The unembedding, a view.
+
+    Raises:
+        UserError: it has a bias.
+    """
+    head = model.get_output_embeddings()
+    if head.bias is not None:
+        raise UserError("a bias in the unembedding is not supported")
+    return head.weight.detach().T
 
 
 def per_head(

@@ -25,11 +25,11 @@ COSTS = {
     "ablation": ["constant.py", "conf/ablation/constant.yaml"],
     "metric": ["margin.py", "conf/metric/margin.yaml"],
     "task": ["echo.py", "conf/task/echo.yaml"],
-    "model family": ["families/mistral.py", "conf/model/tiny_mistral.yaml"],
+    "model family": ["families/ministral.py", "conf/model/tiny_ministral.yaml"],
     "study": ["confidence.py", "conf/method/confidence.yaml", "report/confidence.py"],
 }
 FEW = ("n_train=6", "n_test=4", "sizes=[0.1,1.0]", "threads=1")
-OWN = ("task=echo", "model=tiny_mistral", "ablation=constant", "attribution_metric=margin")
+OWN = ("task=echo", "model=tiny_ministral", "ablation=constant", "attribution_metric=margin")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def place(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(plugins, "_packages", [])
     monkeypatch.setattr(plugins, "_folders", [])
     plugins.use_plugins("my_package")
-    save_random_model(tmp_path / "tiny_mistral", random_config("mistral"))
+    save_random_model(tmp_path / "tiny_ministral", random_config("ministral"))
     plugins._packages.clear()
     yield tmp_path
     for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
@@ -104,9 +104,9 @@ def test_options_may_lie_in_a_folder_beside_the_package(place):
 def test_the_lists_name_what_is_ones_own(place):
     listed = run_in_fork("methods", "plugins=[my_package]", cwd=place)
     assert listed.returncode == 0 and "The edges that come last." in listed.stdout, listed.stderr
-    shown = run_in_fork("tasks", "show", "task=echo", "model=tiny_mistral", "plugins=my_package",
+    shown = run_in_fork("tasks", "show", "task=echo", "model=tiny_ministral", "plugins=my_package",
                         cwd=place)  # fmt: skip
-    assert shown.returncode == 0 and "echo and tiny_mistral" in shown.stdout, shown.stderr
+    assert shown.returncode == 0 and "echo and tiny_ministral" in shown.stdout, shown.stderr
 
 
 @pytest.mark.parametrize(
@@ -140,4 +140,4 @@ def test_from_python(place):
         configured("method", "latest")
     plugins.use_plugins("my_package")
     assert configured("method", "latest", reverse=True).reverse
-    assert "constant" in configured_names("ablation") and "mistral" in family_names()
+    assert "constant" in configured_names("ablation") and "ministral" in family_names()

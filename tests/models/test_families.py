@@ -4,7 +4,7 @@ import pytest
 import torch
 from support.prompts import random_batch
 from support.values import largest
-from transformers import GPT2Config
+from transformers import AutoConfig, GPT2Config
 
 from benchmark.errors import UserError
 from benchmark.forward.layers import embedded, positions_of, run_layers
@@ -49,6 +49,23 @@ VARIANTS = {
     "gemma3 own unembedding": ("gemma3_text", dict(tie_word_embeddings=False)),
     "gemma3 with two key heads": ("gemma3_text", dict(num_key_value_heads=2)),
     "gemma3 with a soft-cap that is not used": ("gemma3_text", dict(attn_logit_softcapping=1.0)),
+    "mistral without a window": ("mistral", dict(sliding_window=None)),
+    "mistral tied, with one key head": (
+        "mistral",
+        dict(num_key_value_heads=1, tie_word_embeddings=True),
+    ),
+    "phi3 without a window, tied": ("phi3", dict(sliding_window=None, tie_word_embeddings=True)),
+    "phi3 with one key head": ("phi3", dict(num_key_value_heads=1)),
+    "gpt_neo own unembedding": ("gpt_neo", dict(tie_word_embeddings=False)),
+    "smollm3 with all biases": ("smollm3", dict(attention_bias=True, mlp_bias=True)),
+    "smollm3 without windows or groups": (
+        "smollm3",
+        dict(use_sliding_window=False, num_key_value_heads=4, layer_types=None),
+    ),
+    "smollm3 wide heads, own unembedding": (
+        "smollm3",
+        dict(head_dim=12, num_key_value_heads=1, tie_word_embeddings=False),
+    ),
     "olmo2 tied": ("olmo2", dict(tie_word_embeddings=True)),
     "olmo2 with one key head": ("olmo2", dict(num_key_value_heads=1)),
     "olmo3 without groups": ("olmo3", dict(num_key_value_heads=4)),
@@ -138,13 +155,76 @@ def test_logits_at_read_positions_are_those_at_every_position(model):
 
 
 def test_unsupported_families_are_named():
-    class Config:
-        model_type = "gptj"
-
-    with pytest.raises(UserError, match=r"'gptj' are not supported.*gemma2, .*gpt2, .*gpt_neox"):
-        family_of(Config())
+    with pytest.raises(UserError, match=r"'xglm' are not supported.*gemma2, .*gpt2, .*gpt_neox"):
+        family_of(AutoConfig.for_model("xglm"))
     with pytest.raises(UserError, match="cross-attention"):
         shape_of(GPT2Config(add_cross_attention=True))
+
+
+UNSUPPORTED = {
+    "gpt_oss": "experts and attention sinks",
+    "mixtral": "experts",
+    "qwen3_moe": "experts",
+    "olmoe": "experts",
+    "bloom": "ALiBi",
+    "mpt": "ALiBi",
+    "gptj": "a bias in the unembedding",
+    "phi": "a bias in the unembedding",
+    "mamba": "layers without attention",
+    "lfm2": "layers without attention",
+    "falcon_h1": "layers without attention",
+    "bamba": "layers without attention",
+    "qwen3_next": "layers without attention",
+    "recurrent_gemma": "layers without attention",
+    "gemma3n": "per-layer inputs",
+    "llama4": "chunked attention",
+}
+# Whose default configuration has attention everywhere, unlike its checkpoints.
+HYBRID = {"lfm2": dict(num_hidden_layers=2, layer_types=["conv", "full_attention"])}
+
+
+@pytest.mark.parametrize("model_type", UNSUPPORTED)
+def test_what_no_family_computes_is_refused_by_its_name(model_type):
+    with pytest.raises(UserError, match=f"'{model_type}' with .*{UNSUPPORTED[model_type]}"):
+        shape_of(AutoConfig.for_model(model_type, **HYBRID.get(model_type, {})))
+
+
+def test_rotary_scaling_that_depends_on_padding_is_refused_or_kept_short(model_directories):
+    config = random_config("llama")
+    config.rope_parameters = dict(rope_type="dynamic", factor=2.0, rope_theta=100.0)
+    with pytest.raises(UserError, match="dynamic rotary scaling"):
+        shape_of(config)
+    assert shape_of(long_phi3()).n_ctx == 12
+
+
+def long_phi3():
+    """A Phi-3 whose angles differ beyond 12 positions."""
+    config = random_config("phi3")
+    factors = dict(short_factor=[1.0, 2.0, 3.0, 4.0], long_factor=[2.0, 4.0, 6.0, 8.0])
+    config.rope_parameters = dict(
+        rope_type="longrope",
+        rope_theta=100.0,
+        partial_rotary_factor=1.0,
+        original_max_position_embeddings=12,
+        **factors,
+    )
+    config.original_max_position_embeddings = 12
+    return config
+
+
+def test_long_rotary_scaling_equals_hugging_face(tmp_path):
+    model = load_model(save_random_model(tmp_path, long_phi3()))
+    assert model.largest_logit_difference < 1e-4
+    assert difference_to_hugging_face(model, n_positions=12) < 1e-4
+    with pytest.raises(UserError, match="do not fit the model's context of 12"):
+        clean_logits(model, random_batch(n_positions=13).clean)
+
+
+def test_a_bias_in_the_unembedding_is_refused(model_directories):
+    whole = load_model(model_directories["llama"]).hugging_face
+    whole.lm_head = torch.nn.Linear(32, 50)
+    with pytest.raises(UserError, match="a bias in the unembedding is not supported"):
+        family_named("llama").read(whole)
 
 
 @pytest.mark.parametrize("family", ["gemma2", "gemma3_text", "olmo2", "olmo3"])

@@ -104,7 +104,7 @@ def test_config_that_does_not_fit_the_weights_is_refused(copy):
     with pytest.raises(UserError, match=r"config\.json cannot be used"):
         load_model(copy)
     (copy / "config.json").write_text(json.dumps({**config, "model_type": "bloom"}))
-    with pytest.raises(UserError, match="'bloom' are not supported"):
+    with pytest.raises(UserError, match="'bloom' with ALiBi are not supported"):
         load_model(copy)
 
 

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 
 from benchmark.models.family import Family
-from benchmark.models.parts import Facts, Module, activation_of, norm_of
+from benchmark.models.parts import Facts, Module, activation_of, norm_of, unembedding_of
 from benchmark.transformer.weights import Attention, FeedForward, Layer, Weights
 
 
@@ -44,7 +44,7 @@ def read(model: Module) -> Weights:
         embed=lambda tokens: F.embedding(tokens, W_E) + W_pos[: tokens.shape[-1]],
         layers=tuple(_gpt2_layer(block) for block in body.h),
         final_norm=norm_of(body.ln_f),
-        W_U=model.lm_head.weight.detach().T,
+        W_U=unembedding_of(model),
     )
 
 

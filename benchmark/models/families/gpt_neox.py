@@ -3,7 +3,15 @@
 import torch.nn.functional as F
 
 from benchmark.models.family import Family
-from benchmark.models.parts import Config, Facts, Module, activation_of, detached, norm_of
+from benchmark.models.parts import (
+    Config,
+    Facts,
+    Module,
+    activation_of,
+    detached,
+    norm_of,
+    unembedding_of,
+)
 from benchmark.transformer.weights import Attention, FeedForward, Layer, Rotary, Weights
 
 
@@ -49,7 +57,7 @@ def read(model: Module) -> Weights:
         embed=lambda tokens: F.embedding(tokens, W_E),
         layers=tuple(_neox_layer(block, body.rotary_emb) for block in body.layers),
         final_norm=norm_of(body.final_layer_norm),
-        W_U=model.get_output_embeddings().weight.detach().T,
+        W_U=unembedding_of(model),
     )
 
 

@@ -18,6 +18,7 @@ from benchmark.models.parts import (
     norm_of,
     per_head,
     two_queries_per_key,
+    unembedding_of,
 )
 from benchmark.transformer.weights import (
     Attention,
@@ -97,7 +98,8 @@ def gated_mlp(mlp: Module, norm: Norm, activation: str) -> FeedForward:
     )
 
 
-def _llama_layer(block: Module) -> Layer:
+def llama_layer(block: Module) -> Layer:
+    """A block with norms before its attention and before its MLP."""
     norm = norm_of(block.post_attention_layernorm)
     activation = block.self_attn.config.hidden_act
     return Layer(llama_attention(block, 0.0), gated_mlp(block.mlp, norm, activation))
@@ -133,7 +135,7 @@ def weights_of(
         embed=body.embed_tokens,
         layers=tuple(turned(block) for block in body.layers),
         final_norm=norm_of(body.norm, norm_offset),
-        W_U=model.lm_head.weight.detach().T,
+        W_U=unembedding_of(model),
         final_softcap=getattr(body.config, "final_logit_softcapping", None),
     )
 
@@ -148,7 +150,7 @@ def rotary_by_layer_type(model: Module) -> Callable[[Module], Rotary]:
 
 def read(model: Module) -> Weights:
     """The weights of a Llama, Qwen 2 or Qwen 3 model."""
-    return weights_of(model, _llama_layer)
+    return weights_of(model, llama_layer)
 
 
 FAMILY = Family(read, two_queries_per_key)
