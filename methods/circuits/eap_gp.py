@@ -22,24 +22,32 @@ from benchmark.method.problem import Problem
 from benchmark.metric import Objective
 from benchmark.prompts.batch import Batch
 from benchmark.transformer.transformer import Transformer
-from methods.circuits.eap_ig import EAPIG
+from methods.circuits.scoring.attribution import Attribution
+from methods.ranges import check_counts
+from methods.requirements import needs_counterfactual
 
 SHORTEST = 1e-12
 Inputs = Float[Tensor, "1 batch pos d_model"]
 
 
 @dataclass(frozen=True)
-class EAPGP(EAPIG):
+class EAPGP(Attribution):
     """Settings of EAP-GP; see conf/method/eap_gp.yaml."""
 
+    steps: int
     step_length: float | None
     cost: ClassVar[str] = "3 + 2 steps forward and 2 steps backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
+        check_counts(self, "steps")
         if self.step_length is not None and not self.step_length > 0:
             raise UserError(f"method.step_length={self.step_length} must be above 0, or null")
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """The path runs between two prompts."""
+        return needs_counterfactual(problem) or super().unsupported(problem)
 
     def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
         """Mean first-order effects over the points of the path."""

@@ -9,12 +9,11 @@ out the clean one.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_inputs
-from benchmark.forward.values import SourceValues
+from benchmark.effects.edges.first_order import Effects
 from benchmark.method.problem import Problem
 from benchmark.metric import Objective
 from benchmark.prompts.batch import Batch
-from benchmark.transformer.transformer import Transformer
+from methods.circuits.scoring.along_path import effects_along_path
 from methods.circuits.scoring.attribution import Attribution
 from methods.ranges import check_counts
 from methods.requirements import needs_counterfactual
@@ -40,12 +39,3 @@ class EAPIG(Attribution):
         """Mean first-order effects over the points of the path."""
         replacement = problem.replacement(batch)
         return effects_along_path(problem.model, batch, replacement, objective, self.steps)
-
-
-def effects_along_path(
-    model: Transformer, batch: Batch, replacement: SourceValues, objective: Objective, steps: int
-) -> Effects:
-    """The mean effects at `steps` points from the corrupted towards the clean embeddings."""
-    clean = CleanRun.of(model, batch, replacement)
-    inputs = clean.inputs_at([k / steps for k in range(steps)])
-    return effects_at_inputs(model, clean, inputs, objective)

@@ -114,7 +114,7 @@ class EdgePruning(TrainsMasks):
         """
         steps = self._steps(problem)
         masks = self.masks(subgraph, problem.graph.n_edges, targets, steps, problem.seed)
-        self._train(problem, masks, len(targets), first)
+        self._train(problem, masks, len(targets), first, steps)
         circuits = (EdgeMask(problem.graph, kept) for kept in masks.circuits())
         return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]
 

@@ -8,24 +8,34 @@ the gradients are averaged along the path of EAP-IG.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from benchmark.effects.edges.first_order import Effects
 from benchmark.errors import UserError
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
 from benchmark.transformer.backward_rules import BackwardRules
 from benchmark.transformer.weights import AttentionRule
-from methods.circuits.ruled import RuledAttribution
+from methods.circuits.scoring.attribution import Attribution
+from methods.circuits.scoring.ruled import flat_or_without_path, ruled_effects
+from methods.ranges import check_counts
 
 
 @dataclass(frozen=True)
-class GIM(RuledAttribution):
+class GIM(Attribution):
     """Settings of gradient interaction modifications; see conf/method/gim.yaml."""
 
+    steps: int
     temperature: float
     freeze_norms: bool
     share_products: bool
+    cost: ClassVar[str] = "as eap (one step) or eap_ig (more)"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         super().__post_init__()
+        check_counts(self, "steps")
         if not self.temperature > 0:
             raise UserError(f"method.temperature={self.temperature} must be above 0")
 
@@ -44,3 +54,11 @@ class GIM(RuledAttribution):
                 value_share=0.5 if share else 1.0,
             ),
         )
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """One step is a gradient at the clean prompts; more lie between two prompts."""
+        return flat_or_without_path(problem, self.steps) or super().unsupported(problem)
+
+    def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
+        """First-order effects by the rules."""
+        return ruled_effects(problem, batch, objective, self.rules, self.steps)

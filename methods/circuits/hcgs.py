@@ -6,16 +6,32 @@ both trained. The authors stretch draws to [-0.12, 1.08], where the hard-concret
 edges are kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import ClassVar
 
 import torch
 
+from benchmark.graph.mask import EdgeMask
+from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
 from methods.circuits.masks.concrete import ConcreteMasks
 from methods.circuits.masks.hard_concrete import LOW
-from methods.circuits.masks.prices import PricedEdges
+from methods.circuits.masks.prices import (
+    check_prices,
+    circuits_above,
+    circuits_of_prices,
+    learning_rates,
+    node_prices,
+    steps_of,
+)
+from methods.circuits.masks.training import TrainsMasks
+from methods.ranges import check_above_zero, check_not_below_zero
+
+# What divides the learning rate, by a trait of the ablation.
+SLOWER = {"from_corrupted": 3.0, "needs_donors": 1.5}
 
 
 class Stretch(Enum):
@@ -26,7 +42,7 @@ class Stretch(Enum):
 
 
 @dataclass(frozen=True)
-class HCGS(PricedEdges):
+class HCGS(TrainsMasks):
     """Settings of hard-concrete gradient sampling; see conf/method/hcgs.yaml."""
 
     prices: list[float]
@@ -43,17 +59,32 @@ class HCGS(PricedEdges):
     threshold: float | None
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
-    slower: ClassVar[dict[str, float]] = {"from_corrupted": 3, "needs_donors": 1.5}
 
-    def _masks(self, problem: Problem, prices: list[float]) -> ConcreteMasks:
-        return ConcreteMasks(
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_prices(self, self.prices)
+        check_above_zero(self, "clip")
+        check_not_below_zero(self, "node_price")
+
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """One circuit per price, whatever the sizes asked for; the largest circuit first."""
+        trained = partial(self._trained, problem)
+        return circuits_of_prices(self.prices, self.prices_at_once, trained)
+
+    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
+        """The circuit of each of these prices; `first` is the number of the first one."""
+        ablation = problem.ablation
+        masks = ConcreteMasks(
             problem.graph,
             torch.tensor(prices, device=problem.model.device),
-            learning_rates=[self._learning_rate(price, problem.ablation) for price in prices],
-            node_prices=[self._node_price(price) for price in prices],
+            learning_rates=learning_rates(self.learning_rate, prices, ablation, SLOWER),
+            node_prices=node_prices(self.node_price, prices),
             masks_per_step=self.masks_per_step,
             initial_logit=self.initial_logit,
             low=1.2 * LOW if self.stretch is Stretch.authors else LOW,
             clip=self.clip,
             seed=problem.seed,
         )
+        steps = self._steps(problem, steps_of(ablation))
+        self._train(problem, masks, len(prices), first, steps)
+        return circuits_above(problem.graph, masks.logits, self.threshold, ablation)

@@ -7,17 +7,31 @@ keys score zero. With `steps` above one the coefficients are averaged along the 
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from benchmark.effects.edges.first_order import Effects
+from benchmark.method.problem import Problem
+from benchmark.metric import Objective
+from benchmark.prompts.batch import Batch
 from benchmark.transformer.backward_rules import BackwardRules
 from benchmark.transformer.weights import AttentionRule
-from methods.circuits.ruled import RuledAttribution
+from methods.circuits.scoring.attribution import Attribution
+from methods.circuits.scoring.ruled import flat_or_without_path, ruled_effects
+from methods.ranges import check_counts
 
 
 @dataclass(frozen=True)
-class RelP(RuledAttribution):
+class RelP(Attribution):
     """Settings of relevance patching; see conf/method/relp.yaml."""
 
+    steps: int
     through_patterns: bool
+    cost: ClassVar[str] = "as eap (one step) or eap_ig (more)"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        check_counts(self, "steps")
 
     @property
     def rules(self) -> BackwardRules:
@@ -31,3 +45,11 @@ class RelP(RuledAttribution):
             gate_share=0.5,
             attention=None if self.through_patterns else frozen_pattern,
         )
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """One step is a gradient at the clean prompts; more lie between two prompts."""
+        return flat_or_without_path(problem, self.steps) or super().unsupported(problem)
+
+    def effects(self, problem: Problem, batch: Batch, objective: Objective) -> Effects:
+        """First-order effects by the rules."""
+        return ruled_effects(problem, batch, objective, self.rules, self.steps)

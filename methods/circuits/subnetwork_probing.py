@@ -9,23 +9,27 @@ A node or edge survives if its median draw is above one half. The authors draw o
 that; without a draw the same training gives the same circuit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask, Pruning
+from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
-from methods.circuits.masks.prices import PriceGrid
+from methods.circuits.masks.prices import check_prices, circuits_of_prices
 from methods.circuits.masks.probing import Granularity, ProbingMasks
+from methods.circuits.masks.training import TrainsMasks
 
 # How far Adam can move a log-alpha in the authors' 3,000 steps at 0.001.
 DISTANCE = 3.0
 
 
 @dataclass(frozen=True)
-class SubnetworkProbing(PriceGrid):
+class SubnetworkProbing(TrainsMasks):
     """Settings of subnetwork probing; see conf/method/subnetwork_probing.yaml."""
 
     granularity: Granularity
@@ -42,21 +46,27 @@ class SubnetworkProbing(PriceGrid):
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        super().__post_init__()
+        check_prices(self, self.prices)
         if not 0 <= self.initial_mask <= 1:
             raise UserError(f"method.initial_mask={self.initial_mask} must lie in [0, 1]")
 
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """One circuit per price, whatever the sizes asked for; the largest circuit first."""
+        trained = partial(self._trained, problem)
+        return circuits_of_prices(self.prices, self.prices_at_once, trained)
+
     def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
         """What survives, without edges that cannot reach the logits, which change nothing."""
+        steps = self._steps(problem)
         masks = ProbingMasks(
             problem.graph,
             torch.tensor(prices, device=problem.model.device),
             self.granularity,
-            learning_rate=self.learning_rate or DISTANCE / self._steps(problem),
+            learning_rate=self.learning_rate or DISTANCE / steps,
             masks_per_step=self.masks_per_step,
             initial_mask=self.initial_mask,
             seed=problem.seed,
         )
-        self._train(problem, masks, len(prices), first)
+        self._train(problem, masks, len(prices), first, steps)
         circuits = (EdgeMask(problem.graph, kept) for kept in masks.survivors())
         return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]

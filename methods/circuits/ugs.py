@@ -11,19 +11,34 @@ A mask serves all prompts of a step (the authors draw one for every prompt), and
 are found from it alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 
+from benchmark.graph.mask import EdgeMask
+from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
-from methods.circuits.masks.prices import PricedEdges
+from methods.circuits.masks.prices import (
+    check_prices,
+    circuits_above,
+    circuits_of_prices,
+    learning_rates,
+    node_prices,
+    steps_of,
+)
+from methods.circuits.masks.training import TrainsMasks
 from methods.circuits.masks.uniform import UniformMasks
-from methods.ranges import check_above_zero
+from methods.ranges import check_above_zero, check_not_below_zero
+
+# What divides the learning rate, by a trait of the ablation.
+SLOWER = {"from_corrupted": 5.0, "needs_donors": 2.0}
 
 
 @dataclass(frozen=True)
-class UGS(PricedEdges):
+class UGS(TrainsMasks):
     """Settings of uniform gradient sampling; see conf/method/ugs.yaml."""
 
     prices: list[float]
@@ -40,22 +55,32 @@ class UGS(PricedEdges):
     threshold: float | None
     version: ClassVar[int] = 1
     cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
-    slower: ClassVar[dict[str, float]] = {"from_corrupted": 5, "needs_donors": 2}
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        super().__post_init__()
-        check_above_zero(self, "window")
+        check_prices(self, self.prices)
+        check_above_zero(self, "window", "clip")
+        check_not_below_zero(self, "node_price")
 
-    def _masks(self, problem: Problem, prices: list[float]) -> UniformMasks:
-        return UniformMasks(
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+        """One circuit per price, whatever the sizes asked for; the largest circuit first."""
+        trained = partial(self._trained, problem)
+        return circuits_of_prices(self.prices, self.prices_at_once, trained)
+
+    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
+        """The circuit of each of these prices; `first` is the number of the first one."""
+        ablation = problem.ablation
+        masks = UniformMasks(
             problem.graph,
             torch.tensor(prices, device=problem.model.device),
-            learning_rates=[self._learning_rate(price, problem.ablation) for price in prices],
-            node_prices=[self._node_price(price) for price in prices],
+            learning_rates=learning_rates(self.learning_rate, prices, ablation, SLOWER),
+            node_prices=node_prices(self.node_price, prices),
             masks_per_step=self.masks_per_step,
             initial_logit=self.initial_logit,
             window=self.window,
             clip=self.clip,
             seed=problem.seed,
         )
+        steps = self._steps(problem, steps_of(ablation))
+        self._train(problem, masks, len(prices), first, steps)
+        return circuits_above(problem.graph, masks.logits, self.threshold, ablation)

@@ -3,96 +3,90 @@
 Every price has its own masks and, under optimal ablation, its own constants, and all see the same
 prompts and random numbers; so a price gives the same circuit whatever the rest of the grid is,
 up to the rounding of passes that they share.
+
+What a setting of None stands for are the rules of Li & Janson (2024, arXiv 2409.09951, appendix F),
+for edges with a logit each.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
 
 from benchmark.ablations.contract import Ablation
+from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.method.circuits import FoundCircuit
-from benchmark.method.problem import Problem
-from methods.circuits.masks.priced import PricedMasks
 from methods.circuits.masks.training import STEPS, TrainsMasks, in_groups
-from methods.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
+from methods.ranges import check_above_zero, check_counts, check_each
 
 
-class PriceGrid(TrainsMasks, ABC):
-    """A method with a circuit per price; its dataclass has these fields."""
+def check_prices(method: TrainsMasks, prices: list[float]) -> None:
+    """Check the ranges of the settings that these methods share.
 
-    prices: list[float]
-    prices_at_once: int | None
-    masks_per_step: int
-    learning_rate: float | None
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_each("prices", self.prices)
-        check_counts(self, "masks_per_step", "batch_size", "prices_at_once", "steps")
-        check_above_zero(self, "learning_rate", "constants_learning_rate")
-
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
-        """One circuit per price, whatever the sizes asked for; the largest circuit first."""
-        found = []
-        for first, prices in in_groups(self.prices, self.prices_at_once):
-            pairs = zip(self._trained(problem, prices, first), prices, strict=True)
-            found += [FoundCircuit(mask, f"price={price:g}") for mask, price in pairs]
-        return found
-
-    @abstractmethod
-    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
-        """The circuit of each of these prices; `first` is the number of the first one."""
-        ...
+    Raises:
+        UserError: a setting is out of its range.
+    """
+    check_each("prices", prices)
+    check_counts(method, "masks_per_step", "batch_size", "prices_at_once", "steps")
+    check_above_zero(method, "learning_rate", "constants_learning_rate")
 
 
-class PricedEdges(PriceGrid):
-    """The rules of Li & Janson (2024, arXiv 2409.09951, appendix F) for edges with a logit each."""
+def circuits_of_prices(
+    prices: list[float],
+    prices_at_once: int | None,
+    trained: Callable[[list[float], int], list[EdgeMask]],
+) -> list[FoundCircuit]:
+    """One circuit per price; the largest circuit first.
 
-    node_price: float | None
-    clip: float
-    threshold: float | None
-    # What divides the learning rate, by a trait of the ablation.
-    slower: ClassVar[dict[str, float]]
+    Args:
+        prices: of an edge.
+        prices_at_once: how many share a pass; None for all.
+        trained: gives the circuit of each of some prices, and takes the number of the first too.
+    """
+    found = []
+    for first, group in in_groups(prices, prices_at_once):
+        pairs = zip(trained(group, first), group, strict=True)
+        found += [FoundCircuit(mask, f"price={price:g}") for mask, price in pairs]
+    return found
 
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        super().__post_init__()
-        check_above_zero(self, "clip")
-        check_not_below_zero(self, "node_price")
 
-    @abstractmethod
-    def _masks(self, problem: Problem, prices: list[float]) -> PricedMasks:
-        """The masks before training."""
-        ...
+def steps_of(ablation: Ablation) -> int:
+    """Optimiser steps: more under optimal ablation."""
+    return 2 * STEPS if ablation.traits.trained else STEPS
 
-    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
-        """The edges whose logit is above the threshold, without dangling ones."""
-        masks = self._masks(problem, prices)
-        self._train(problem, masks, len(prices), first)
-        exists = problem.graph.exists.to(masks.logits.device)
-        keep = (masks.logits > self._threshold(problem.ablation)) & exists
-        return [EdgeMask(problem.graph, kept).pruned(Pruning.dangling) for kept in keep.float()]
 
-    def _steps(self, problem: Problem) -> int:
-        """The authors' rule, unless a number is set: more under optimal ablation."""
-        rule = 2 * STEPS if problem.ablation.traits.trained else STEPS
-        return self.steps or problem.training_steps or rule
+def learning_rates(
+    given: float | None, prices: list[float], ablation: Ablation, slower: Mapping[str, float]
+) -> list[float]:
+    """Of each price's logits, if none is given: slower for large prices and for live values.
 
-    def _learning_rate(self, price: float, ablation: Ablation) -> float:
-        """The authors' rule, unless one is set: slower for large prices and for live donors."""
-        if self.learning_rate is not None:
-            return self.learning_rate
-        rate = 0.15 if price <= 1e-4 else 0.10 if price <= 5e-4 else 0.05
-        traits = asdict(ablation.traits)
-        return rate / max((by for trait, by in self.slower.items() if traits[trait]), default=1)
+    `slower` holds what divides the rate, by a trait of the ablation.
+    """
+    if given is not None:
+        return [given] * len(prices)
+    traits = asdict(ablation.traits)
+    by = max((by for trait, by in slower.items() if traits[trait]), default=1)
+    rates = [0.15 if price <= 1e-4 else 0.10 if price <= 5e-4 else 0.05 for price in prices]
+    return [rate / by for rate in rates]
 
-    def _node_price(self, price: float) -> float:
-        return min(0.5 * price, 2e-4) if self.node_price is None else self.node_price
 
-    def _threshold(self, ablation: Ablation) -> float:
-        """The authors' rule, unless one is set, for logits: stricter under optimal ablation."""
-        if self.threshold is not None:
-            return self.threshold
-        return 0.5 if ablation.traits.trained else 0.0
+def node_prices(given: float | None, prices: list[float]) -> list[float]:
+    """What a head costs beside the prices of its edges."""
+    return [min(0.5 * price, 2e-4) if given is None else given for price in prices]
+
+
+def circuits_above(
+    graph: ComputationalGraph,
+    logits: Float[Tensor, "prices src dst"],
+    given: float | None,
+    ablation: Ablation,
+) -> list[EdgeMask]:
+    """The edges whose logit is above the given threshold, without dangling ones.
+
+    If none is given it is stricter under optimal ablation.
+    """
+    threshold = (0.5 if ablation.traits.trained else 0.0) if given is None else given
+    keep = (logits > threshold) & graph.exists.to(logits.device)
+    return [EdgeMask(graph, kept).pruned(Pruning.dangling) for kept in keep.float()]

@@ -32,11 +32,13 @@ class TrainsMasks:
             return "resample ablation takes donors from the step's prompts; give batch_size=2"
         return None
 
-    def _steps(self, problem: Problem) -> int:
-        """Optimiser steps."""
-        return self.steps or problem.training_steps or STEPS
+    def _steps(self, problem: Problem, rule: int = STEPS) -> int:
+        """Optimiser steps: the method's, the cell's, or else those of the rule."""
+        return self.steps or problem.training_steps or rule
 
-    def _train(self, problem: Problem, masks: MaskSampler, n_circuits: int, first: int) -> None:
+    def _train(
+        self, problem: Problem, masks: MaskSampler, n_circuits: int, first: int, steps: int
+    ) -> None:
         """Train the masks of `n_circuits` circuits side by side, `first` the number of the first.
 
         Each circuit has constants of its own under optimal ablation.
@@ -46,7 +48,7 @@ class TrainsMasks:
             masks,
             problem.ablation,
             problem.batches,
-            steps=self._steps(problem),
+            steps=steps,
             batch_size=self.batch_size,
             seed=problem.seed,
             constants_learning_rate=self.constants_learning_rate,

@@ -1,6 +1,7 @@
 """Hard-concrete gradient sampling: its draws, its rules, and what it finds."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, Pruning
+from methods.circuits.hcgs import SLOWER
 from methods.circuits.masks.concrete import ConcreteMasks
 from methods.circuits.masks.hard_concrete import probability_nonzero
+from methods.circuits.masks.prices import learning_rates
 from methods.circuits.masks.probing import Granularity, ProbingMasks
 
 GRAPH = ComputationalGraph(2, 2)
@@ -66,12 +69,11 @@ def test_clipping_takes_logits_and_temperatures_together():
 
 
 def test_the_authors_rules_for_rates(planted):
-    hcgs = configured("method", "hcgs")
+    hcgs, rules = configured("method", "hcgs"), partial(learning_rates, None, slower=SLOWER)
     live, resample = (configured("ablation", name) for name in ("counterfactual", "resample"))
-    assert hcgs._learning_rate(1e-4, live) == pytest.approx(0.05)
-    assert hcgs._learning_rate(1e-4, resample) == pytest.approx(0.1)
-    assert hcgs._learning_rate(1e-3, configured("ablation", "optimal")) == 0.05
-    assert hcgs._threshold(live) == 0.0
+    assert rules([1e-4], live) == pytest.approx([0.05])
+    assert rules([1e-4], resample) == pytest.approx([0.1])
+    assert rules([1e-3], configured("ablation", "optimal")) == [0.05]
     assert "donors" in replace(hcgs, batch_size=1).unsupported(
         training_problem(planted, "resample")
     )

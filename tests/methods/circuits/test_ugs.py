@@ -1,6 +1,7 @@
 """Uniform gradient sampling: its draws, its estimator, its rules, and what it finds."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from benchmark.method.circuits import CircuitMethod
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence, LogitDifference, OverWrong
 from methods.circuits.masks.priced import _edge_groups
+from methods.circuits.masks.prices import circuits_above, learning_rates, node_prices, steps_of
 from methods.circuits.masks.uniform import UniformMasks
+from methods.circuits.ugs import SLOWER
 
 GRAPH = ComputationalGraph(2, 2)
 
@@ -191,15 +194,26 @@ def test_a_killed_run_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch):
 
 
 def test_the_authors_rules_for_rates_thresholds_and_steps():
-    ugs = configured("method", "ugs")
     optimal, live = configured("ablation", "optimal"), Counterfactual(keep_first=True)
     resample = configured("ablation", "resample")
-    rates = [ugs._learning_rate(price, optimal) for price in (1e-4, 5e-4, 1e-3)]
-    assert rates == [0.15, 0.10, 0.05]
-    assert ugs._learning_rate(1e-3, live) == 0.01
-    assert ugs._learning_rate(1e-3, resample) == 0.025
-    assert (ugs._threshold(optimal), ugs._threshold(live)) == (0.5, 0.0)
-    assert (ugs._node_price(1e-4), ugs._node_price(1.0)) == (0.5e-4, 2e-4)
+    rules = partial(learning_rates, None, slower=SLOWER)
+    assert rules([1e-4, 5e-4, 1e-3], optimal) == [0.15, 0.10, 0.05]
+    assert (rules([1e-3], live), rules([1e-3], resample)) == ([0.01], [0.025])
+    assert learning_rates(0.3, [1e-4, 1.0], live, SLOWER) == [0.3, 0.3]
+    assert node_prices(None, [1e-4, 1.0]) == [0.5e-4, 2e-4]
+    assert node_prices(0.0, [1e-4, 1.0]) == [0.0, 0.0]
+    assert (steps_of(optimal), steps_of(live)) == (6000, 3000)
+
+
+def test_the_authors_threshold_is_stricter_under_optimal_ablation(planted):
+    graph = planted.graph
+    logits = 0.25 * graph.exists[None].float()
+    sizes = [
+        circuits_above(graph, logits, given, configured("ablation", name))[0].size
+        for given in (None, 0.1, 0.5)
+        for name in ("optimal", "counterfactual")
+    ]
+    assert sizes == [0, graph.n_edges, graph.n_edges, graph.n_edges, 0, 0]
 
 
 @pytest.mark.parametrize(
