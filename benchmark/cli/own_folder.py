@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from benchmark.cli.references import References
 from benchmark.errors import UserError
 
 # What an option may set of Hydra's own: True for all below a key.
@@ -22,8 +23,10 @@ ALLOWED: dict[str, Any] = {
     "sweep": {"dir": True, "subdir": True},
 }
 LAUNCHERS = re.compile(r"(override )?/?hydra/(launcher|job_logging|hydra_logging)")
+# What puts options elsewhere than where their files lie.
+MOVED = re.compile(r"^\s*#\s*@package\s+(?!_global_)|^\s*-.*@", re.M)
 # A file of options has a few lines. With anchors, few lines can stand for billions of values.
-MOST_BYTES, MOST_VALUES, MOST_REFERENCES, DEEPEST = 200_000, 20_000, 200, 30
+MOST_BYTES, MOST_VALUES, MOST_REFERENCES, DEEPEST = 200_000, 20_000, 50, 30
 
 
 def check_folder(folder: Path) -> None:
@@ -32,10 +35,16 @@ def check_folder(folder: Path) -> None:
     Raises:
         UserError: a file cannot be read or is too large, or sets what only code may set.
     """
+    files: dict[Path, str] = {}
     for path in sorted(folder.rglob("*.yaml")):
         if path.relative_to(folder).parts[0] == "hydra":
             raise _code(path, "lies in a group of Hydra's own")
-        _check_text(path, _text(path))
+        files[path] = _text(path)
+    references = References(by_last_word=any(map(MOVED.search, files.values())))
+    for path, text in files.items():
+        group = ".".join(path.relative_to(folder).parts[:-1])
+        references.add(group, _checked(path, text), str(path))
+    references.check(str(folder))
 
 
 def _text(path: Path) -> str:
@@ -49,7 +58,8 @@ def _text(path: Path) -> str:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
-def _check_text(path: Path, text: str) -> None:
+def _checked(path: Path, text: str) -> Any:  # noqa: ANN401 - yaml of any kind
+    """What a file holds, if it may hold that."""
     if re.search(r"^\s*#\s*@package\s+\S*hydra", text, re.M):
         raise _code(path, "is put among Hydra's own settings by @package")
     if text.count("${") > MOST_REFERENCES:
@@ -63,6 +73,7 @@ def _check_text(path: Path, text: str) -> None:
         raise UserError(f"{path} is not yaml: {' '.join(str(error).split())}") from error
     if isinstance(content, dict):
         _check_content(path, content)
+    return content
 
 
 def _n_values(node: yaml.Node, known: dict[int, int], depth: int) -> int:

@@ -1,6 +1,7 @@
 """Flags anywhere, and values that Hydra cannot read."""
 
 import shlex
+import time
 
 import pytest
 from support.command import run_in_fork
@@ -45,6 +46,38 @@ def test_references_to_no_setting_are_one_line(tmp_path):
     check_readable(["experiment_name=${seed}"], ["seed"])
     with pytest.raises(UserError, match="there are: seed"):
         check_readable(["experiment_name=${seeds}"], ["seed"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["experiment_name=" + "x" * 10_001], "experiment_name has a value of 10,001 characters"),
+        (["seed=range(0,1000000000)", "-m"], "a grid of more than 100,000 cells"),
+        (["seed=range(0,1e12,0.5)", "-m"], "a grid of more than 100,000 cells"),
+        (["seed=range(0,400)", "n_test=range(0,400)", "-m"], "a grid of more than 100,000 cells"),
+        (["seed=range(0,5,0)", "-m"], "never ends"),
+        (["sizes=" + "[" * 4_000 + "]" * 4_000], "sizes has more than 100 brackets"),
+        (
+            ["task.name='${model.name}${model.name}'", "model.name='${experiment_name}${seed}'"],
+            "the command line: task.name has several references",
+        ),
+        (
+            ["experiment_name='${task.name}${task.name}'", "task.name='${tracking}${tracking}'"],
+            "experiment_name has several references ${...}, and one leads to task.name",
+        ),
+    ],
+)
+def test_what_stands_for_too_much_is_cut_at_once(typed, message):
+    begun = time.process_time()
+    with pytest.raises(UserError) as caught:
+        check_readable(typed, ["model", "experiment_name", "seed", "tracking", "task"])
+    assert time.process_time() - begun < 1
+    assert message in str(caught.value) and "\n" not in str(caught.value)[:-1]
+
+
+def test_a_grid_and_a_name_of_many_parts_are_taken():
+    typed = ["seed=range(0,100)", "task=choice(ioi,docstring)", "-m"]
+    check_readable([*typed, "experiment_name='${task.name}_${seed}'"], ["task", "seed"])
 
 
 def test_help_names_the_product():
