@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.errors import CompactHydraException
 
@@ -12,11 +13,14 @@ from benchmark.cli.terminal import or_refuse, show, show_whole, warn
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
 
+if TYPE_CHECKING:
+    from benchmark.run.sweep import Note
+
 
 def gathered(jobs: Callable[[], None], parent: Path) -> None:
     """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad or unknown."""
     from benchmark.records.store import cannot_write
-    from benchmark.run.sweep import BAD, REFUSED, gathering, noted, reports_on, summary
+    from benchmark.run.sweep import BAD, REFUSED, gathering, noted, reports_on
 
     if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
         jobs()
@@ -36,8 +40,7 @@ def gathered(jobs: Callable[[], None], parent: Path) -> None:
             signalled = code in SIGNALLED
             if notes and not signalled and all(entry.state == REFUSED for entry in notes):
                 raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
-            if notes:
-                show(summary(notes))
+            _tell(folder, notes)
             if signalled:
                 warn("stopped; what is done is kept, and the same command goes on from there")
                 return code
@@ -49,6 +52,16 @@ def gathered(jobs: Callable[[], None], parent: Path) -> None:
             return code or int(any(entry.state in BAD for entry in notes))
 
     sys.exit(or_refuse(gather))
+
+
+def _tell(folder: Path, notes: "list[Note]") -> None:
+    """Print the table of all cells, and where to read more of those that were killed."""
+    from benchmark.run.sweep import logs_of_killed_jobs, summary
+
+    if notes:
+        show(summary(notes))
+    if logs := logs_of_killed_jobs(folder):
+        warn(f"what the killed jobs said is in {logs} for a week")
 
 
 @contextmanager

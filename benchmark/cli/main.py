@@ -88,8 +88,6 @@ def validate() -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        # Hydra writes a file of its own for every sweep; this one is not to be kept.
-        sys.argv.append(f"hydra.sweep.dir={folder}")
         gathered(validate_cells, Path(folder))
 
 

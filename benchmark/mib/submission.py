@@ -58,10 +58,10 @@ class Submission:
             UserError: no record fits, two fit one cell, or the folder is there or cannot be
                 written.
         """
-        self._check_place()
         results = load(Path(self.results_dir), self.experiment_name)
         cells, other_cells = self._cells(results)
         try:
+            self._check_place()
             with replacing_folder(Path(self.directory)) as folder:
                 sizes = {name: self._write(folder / name, cells[name]) for name in cells}
         except OSError as error:

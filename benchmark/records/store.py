@@ -6,17 +6,16 @@ a kill or a full disk left half written has no record, or one that does not fit:
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError, near
+from benchmark.locks import ENDING, Timeout, holding
 from benchmark.records.record import RECORD, Record
 
-ASIDE, LOCKS, EXPERIMENTS, SHARED = "aside", ".locks", ".experiments", ".shared"
+ASIDE, EXPERIMENTS, SHARED = "aside", ".experiments", ".shared"
 MOST_BYTES = 200  # of a name; file systems allow 255, endings included
 log = logging.getLogger("benchmark")
 
@@ -78,23 +77,19 @@ class Folder:
         Raises:
             UserError: the results folder cannot be written.
         """
-        locks = self.results_dir / LOCKS
-        try:
-            locks.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(locks / f"{self.key}.lock")
+        path = self.results_dir / f".{self.key}{ENDING}"
+        with ExitStack() as held:
             try:
-                lock.acquire(timeout=0)
-                waited = False
-            except Timeout:
-                log.info("%s: waiting for another process that runs it", self.key)
-                lock.acquire()
-                waited = True
-        except OSError as error:
-            raise cannot_write(self.results_dir, error) from error
-        try:
+                try:
+                    held.enter_context(holding(path, wait=False))
+                    waited = False
+                except Timeout:
+                    log.info("%s: waiting for another process that runs it", self.key)
+                    held.enter_context(holding(path))
+                    waited = True
+            except OSError as error:
+                raise cannot_write(self.results_dir, error) from error
             yield waited
-        finally:
-            lock.release()
 
     def put_aside(self, created: str) -> Path:
         """Move the folder out of the way, but for its checkpoints; return where it is now."""
@@ -167,12 +162,16 @@ def folders(results_dir: Path) -> list[Folder]:
     """All folders that may hold a record, in order of their keys.
 
     Raises:
-        UserError: there is no such folder of results.
+        UserError: there is no such folder of results, or it cannot be read.
     """
-    if not results_dir.is_dir():
-        raise UserError(f"results_dir={results_dir} does not exist; run something first")
-    found = (path.parent for path in results_dir.glob(f"*/{RECORD}"))
-    return [Folder(results_dir, path.name) for path in sorted(found)]
+    try:
+        if not results_dir.is_dir():
+            raise UserError(f"results_dir={results_dir} does not exist; run something first")
+        found = sorted(path.name for path in results_dir.iterdir() if (path / RECORD).is_file())
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"results_dir={results_dir} cannot be read: {reason}") from error
+    return [Folder(results_dir, name) for name in found]
 
 
 def cannot_write(results_dir: Path, error: OSError) -> UserError:

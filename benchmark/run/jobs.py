@@ -14,6 +14,7 @@ from benchmark.records.store import Folder
 from benchmark.run.cell import Cell
 from benchmark.run.sweep import KILLED, MISSING, REFUSED, Note, note, stop, stopped
 
+log = logging.getLogger("benchmark")
 ENDED = "ended without a record; run it again"
 
 
@@ -37,8 +38,7 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     _log_to_stderr()
     if stopped():
         return
-    begun = _named(config, changes)
-    cell = _cell(config, job, begun)
+    begun, cell = _begun(config, job, changes)
     if cell is None:
         return
     begun = replace(begun, key=cell.key, state=KILLED, detail=ENDED)
@@ -47,9 +47,9 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
         note(job, begun)
     try:
         outcome = run_cell(cell)
-    except UserError as error:
+    except Exception as error:
         _stop_if_asked(cell)
-        note(job, replace(begun, state=Status.failed.value, detail=str(error)))
+        note(job, replace(begun, state=Status.failed.value, detail=_in_words(error)))
         return
     record = outcome.record
     if record.status is Status.done:
@@ -65,11 +65,14 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
 
 def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     """Note the state of a cell and run nothing."""
-    named = _named(config, changes)
-    cell = _cell(config, job, named)
+    named, cell = _begun(config, job, changes)
     if cell is None:
         return
-    state, detail = _state(cell.folder)
+    try:
+        state, detail = _state(cell.folder)
+    except OSError as error:
+        state = REFUSED
+        detail = f"results_dir={cell.results_dir} cannot be read: {error.strerror or error}"
     note(job, replace(named, key=cell.key, state=state, detail=detail))
 
 
@@ -89,22 +92,28 @@ def _stop_if_asked(cell: Cell) -> None:
         stop()
 
 
-def _cell(config: DictConfig, job: int, named: Note) -> Cell | None:
-    """The cell that a config describes; None, with a note, if it cannot be."""
+def _begun(config: DictConfig, job: int, changes: tuple[str, ...]) -> tuple[Note, Cell | None]:
+    """A cell's note, and the cell; None, with a note that says why, if there cannot be one."""
+    named = Note("?", "?", "?", "?", seed="?", changes=changes)
     try:
-        return build(config, where="run").checked()
-    except UserError as error:
-        note(job, replace(named, state=REFUSED, detail=str(error)))
-        return None
+        names = (str(config.names[name]) for name in ("task", "method", "ablation", "model"))
+        named = Note(*names, seed=config.seed, changes=changes)
+        return named, build(config, where="run").checked()
+    except Exception as error:
+        note(job, replace(named, state=REFUSED, detail=_in_words(error)))
+        return named, None
 
 
-def _named(config: DictConfig, changes: tuple[str, ...]) -> Note:
-    names = (str(config.names[name]) for name in ("task", "method", "ablation", "model"))
-    return Note(*names, seed=config.seed, changes=changes)
+def _in_words(error: Exception) -> str:
+    """What went wrong, in a line; what no user can mend is a bug, and its traceback is logged."""
+    if isinstance(error, UserError):
+        return str(error)
+    words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    log.error("%s", words, exc_info=error)
+    return words
 
 
 def _log_to_stderr() -> None:
-    log = logging.getLogger("benchmark")
     if not log.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))

@@ -59,6 +59,7 @@ def run_cell(cell: Cell) -> Outcome:
             if found is not None and finished and (waited or not cell.overwrite):
                 join(folder, cell.experiment_name)
                 shutil.rmtree(folder.work, ignore_errors=True)
+                remove_leftovers(folder.path, of_all=True)
                 return Outcome(found, was_there=True)
             if cell.overwrite:
                 shutil.rmtree(folder.work, ignore_errors=True)
@@ -94,22 +95,40 @@ def _record_of(cell: Cell, folder: Folder) -> Record:
     log.info("%s: %s", cell.key, cell.title)
     try:
         record = _run(cell, folder)
-    except UserError as error:
-        record = _unfinished(cell, Status.failed, str(error))
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        record = replace(_unfinished(cell, Status.failed, reason), traceback=traceback.format_exc())
-    with replacing(folder.path / CONFIG) as temporary:
-        OmegaConf.save(OmegaConf.create(cell.settings()), temporary)
-    names = [CONFIG, *record.files]
-    record = replace(record, files={name: digest_of_file(folder.path / name) for name in names})
-    record.write(folder.path / RECORD)
+        record = _failure(cell, error)
+    try:
+        record = _sealed(record, cell, folder)
+    except (TypeError, ValueError) as error:
+        # A plug-in gave what no record can hold.
+        record = _sealed(_failure(cell, error), cell, folder)
     reason = f": {record.reason}" if record.reason else ""
     seconds = time.monotonic() - started
     log.info("%s: %s in %.0f s%s", cell.key, record.status.value, seconds, reason)
     if record.status is not Status.failed:
         shutil.rmtree(folder.work, ignore_errors=True)
     return record
+
+
+def _sealed(record: Record, cell: Cell, folder: Folder) -> Record:
+    """The record with the digests of its files, written."""
+    with replacing(folder.path / CONFIG) as temporary:
+        OmegaConf.save(OmegaConf.create(cell.settings()), temporary)
+    names = [CONFIG, *record.files]
+    sealed = replace(record, files={name: digest_of_file(folder.path / name) for name in names})
+    sealed.write(folder.path / RECORD)
+    return sealed
+
+
+def _failure(cell: Cell, error: Exception) -> Record:
+    """The record of a failure; of one that no user can mend, the traceback is logged, too."""
+    if isinstance(error, UserError):
+        return _unfinished(cell, Status.failed, str(error))
+    reason = f"{type(error).__name__}: {error}"
+    if not isinstance(error, OSError):
+        log.error("%s: %s", cell.key, reason, exc_info=error)
+    trace = "".join(traceback.format_exception(error))
+    return replace(_unfinished(cell, Status.failed, reason), traceback=trace)
 
 
 def _unfinished(cell: Cell, status: Status, reason: str) -> Record:

@@ -1,31 +1,34 @@
 """What became of the cells of one command, gathered from all of its processes.
 
 Each job notes its cell in a file of its own when it begins and again when it ends, so a job that
-was killed is known too. The folder is removed when the command ends, or, if that was killed, when
-the next one begins: a living command holds a lock in its folder.
+was killed is known too. Hydra and its launchers write there as well. The folder is removed when the
+command ends, or, if that was killed, when the next one begins: a living command holds a lock in it.
 """
 
 import json
 import os
 import shutil
+import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.files import replacing
-from benchmark.records.store import cannot_write
+from benchmark.files import remove_leftovers, replacing
+from benchmark.locks import holding, remove_dead_locks
+from benchmark.records.store import SHARED, cannot_write
 
 VARIABLE = "ABLATION_BENCH_SWEEP"
 KILLED, REFUSED, MISSING = "killed", "refused", "missing"
-STOP, ALIVE = "stop", "alive.lock"
+SWEEPS, LOCK, STOP, ALIVE = ".sweeps", ".sweeps.lock", "stop", "alive.lock"
+# Where submitit keeps what its jobs read and write; jobs of a killed command may still be queued.
+QUEUED, LONGEST_QUEUE = ".submitit", 7 * 24 * 3600
 BAD = ("failed", KILLED, REFUSED)
 # What this process noted, by job, whether or not its disk had room for it.
 _known_here: dict[int, "Note"] = {}
@@ -118,6 +121,13 @@ def noted(folder: Path) -> list[Note]:
     return [entry for _, entry in sorted((read | _known_here).items())]
 
 
+def logs_of_killed_jobs(folder: Path) -> Path | None:
+    """Where a launcher keeps what jobs said that were killed, which nothing else tells."""
+    logs = folder / QUEUED
+    killed = any(entry.state == KILLED for entry in noted(folder))
+    return logs if killed and logs.is_dir() else None
+
+
 def reports_on(notes: list[Note]) -> list[tuple[str, str | None]]:
     """The folders and experiments to report on, none if a cell went wrong."""
     if any(entry.state in BAD for entry in notes):
@@ -130,40 +140,72 @@ def reports_on(notes: list[Note]) -> list[tuple[str, str | None]]:
 def gathering(parent: Path) -> Iterator[Path]:
     """A folder for the notes of this command and of all processes that it starts.
 
+    Nothing of it stays: not the folders above it either, if they were made for it and are empty.
+
     Raises:
         UserError: the parent folder cannot be written.
     """
-    sweeps = parent.absolute() / ".sweeps"
-    folder = sweeps / uuid.uuid4().hex
-    alive = FileLock(folder / ALIVE)
-    try:
-        sweeps.mkdir(parents=True, exist_ok=True)
-        # Nobody sweeps between the making of a folder and its lock.
-        with FileLock(sweeps / ".lock"):
-            _remove_dead(sweeps)
-            folder.mkdir()
-            alive.acquire()
-    except OSError as error:
-        raise cannot_write(parent, error) from error
-    _known_here.clear()
-    os.environ[VARIABLE] = str(folder)
-    try:
-        yield folder
-    finally:
-        del os.environ[VARIABLE]
-        shutil.rmtree(folder, ignore_errors=True)
-        alive.release()
-
-
-def _remove_dead(sweeps: Path) -> None:
-    """Remove the folders of commands that were killed: the locks of those are free."""
-    for lock in sweeps.glob(f"*/{ALIVE}"):
+    parent = parent.absolute()
+    above: list[Path] = []
+    folder = parent / SWEEPS / uuid.uuid4().hex
+    with ExitStack() as alive:
         try:
-            with FileLock(lock, timeout=0):
-                shutil.rmtree(lock.parent, ignore_errors=True)
-        except OSError:
-            # It is held (`Timeout` is an OSError), or not ours to remove; it does no harm.
-            continue
+            above += [place for place in (parent, *parent.parents) if not place.exists()]
+            _begin(folder, alive)
+        except OSError as error:
+            _remove_empty(above)
+            raise cannot_write(parent, error) from error
+        _known_here.clear()
+        os.environ[VARIABLE] = str(folder)
+        try:
+            yield folder
+        finally:
+            del os.environ[VARIABLE]
+            _end(folder)
+            _remove_empty(above)
+
+
+def _begin(folder: Path, alive: ExitStack) -> None:
+    """Make the folder, and remove what killed commands left."""
+    sweeps = folder.parent
+    # Nobody sweeps between the making of a folder and its lock.
+    with holding(sweeps.with_name(LOCK)):
+        for other in sweeps.iterdir() if sweeps.is_dir() else ():
+            _remove_if_dead(other)
+        folder.mkdir(parents=True)
+        alive.enter_context(holding(folder / ALIVE))
+    remove_dead_locks(sweeps.parent)
+    remove_leftovers(sweeps.parent / SHARED)
+
+
+def _end(folder: Path) -> None:
+    if not logs_of_killed_jobs(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    # A full disk may have no room for the lock; the next command removes the empty folder then.
+    with suppress(OSError), holding(folder.parent.with_name(LOCK)):
+        folder.parent.rmdir()
+
+
+def _remove_if_dead(folder: Path) -> None:
+    """Remove the folder of a command that was killed: its lock is free, or was never made."""
+    jobs = folder / QUEUED
+    if jobs.is_dir() and time.time() - jobs.stat().st_mtime < LONGEST_QUEUE:
+        return
+    try:
+        if (folder / ALIVE).exists():
+            with holding(folder / ALIVE, wait=False):
+                pass
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        # It is held (`Timeout` is an OSError), or not ours to remove; it does no harm.
+        return
+
+
+def _remove_empty(places: list[Path]) -> None:
+    """Remove folders, the innermost first, up to one that is not empty."""
+    with suppress(OSError):
+        for place in places:
+            place.rmdir()
 
 
 def summary(notes: list[Note]) -> Group:

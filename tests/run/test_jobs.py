@@ -230,6 +230,8 @@ def test_a_mirror_that_fails_costs_no_record(tmp_path):
         (["model=some/where"], "model=some/where is not an option of conf/model; for a directory"),
         (["foo"], "'foo' is not a setting; write key=value"),
         (["sizes=[2.5]"], "sizes has 2.5; give numbers of edges"),
+        (["results_dir=" + "x" * 300], "results_dir=/"),
+        (["results_dir='${x}'"], "results_dir='${x}' "),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, arguments, message):
@@ -237,8 +239,19 @@ def test_mistakes_are_one_line(tmp_path, arguments, message):
     assert result.returncode == 2
     lines = [line for line in result.stderr.splitlines() if line]
     assert len(lines) == 1 and lines[0].startswith(f"ablation-bench: {message}"), result.stderr
-    # Neither a record nor notes; a lock that others may hold is never removed.
-    assert {path.name for path in tmp_path.glob("results/*/*")} <= {".lock"}
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["validate", "leaderboard", "figures", "submit"])
+@pytest.mark.parametrize(
+    ("results_dir", "message"),
+    [("x" * 300, "results_dir=x+ cannot be read: File name too long"), ("'${x}'", "x")],
+)
+def test_a_folder_that_cannot_be_read_is_one_line(tmp_path, verb, results_dir, message):
+    result = run_in_fork(verb, f"results_dir={results_dir}", cwd=tmp_path)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
+    assert re.match(f"ablation-bench: .*{message}", line), line
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from benchmark.errors import UserError
 from benchmark.records.record import CIRCUITS_FILE, RECORD, TABLE, Record, Status
 from benchmark.records.store import folders
 from benchmark.report.frame import load
+from benchmark.run import runner
 from benchmark.run.runner import run_cell
 from methods.circuits.eap import EAP
 
@@ -95,6 +96,24 @@ def test_a_failure_is_recorded_and_run_again(tmp_path, monkeypatch):
     assert not settings.folder.work.exists()
     (old,) = (tmp_path / "aside").iterdir()
     assert Record.read(old / RECORD) == record
+
+
+def test_what_no_record_can_hold_is_a_failure(tmp_path, monkeypatch):
+    """A plug-in may give anything."""
+    whole = runner._run
+
+    def broken(*arguments):
+        return replace(whole(*arguments), machine={"devices": {"cpu"}})
+
+    monkeypatch.setattr(runner, "_run", broken)
+    settings = cell(tmp_path)
+    record = run_cell(settings).record
+    assert record.status is Status.failed and "set is not JSON serializable" in record.reason
+    assert "Traceback" in record.traceback
+    assert "set is not JSON serializable" in (settings.folder.path / "log.txt").read_text()
+    assert settings.folder.record() == record
+    monkeypatch.undo()
+    assert run_cell(settings).record.status is Status.done
 
 
 def test_checkpoints_of_other_code_are_not_continued(tmp_path, monkeypatch, caplog):

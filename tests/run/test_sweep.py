@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pkgutil
 import re
 import signal
 from dataclasses import replace
@@ -102,3 +103,71 @@ def test_the_next_command_removes_what_killed_ones_left_and_nothing_of_living_on
         assert not killed.exists()
         assert noted(living) == [NOTE]
     assert not living.exists()
+
+
+def test_nothing_of_a_command_stays_and_what_killed_ones_left_goes(tmp_path):
+    results = tmp_path / "made" / "for it"
+    with gathering(results) as folder:
+        assert folder.is_relative_to(results)
+    assert not list(tmp_path.iterdir())
+    kept = results / ".shared" / ".kept.abc.part", results / ".sweeps" / "jobs" / ".submitit"
+    dead = (
+        results / ".0123.lock",
+        results / ".sweeps.lock",
+        results / ".sweeps" / "killed at once" / "0.json",
+        results / ".sweeps" / "2026-01-02_03-04-05" / "multirun.yaml",
+        results / ".shared" / ".left.abc.part",
+    )
+    for path in (*kept, *dead):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    os.utime(dead[-1], (0, 0))
+    kept[1].unlink()
+    kept[1].mkdir()
+    with gathering(results):
+        pass
+    assert all(path.exists() for path in kept) and not any(path.exists() for path in dead)
+    os.utime(kept[1], (0, 0))
+    with gathering(results):
+        pass
+    assert {path.name for path in results.iterdir()} == {".shared"}
+
+
+def test_a_grid_leaves_its_records_and_nothing_else(tmp_path):
+    assert run_in_fork("run", "-m", *TINY, "seed=0,1", cwd=tmp_path).returncode == 0
+    names = {path.name for path in tmp_path.glob("results/*/*")}
+    assert names == {"record.json", "config.yaml", "log.txt", "table.parquet", record.CIRCUITS_FILE}
+    assert len(list(tmp_path.glob("results/*"))) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_what_killed_jobs_of_a_launcher_said_is_kept(tmp_path):
+    with gathering(tmp_path) as folder:
+        (folder / sweep.QUEUED).mkdir()
+        note(0, replace(NOTE, state=sweep.KILLED))
+    assert (folder / sweep.QUEUED).is_dir()
+    with gathering(tmp_path) as folder:
+        (folder / sweep.QUEUED).mkdir()
+        note(0, NOTE)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("broken", ["build", "run_cell"])
+def test_a_bug_in_one_cell_is_a_line_of_the_table_and_spares_the_others(
+    monkeypatch, tmp_path, broken
+):
+    place = {"build": "benchmark.run.jobs.build", "run_cell": "benchmark.run.runner.run_cell"}
+    whole = pkgutil.resolve_name(place[broken])
+
+    def first_fails(given, **where):
+        if given.seed == 0:
+            raise TypeError("of a plug-in\nin two lines")
+        return whole(given, **where)
+
+    monkeypatch.setattr(place[broken], first_fails)
+    result = run_in_fork("run", "-m", *TINY, "seed=0,1", cwd=tmp_path)
+    assert result.returncode == 1
+    state = {"build": "refused", "run_cell": "failed"}[broken]
+    assert re.findall(r"seed=(\d) +│ \w* +│ (\w+) ", result.stdout) == [("0", state), ("1", "done")]
+    assert "TypeError: of a plug-in in two lines" in result.stdout
+    assert "in first_fails" in result.stderr
