@@ -1,11 +1,10 @@
-"""Tables of all tasks and all models, read from the yaml files and the zoo's cards.
+"""Tables of all tasks and of how well models do them, from yaml files and the zoo's cards.
 
 Nothing heavy is imported, so the tables appear at once.
 """
 
 from typing import Any
 
-from omegaconf import OmegaConf
 from rich.console import Group
 from rich.table import Table
 
@@ -13,10 +12,10 @@ from benchmark.config import configured_names, option_text
 from benchmark.zoo.cards import read_card, zoo_directory, zoo_names
 
 
-def tasks_and_models() -> Group:
-    """The table of tasks, the table of models, and the zoo's accuracies."""
+def tasks_and_accuracies() -> Group:
+    """The table of tasks, and the zoo's accuracies."""
     cards = {name: read_card(path) for name in zoo_names() if (path := zoo_directory(name))}
-    return Group(_tasks(), _models(cards), _accuracies(cards))
+    return Group(_tasks(), _accuracies(cards))
 
 
 def _tasks() -> Table:
@@ -40,21 +39,6 @@ def _accuracies(cards: dict[str, dict[str, Any]]) -> Table:
     table = Table("task", "prompts", *cards, title="Accuracy of the zoo's models on test prompts")
     for task, n_prompts in prompts.items():
         table.add_row(task, n_prompts, *(accuracy.get((task, name), "") for name in cards))
-    return table
-
-
-def _models(cards: dict[str, dict[str, Any]]) -> Table:
-    table = Table("model", "what", "edges", "parameters", "MB", "source", title="Models")
-    for name in configured_names("model"):
-        what = first_comment("model", name)
-        source = OmegaConf.create(option_text("model", name)).name
-        path, card = zoo_directory(source), cards.get(source)
-        if path is None or card is None:
-            table.add_row(name, what, "", "", "", source)
-            continue
-        size = sum(file.stat().st_size for file in path.iterdir()) / 1e6
-        numbers = f"{card['edges']:,}", f"{card['parameters']:,}", f"{size:.1f}"
-        table.add_row(name, what, *numbers, "zoo")
     return table
 
 

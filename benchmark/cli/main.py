@@ -32,7 +32,8 @@ verbs:
   submit       a folder for the leaderboard of the MIB circuit track, from the records
   ablations    ablate a random half of a model's edges under every ablation and print the loss gaps
   methods      list methods, with their cost and the ablations that they work under
-  tasks        list tasks and models, with the accuracies of the models that ship
+  models       list model families, with what each has, and models by name, with their edges
+  tasks        list tasks, with the accuracies on them of the models that ship
   tasks show   print prompts of a task beside what a model says to them (task=ioi model=toy_gpt2)
 
 ablation-bench VERB --help lists a verb's settings. plugins=[my_package] lets any verb use code and
@@ -108,11 +109,19 @@ def verify() -> None:
 
 
 def list_tasks() -> None:
-    """Print the tables of tasks and models."""
-    from benchmark.cli.list_tasks import tasks_and_models
+    """Print the tables of tasks."""
+    from benchmark.cli.list_tasks import tasks_and_accuracies
 
     if _nothing_but_help("tasks", "; did you mean ablation-bench tasks show?"):
-        show(tasks_and_models())
+        show(tasks_and_accuracies())
+
+
+def list_models() -> None:
+    """Print the tables of model families and of models."""
+    from benchmark.cli.list_models import families_and_models
+
+    if _nothing_but_help("models", ""):
+        show(families_and_models())
 
 
 def list_methods() -> None:
@@ -142,6 +151,7 @@ VERBS = {
     "submit": Verb("submit", _printing("submit")),
     "ablations": Verb("ablations", _printing("ablations")),
     "methods": Verb(None, list_methods),
+    "models": Verb(None, list_models),
     "tasks": Verb(None, list_tasks),
     "tasks show": Verb("tasks", _printing("tasks")),
 }

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmark.errors import UserError, near
 from benchmark.graph.circuits_file import GraphOutline
-from benchmark.graph.shape import Shape
+from benchmark.graph.shape import Shape, number_of_edges
 
 ARROW = "->"
 
@@ -78,7 +78,7 @@ class ComputationalGraph:
     @property
     def n_edges(self) -> int:
         """Edges of the whole graph."""
-        return sum((stage.stop - stage.start) * stage.n_sources for stage in self.stages())
+        return number_of_edges(self.n_layers, self.n_heads, self.parallel)
 
     def head_source(self, layer: int) -> int:
         """The source index of a layer's first head; its other heads follow."""

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 
 
+def number_of_edges(n_layers: int, n_heads: int, parallel: bool) -> int:
+    """Edges of the canonical graph; see graph.py."""
+    before = [1 + layer * (n_heads + 1) for layer in range(n_layers + 1)]
+    own_heads = 0 if parallel else n_heads
+    return sum((3 * n_heads + 1) * n + own_heads for n in before[:-1]) + before[-1]
+
+
 @dataclass(frozen=True)
 class Shape:
     """The sizes of a model that its configuration alone determines.

@@ -15,7 +15,7 @@ from torch.nn import Parameter
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits
 from benchmark.models.family import Family
-from benchmark.models.parts import Config, Module
+from benchmark.models.parts import Module
 from benchmark.seeds import generator
 from benchmark.transformer.transformer import Transformer
 
@@ -34,19 +34,38 @@ Logits = Float[Tensor, "batch pos vocab"]
 
 
 def checked_difference(
-    model: Transformer, hugging_face: Module, family: Family, name: str
+    model: Transformer,
+    hugging_face: Module,
+    family: Family,
+    name: str,
+    n_tokens: int | None = None,
 ) -> float:
-    """The largest difference to Hugging Face's logits on random prompts.
+    """The largest difference to Hugging Face's logits on random prompts of `n_tokens`.
 
     Raises:
         UserError: it is more than rounding.
     """
-    difference, largest = largest_logit_difference(model, hugging_face)
+    length = n_tokens or _tokens_at_load(hugging_face)
+    difference, largest = largest_logit_difference(model, hugging_face, length)
     allowed = allowed_difference(model.dtype, largest, family.exact_in_float64)
-    if difference <= allowed or _right_but_for_rounding(model, hugging_face, family):
+    if difference <= allowed or _right_but_for_rounding(model, hugging_face, family, length):
         return difference
-    again, _ = largest_logit_difference(model, hugging_face)
+    again, _ = largest_logit_difference(model, hugging_face, length)
     raise _refused(name, difference, again, allowed)
+
+
+def check_longer(
+    model: Transformer, hugging_face: Module, family: Family, name: str, n_tokens: int
+) -> None:
+    """Check again at the length of a task's prompts, if the check at load saw shorter ones.
+
+    So every window and scaled angle that the task's prompts reach has been compared.
+
+    Raises:
+        UserError: the difference is more than rounding.
+    """
+    if n_tokens > _tokens_at_load(hugging_face):
+        checked_difference(model, hugging_face, family, name, n_tokens)
 
 
 def check_finite(hugging_face: Module, source: str) -> None:
@@ -65,39 +84,43 @@ def check_finite(hugging_face: Module, source: str) -> None:
             )
 
 
-def largest_logit_difference(model: Transformer, hugging_face: Module) -> tuple[float, float]:
+def largest_logit_difference(
+    model: Transformer, hugging_face: Module, n_tokens: int | None = None
+) -> tuple[float, float]:
     """The largest difference to Hugging Face's logits on random prompts, and the largest logit.
 
-    Prompts are long enough to leave sliding windows of up to 248 positions; longer windows are
-    read from the configuration but not exercised.
+    Unless `n_tokens` are asked for, prompts are long enough to leave sliding windows of up to 248
+    positions; longer windows are compared when a task's prompts are as long.
     """
-    ours, theirs = _both_logits(model, hugging_face)
+    ours, theirs = _both_logits(model, hugging_face, n_tokens or _tokens_at_load(hugging_face))
     return float((ours - theirs).abs().max()), float(theirs.abs().max())
 
 
 @torch.no_grad()
-def _both_logits(model: Transformer, hugging_face: Module) -> tuple[Logits, Logits]:
+def _both_logits(model: Transformer, hugging_face: Module, n_tokens: int) -> tuple[Logits, Logits]:
     draw = generator(0, "load check")
-    n_tokens = _tokens_to_check(hugging_face.config.get_text_config())
-    shape = N_PROMPTS, min(n_tokens, model.shape.n_ctx)
-    tokens = torch.randint(model.shape.d_vocab, shape, generator=draw).to(model.device)
+    sizes = N_PROMPTS, min(n_tokens, model.shape.n_ctx)
+    tokens = torch.randint(model.shape.d_vocab, sizes, generator=draw).to(model.device)
     theirs = hugging_face(tokens, use_cache=False).logits.to(model.stream_dtype)
     return clean_logits(model, tokens), theirs
 
 
-def _right_but_for_rounding(model: Transformer, hugging_face: Module, family: Family) -> bool:
+def _right_but_for_rounding(
+    model: Transformer, hugging_face: Module, family: Family, n_tokens: int
+) -> bool:
     """Whether a model of half precision is right in float32, and rounds no worse than its peer."""
     if model.dtype not in (torch.bfloat16, torch.float16):
         return False
     twin = _in_float32(hugging_face)
     weights, cpu = family.read(twin), torch.device("cpu")
-    exact, reference = _both_logits(Transformer(weights, model.shape, torch.float32, cpu), twin)
+    whole = Transformer(weights, model.shape, torch.float32, cpu)
+    exact, reference = _both_logits(whole, twin, n_tokens)
     allowed = allowed_difference(torch.float32, float(reference.abs().max()), False)
     if not float((exact - reference).abs().max()) <= allowed:
         return False
     ours, theirs = (
         float((logits.cpu() - reference).square().mean().sqrt())
-        for logits in _both_logits(model, hugging_face)
+        for logits in _both_logits(model, hugging_face, n_tokens)
     )
     return ours <= MOST_ROUNDING * theirs
 
@@ -111,9 +134,11 @@ def _in_float32(hugging_face: Module) -> Module:
     return deepcopy(hugging_face, copies).to("cpu", torch.float32)
 
 
-def _tokens_to_check(config: Config) -> int:
+def _tokens_at_load(hugging_face: Module) -> int:
     """Enough to leave the sliding window, if there is one, unless that would take long."""
-    needed = max(N_TOKENS, (getattr(config, "sliding_window", None) or 0) + 8)
+    config = hugging_face.config.get_text_config()
+    windows = (getattr(config, name, None) for name in ("sliding_window", "window_size"))
+    needed = max([N_TOKENS, *(window + 8 for window in windows if window)])
     return needed if needed <= MOST_TOKENS else N_TOKENS
 
 

@@ -7,17 +7,15 @@ sliding windows live only there). A family is the file in `families/` that has t
 load-time check compares its logits with Hugging Face's.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
-from pkgutil import iter_modules
 
 from benchmark.errors import UserError, near
 from benchmark.graph.shape import Shape
+from benchmark.models.family_files import family_modules
 from benchmark.models.features import rotary_parameters, unsupported_features
 from benchmark.models.parts import Config, Facts, Module
-from benchmark.plugins import plugins
 from benchmark.transformer.weights import Weights
 
 # Layers, or heads of a layer; the largest models have about a hundred of each.
@@ -45,8 +43,7 @@ class Family:
 
 def family_names() -> list[str]:
     """The `model_type` of every family, this project's and the user's own."""
-    found = (module.name for place in _places() for module in iter_modules(_paths(place)))
-    return sorted(set(found))
+    return list(family_modules())
 
 
 def family_named(model_type: str) -> Family:
@@ -55,15 +52,14 @@ def family_named(model_type: str) -> Family:
     Raises:
         UserError: there is none.
     """
-    names = family_names()
-    if model_type not in names:
+    modules = family_modules()
+    if model_type not in modules:
         raise UserError(
             f"models of type {model_type!r} are not supported; supported types are "
-            f"{', '.join(names)}{near(model_type, names)}. To add one, write its adapter, "
+            f"{', '.join(modules)}{near(model_type, modules)}. To add one, write its adapter, "
             f"families/{model_type}.py, in a package of your own (plugins=[my_package])"
         )
-    place = next(p for p in _places() if find_spec(f"{p}.{model_type}") is not None)
-    return import_module(f"{place}.{model_type}").FAMILY
+    return import_module(modules[model_type]).FAMILY
 
 
 def family_of(config: Config) -> Family:
@@ -122,14 +118,3 @@ def _check_numbers(config: Config) -> None:
     for name in ("num_hidden_layers", "num_attention_heads"):
         if not 1 <= getattr(config, name) <= MOST:
             raise UserError(f"config.json has {name}={getattr(config, name)}; allowed: 1 to {MOST}")
-
-
-def _places() -> Iterator[str]:
-    """The packages that hold families."""
-    for package in ("benchmark.models", *plugins()):
-        if find_spec(f"{package}.families") is not None:
-            yield f"{package}.families"
-
-
-def _paths(place: str) -> list[str]:
-    return list(import_module(place).__path__)

@@ -7,7 +7,8 @@ see benchmark/transformer/weights.py for all that they may have.
 from collections.abc import Callable
 from typing import Any
 
-from benchmark.models.parts import Config
+# A configuration of Hugging Face, which has a class for each family.
+Config = Any
 
 # Layers that attend with heads, by Hugging Face's names.
 ATTENDING = {"full_attention", "sliding_attention"}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from benchmark.errors import UserError
 from benchmark.evaluation.circuits import passes
+from benchmark.models.check import check_longer
+from benchmark.models.family import family_of
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.dataset import batch_of, data_hash
@@ -40,7 +42,8 @@ class Prompts:
         """Draw the prompts; a task that has fewer than asked for gives all it has.
 
         Raises:
-            UserError: the model cannot read them, or a split has too few.
+            UserError: the model cannot read them, or differs from Hugging Face's at their length,
+                or a split has too few.
         """
         batches, digests, warnings = {}, {}, []
         wanted = {Split.train: cell.n_train}
@@ -64,6 +67,9 @@ class Prompts:
                 f"prompts of {cell.names['task']} have up to {longest} tokens; "
                 f"{model.name} reads {model.shape.n_ctx}"
             )
+        if model.largest_logit_difference is not None:
+            whole = model.hugging_face
+            check_longer(model, whole, family_of(whole.config), model.name, longest)
         held_out = passes(batches[Split.test]) if Split.test in batches else []
         return cls(batches[Split.train], held_out, digests, tuple(warnings))
 

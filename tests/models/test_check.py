@@ -5,13 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.cells import cell as made_cell
 
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits
-from benchmark.models.check import allowed_difference, check_finite
-from benchmark.models.families import llama
+from benchmark.models import check
+from benchmark.models.check import allowed_difference, check_finite, check_longer
+from benchmark.models.families import llama, mistral
 from benchmark.models.loading import load_model
 from benchmark.models.random_models import random_config, save_random_model
+from benchmark.run.prompts import Prompts
 
 HALF = ("bfloat16", "float16")
 
@@ -56,6 +59,44 @@ def test_a_wrong_adapter_is_caught_in_every_precision(deep, monkeypatch, dtype):
     monkeypatch.setattr(llama, "FAMILY", replace(llama.FAMILY, read=broken(llama.FAMILY.read)))
     with pytest.raises(UserError, match="a feature that its adapter in"):
         load_model(deep, dtype=dtype)
+
+
+def blind(read):
+    """An adapter that loses the windows."""
+
+    def read_wrongly(hugging_face):
+        weights = read(hugging_face)
+        layers = (replace(x, attention=replace(x.attention, window=None)) for x in weights.layers)
+        return replace(weights, layers=tuple(layers))
+
+    return read_wrongly
+
+
+def windowed(tmp_path, monkeypatch):
+    """A family whose windows are lost, loaded with a check of prompts that do not leave them."""
+    wrong = replace(mistral.FAMILY, read=blind(mistral.FAMILY.read))
+    monkeypatch.setattr(mistral, "FAMILY", wrong)
+    config = random_config("mistral", n_ctx=320)
+    config.sliding_window = 300
+    return load_model(save_random_model(tmp_path, config)), wrong
+
+
+def test_a_window_that_a_tasks_prompts_leave_is_checked(tmp_path, monkeypatch):
+    model, family = windowed(tmp_path, monkeypatch)
+    check_longer(model, model.hugging_face, family, "x", 300)
+    with pytest.raises(UserError, match="a feature that its adapter in"):
+        check_longer(model, model.hugging_face, family, "x", 301)
+
+
+def test_a_run_checks_its_model_at_the_length_of_its_prompts(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(check, "N_TOKENS", 5)
+    same = torch.zeros(1), torch.zeros(1)
+    monkeypatch.setattr(check, "_both_logits", lambda *given: seen.append(given[2]) or same)
+    cell = made_cell(tmp_path, model="tiny_gpt2", method="random", n_train=2, n_test=2)
+    prompts = Prompts.of(cell, cell.model_choice.load())
+    longest = max(batch.n_positions for batch in (prompts.train, *prompts.held_out))
+    assert seen == [5, longest] and longest > 5
 
 
 @pytest.mark.parametrize("check", [True, False])
