@@ -33,6 +33,8 @@ RECORD, TABLE, CIRCUITS_FILE, SCORES, TENSORS, CONFIG, LOG = (
     "config.yaml",
     "log.txt",
 )
+# Of a key, as many letters as tell a reader which record it is.
+SHORT = 6
 # What a record is about; see `Study` for all but circuits.
 CIRCUITS = "circuits"
 

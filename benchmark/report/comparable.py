@@ -11,8 +11,28 @@ from benchmark.records.record import Record, Status
 from benchmark.report.frame import AXES, Results
 
 Facts = dict[tuple[Any, ...], Any]
+CELL = [*AXES, "evaluation", "seed", "key"]
 ALONE = "choose one experiment_name"
 ALONE_OR_MISSING = f"{ALONE}, or add --allow-missing"
+
+
+def refuse_incomparable(results: Results, rows: pd.DataFrame, *, allow_missing: bool) -> None:
+    """Check that rows may stand in one table or picture, and that none is missing.
+
+    Args:
+        results: all records.
+        rows: of scores or of curves, with the columns task, model, ablation, method, evaluation,
+            seed and key.
+        allow_missing: whether rows may be missing.
+
+    Raises:
+        UserError: they may not.
+    """
+    cells = rows.drop_duplicates(CELL)[CELL]
+    refuse_mixtures(results, cells)
+    # A record that is left out has left a hole, which is told, and spoils no other.
+    if not allow_missing and not results.left_out:
+        refuse_holes(results, cells)
 
 
 def refuse_mixtures(results: Results, rows: pd.DataFrame) -> None:
@@ -20,16 +40,13 @@ def refuse_mixtures(results: Results, rows: pd.DataFrame) -> None:
 
     Args:
         results: of circuits.
-        rows: the columns task, model, ablation, method, evaluation, seed and key, of scores or of
-            curves.
+        rows: the columns task, model, ablation, method, evaluation, seed and key, once each.
 
     Raises:
         UserError: a cell and seed is there twice, or was run differently from its neighbours.
     """
-    place = [*AXES, "evaluation", "seed", "key"]
-    records = rows.drop_duplicates(place)[place]
-    _refuse_duplicates(records)
-    _refuse_differences_of_columns(results, records)
+    _refuse_duplicates(rows)
+    _refuse_differences_of_columns(results, rows)
 
 
 def refuse_holes(results: Results, scores: pd.DataFrame) -> None:

@@ -22,9 +22,8 @@ from benchmark.records.store import Folder, folders, members
 from benchmark.tensors import read_arrays
 
 AXES = ("task", "model", "ablation", "method")
-# A cell's own settings, by what they are named with where they differ; circuits have more of them.
-OF_CELLS = {"method": ("attribution_metric", "training_steps")}
-OF_CIRCUITS = {
+# A cell's own settings, by what they are named with where they differ; empty if nothing used them.
+OF_CELLS = {
     "task": ("n_train", "n_test"),
     "method": ("attribution_metric", "training_steps", "sizes"),
 }
@@ -62,19 +61,19 @@ class Results:
         return read_arrays(self.paths[key] / TENSORS)[0].get(name)
 
 
-def load(results_dir: Path, experiment: str | None = None) -> Results:
-    """All whole records of circuits of a folder, or those of one experiment.
+def load(results_dir: Path, experiment: str | None = None, kind: str = CIRCUITS) -> Results:
+    """All whole records of one kind of a folder, or those of one experiment.
 
     Raises:
-        UserError: there is no folder, or no finished record of circuits in it.
+        UserError: there is no folder, or no finished record of that kind in it.
     """
     found = load_kinds(results_dir, experiment)
-    if CIRCUITS not in found:
+    if kind not in found:
         raise UserError(
-            f"{_where(results_dir, experiment)} has no finished record of circuits; it has "
-            f"records of {', '.join(found)}"
+            f"{_where(results_dir, experiment)} has no finished record of {kind}; it has records "
+            f"of {', '.join(found)}"
         )
-    return found[CIRCUITS]
+    return found[kind]
 
 
 def load_kinds(results_dir: Path, experiment: str | None = None) -> dict[str, Results]:
@@ -167,5 +166,4 @@ def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
 def _settings(record: Record, kind: str) -> dict[str, Any]:
     config = record.config
     kept = {key: value for key, value in config[kind].items() if key not in UNLABELLED}
-    own = (OF_CIRCUITS if record.kind == CIRCUITS else OF_CELLS).get(kind, ())
-    return kept | {key: config[key] for key in own if config[key] is not None}
+    return kept | {key: config[key] for key in OF_CELLS.get(kind, ()) if config[key]}

@@ -1,39 +1,40 @@
-"""Reports of studies by their kind; a kind without a report of its own gets its summaries.
+"""The report of each kind of records, found by name.
 
-The report of a kind is the module of that name in the folder `report/` of a package that holds the
-study: `methods.importance.report.components` for `methods.importance.component_ablation`.
+That of circuits is `benchmark.report.circuits`. That of a study is the module of its kind's name in
+the folder `report/` of a package that holds the study: `methods.importance.report.components` for
+`methods.importance.component_ablation`. A kind without one gets its summaries.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TypeVar, cast
-
-import pandas as pd
+from typing import TypeVar
 
 from benchmark.config import ALLOWED_PACKAGES
 from benchmark.errors import UserError
 from benchmark.plugins import is_allowed, plugins, use_plugins
 from benchmark.records.record import Record
-from benchmark.report.frame import AXES, Results
-from benchmark.report.study import StudyFigure, StudyReport, StudyTable
+from benchmark.report import summaries
+from benchmark.report.frame import Results
+from benchmark.report.protocol import Asked, Report, ReportFigure, ReportTable
 from benchmark.shadows import check_own
 
 Made = TypeVar("Made")
+CORE = "benchmark"
 
 
-def study_tables(results: Results, *, published: bool) -> list[StudyTable]:
-    """The tables of records of one kind of study."""
-    return _report(results).tables(results, published=published)
+def tables_of(results: Results, asked: Asked | None = None) -> Iterable[ReportTable]:
+    """The tables of records of one kind."""
+    return report_of(results.done[0]).tables(results, asked or Asked())
 
 
-def study_figures(results: Results, *, published: bool) -> list[StudyFigure]:
-    """The pictures of records of one kind of study."""
-    return _report(results).figures(results, published=published)
+def figures_of(results: Results, asked: Asked | None = None) -> Iterable[ReportFigure]:
+    """The pictures of records of one kind."""
+    return report_of(results.done[0]).figures(results, asked or Asked())
 
 
 def of_each_kind(
-    loaded: dict[str, Results], make: Callable[[str, Results], list[Made]]
+    loaded: dict[str, Results], make: Callable[[Results], list[Made]]
 ) -> tuple[list[Made], list[str]]:
     """What can be made of records of every kind, and why nothing can of some.
 
@@ -44,7 +45,7 @@ def of_each_kind(
     refused: dict[str, UserError] = {}
     for kind, results in loaded.items():
         try:
-            made += make(kind, results)
+            made += make(results)
         except UserError as error:
             refused[kind] = error
     if len(refused) == len(loaded):
@@ -52,24 +53,37 @@ def of_each_kind(
     return made, [f"nothing on {kind}: {error}" for kind, error in refused.items()]
 
 
-def _report(results: Results) -> StudyReport:
-    return cast(StudyReport, import_module(_module_of(results.done[0]) or __name__))
+def report_of(record: Record) -> Report:
+    """The report of the record's kind: this project's, or one that lies with its method.
 
-
-def _module_of(record: Record) -> str | None:
-    """The report of the record's kind, in one of the packages that its study's class lies in."""
+    Raises:
+        UserError: a module of that name is no report.
+    """
     if not record.kind.isidentifier():
-        return None
+        return summaries
+    for package in (CORE, *_packages_of_the_method(record)):
+        module = f"{package}.report.{record.kind}"
+        if not (_is_there(f"{package}.report") and _is_there(module)):
+            continue
+        report = import_module(module)
+        if isinstance(report, Report):
+            return report
+        if package != CORE:
+            raise UserError(
+                f"{module} is no report: it needs the functions tables(results, asked) and "
+                "figures(results, asked)"
+            )
+    return summaries
+
+
+def _packages_of_the_method(record: Record) -> Iterable[str]:
+    """The packages that hold the method's class, the innermost first, if they may be imported."""
     use_plugins(*record.config.get("plugins", ()))
     package = str(record.config["method"].get("_target_"))
-    if not is_allowed(package, (*ALLOWED_PACKAGES, *plugins())):
-        return None
-    check_own(package)
-    while package := package.rpartition(".")[0]:
-        module = f"{package}.report.{record.kind}"
-        if _is_there(f"{package}.report") and _is_there(module):
-            return module
-    return None
+    if is_allowed(package, (*ALLOWED_PACKAGES, *plugins())):
+        check_own(package)
+        while package := package.rpartition(".")[0]:
+            yield package
 
 
 def _is_there(module: str) -> bool:
@@ -78,29 +92,3 @@ def _is_there(module: str) -> bool:
     except ModuleNotFoundError:
         # What holds it is a module, not a package.
         return False
-
-
-def tables(results: Results, *, published: bool) -> list[StudyTable]:
-    """One table with a row for each record."""
-    rows = [
-        {**results.labels[record.key], "seed": str(record.config["seed"])}
-        | {name: f"{value:.4g}" for name, value in record.summary.items()}
-        for record in results.done
-    ]
-    table = pd.DataFrame(rows).fillna("-")
-    kind = results.done[0].kind
-    return [StudyTable(kind, kind, table.set_index("method")[[*_places(table)]])]
-
-
-def figures(results: Results, *, published: bool) -> list[StudyFigure]:
-    """None: what the numbers mean is not known here."""
-    return []
-
-
-def _places(table: pd.DataFrame) -> list[str]:
-    """The columns, without names that all records share."""
-    return [
-        str(name)
-        for name in table.columns
-        if name != "method" and (name not in (*AXES, "seed") or table[name].nunique() > 1)
-    ]

@@ -34,7 +34,12 @@ KEY_LENGTH = 16
 # What the evaluation of circuits uses, whatever found them.
 EVALUATION = frozenset({"evaluate_under", "n_test", "references"})
 # What a record says of settings that nothing used.
-UNUSED = {"sizes": [], "training_steps": None, "attribution_metric": None, "evaluate_under": None}
+UNUSED = {
+    "sizes": [], "training_steps": None, "attribution_metric": None, "evaluate_under": None,
+    "n_test": 0,
+}  # fmt: skip
+# Prompts of each split, where it is used.
+FEWEST = {"n_train": 1, "n_test": 2}
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,9 @@ class Cell:
         check_mode(self.tracking)
         if self.experiment_name is not None:
             checked_experiment(self.experiment_name)
-        for name, least in (("n_train", 1), ("n_test", 2)):
-            if getattr(self, name) < least:
+        for name, least in FEWEST.items():
+            # A record of a method that saw no prompts of a split has 0 of them.
+            if getattr(self, name) < least and (name not in UNUSED or getattr(self, name)):
                 raise UserError(f"{name}={getattr(self, name)} must be {least} or more")
         for name in ("threads", "training_steps"):
             value = getattr(self, name)
@@ -101,13 +107,13 @@ class Cell:
     @property
     def kind(self) -> str:
         """What the record is about: circuits, or what a study says."""
-        method = self.built_method
-        return method.kind if isinstance(method, Study) else CIRCUITS
+        return getattr(self.built_method, "kind", CIRCUITS)
 
     @property
     def uses(self) -> frozenset[str]:
         """The settings that the method, or the evaluation of its circuits, looks at."""
-        return self.built_method.uses | (EVALUATION if self.kind == CIRCUITS else frozenset())
+        method = self.built_method
+        return method.uses | (frozenset() if isinstance(method, Study) else EVALUATION)
 
     @cached_property
     def built_ablation(self) -> Ablation:
@@ -234,6 +240,8 @@ class Cell:
                 f"method={self.names['method']} uses {min(strange)!r}, which a cell does not give; "
                 f"it gives {', '.join(sorted(USES))}"
             )
+        if "n_test" in self.uses and not self.n_test:
+            raise UserError(f"n_test=0 must be {FEWEST['n_test']} or more")
         self._with_constants(self.built_ablation)
         _ = self.built_metric, self.key
         return self

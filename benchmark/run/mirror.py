@@ -15,8 +15,8 @@ from PIL.Image import Image
 from PIL.Image import open as open_image
 
 from benchmark.files import replacing
-from benchmark.records.record import CIRCUITS, TABLE, Record
-from benchmark.report.frame import Results, results_of
+from benchmark.records.record import SHORT, TABLE, Record
+from benchmark.report.frame import results_of
 from benchmark.run.cell import Cell
 
 log = logging.getLogger("benchmark")
@@ -69,36 +69,23 @@ def _send(record: Record, cell: Cell) -> None:
 
 
 def _shown(record: Record, cell: Cell) -> dict[str, Any]:
-    """Pictures and tables, by name."""
+    """Pictures and tables, by what they show: the same names in every run."""
     import wandb
 
-    made = _of_circuits if record.kind == CIRCUITS else _of_study
-    return {
-        name: wandb.Image(_pixels(one))
-        if isinstance(one, Figure)
-        else wandb.Table(dataframe=one.reset_index())
-        for name, one in made(results_of([(cell.folder, record)]), cell).items()
+    from benchmark.report.kinds import figures_of, tables_of
+
+    results = results_of([(cell.folder, record)])
+    own = {*results.labels[record.key].values(), f"seed{cell.seed}", record.key[:SHORT]}
+
+    def name(words: tuple[str, ...]) -> str:
+        return " ".join(word for word in words if word not in own)
+
+    pictures = {name(one.words): wandb.Image(_pixels(one.figure)) for one in figures_of(results)}
+    tables = {
+        name(one.words): wandb.Table(dataframe=one.table.reset_index())
+        for one in tables_of(results)
     }
-
-
-def _of_circuits(results: Results, cell: Cell) -> dict[str, Figure | pd.DataFrame]:
-    from benchmark.report.circuits.drawing import draw_circuit
-    from benchmark.report.circuits.plots import gap_against_size
-
-    return {
-        "loss gap against size": gap_against_size(results.tables, cell.title),
-        "circuit": draw_circuit(cell.folder.path, cell.title),
-    }
-
-
-def _of_study(results: Results, cell: Cell) -> dict[str, Figure | pd.DataFrame]:
-    from benchmark.report.kinds import study_figures, study_tables
-
-    figures = study_figures(results, published=False)
-    tables = study_tables(results, published=False)
-    return {" ".join(one.words): one.figure for one in figures} | {
-        one.name: one.table for one in tables
-    }
+    return pictures | tables
 
 
 def _pixels(figure: Figure) -> Image:

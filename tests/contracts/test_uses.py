@@ -75,7 +75,7 @@ def test_what_a_method_does_not_use_changes_nothing(name, model, tmp_path):
     if name in RUN:
         _check_answers(answer(base, model), answer(other, model))
     # Nor does a record of one say what was typed for the other.
-    typed = {"results_dir": None, "n_test": None}
+    typed = {"results_dir": None}
     assert base.settings() | typed == other.settings() | typed
 
 

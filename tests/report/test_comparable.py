@@ -7,14 +7,13 @@ from support.records import record, results, score_rows
 
 from benchmark.errors import UserError
 from benchmark.records.record import Status
-from benchmark.report.comparable import refuse_holes, refuse_mixtures
+from benchmark.report.comparable import refuse_holes, refuse_incomparable
 from benchmark.report.frame import all_labels
 
 
 def check(*records):
     found = results(*records)
-    refuse_mixtures(found, score_rows(found))
-    refuse_holes(found, score_rows(found))
+    refuse_incomparable(found, score_rows(found), allow_missing=False)
 
 
 def test_what_can_be_compared_is_let_through():

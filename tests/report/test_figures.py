@@ -9,12 +9,13 @@ from support.records import drawn, record, recovered, results
 
 from benchmark.errors import UserError
 from benchmark.report.figures import Figures
+from benchmark.report.leaderboard import Leaderboard
 
 
 @pytest.mark.slow
 def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, tmp_path):
     found = drawn(results(*recovered((0.7, 0.5)), *recovered((0.6, 0.5), method="reference")))
-    settings = ("results", None, "cmd", 0.1, False, False)
+    settings = ("results", None, "cmd", 0.1, False, False, False)
 
     def stems(curves, place):
         loaded = {"circuits": replace(found, tables=curves)}
@@ -35,5 +36,25 @@ def test_pictures_refuse_what_tables_refuse(monkeypatch, tmp_path):
     loaded = {"circuits": found}
     monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
     with pytest.raises(UserError, match="different prompts"):
-        Figures(str(tmp_path), None, "log_area", 0.1, False, False, str(tmp_path)).run()
+        Figures(str(tmp_path), None, "log_area", 0.1, False, False, False, str(tmp_path)).run()
     assert not list(tmp_path.iterdir())
+
+
+def test_pictures_and_tables_refuse_the_same_holes(monkeypatch, tmp_path):
+    (other,) = recovered((0.6, 0.5), method="random")
+    other = replace(other, config=record("x", "random", seed=1).config)
+    found = drawn(results(*recovered((0.7, 0.5)), other))
+    for verb in ("figures", "leaderboard"):
+        monkeypatch.setattr(f"benchmark.report.{verb}.load_kinds", lambda *_: {"circuits": found})
+
+    def both(allow_missing):
+        place, share = str(tmp_path / "made"), ("cmd", 0.1)
+        yield Figures(str(tmp_path), None, *share, allow_missing, False, False, place)
+        yield Leaderboard(str(tmp_path), None, *share, None, allow_missing, False, place)
+
+    for verb in both(False):
+        with pytest.raises(UserError, match=r"2 cells are missing .* add --allow-missing"):
+            verb.run()
+    assert not (tmp_path / "made").exists()
+    for verb in both(True):
+        verb.run()

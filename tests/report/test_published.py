@@ -1,16 +1,17 @@
 """What papers published: counts and spot values, sound columns, and tables beside our own."""
 
+from dataclasses import replace
 from importlib.resources import files
 
 import pandas as pd
 import pytest
-from support.records import record, results
+from support.records import of_gpt2, record, results
 
 from benchmark.config import configured_names
 from benchmark.report.circuits.beside import published_rows, published_tables
-from benchmark.report.circuits.scores import Score
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.published import numbers as published
+from benchmark.report.published.belonging import published_cells, published_model
 from benchmark.report.published.numbers import (
     COLUMNS,
     COMPONENTS,
@@ -18,11 +19,14 @@ from benchmark.report.published.numbers import (
     PROVENANCE,
     published_curves,
     published_faithfulness,
+    published_points,
     published_scores,
 )
+from benchmark.report.score import Score
 from benchmark.report.style import LOOKS
 
 SCORES = published_scores()
+MIB = {("ioi", model) for model in ("gpt2", "qwen2.5-0.5b", "llama-3.1-8b")}
 # What numbers of a metric may be; faithfulness and CPR overshoot.
 RANGES = {
     "auroc_edges": (0, 1), "auroc_edges_pessimistic": (0, 1),
@@ -134,31 +138,53 @@ def test_a_file_with_other_columns_is_refused(monkeypatch, tmp_path):
 
 
 def test_numbers_of_a_score_are_those_of_the_same_tasks():
-    rows = published_rows(Score("cmd", 0.1), {"ioi"})
-    assert set(rows["family"]) == {"ioi", "all"} and set(rows["metric"]) == {"cmd"}
+    rows = published_rows(Score("cmd", 0.1), MIB)
+    assert set(rows["family"]) == {"ioi"} and set(rows["metric"]) == {"cmd"}
+    assert set(rows["model"]) == {"gpt2", "qwen2.5-0.5b", "llama-3.1-8b"}
     assert set(rows["provenance"]) <= set(PROVENANCE.values())
-    (title, table), *_ = published_tables(rows)
+    first, *_ = published_tables(rows, Score("cmd", 0.1))
+    title, table = first.title, first.table
     assert title == (
+        "published, by a protocol of its own: "
         "Mueller et al. 2025 (MIB), arXiv 2504.13151, CMD table (paper): cmd, ioi_io_flip"
     )
     assert table.loc["eap (counterfactual)", "qwen2.5-0.5b"] == "0.15"
     assert table.loc["exact (counterfactual)", "llama-3.1-8b"] == "-"
-    assert published_rows(Score("cmd", 0.1), {"reversal"}).empty
-    assert published_rows(Score("z", 0.1), {"ioi"}).empty
+    assert published_rows(Score("cmd", 0.1), {("reversal", "gpt2")}).empty
+    assert published_rows(Score("cmd", 0.1), {("ioi", "gpt2-xl")}).empty
+    assert published_rows(Score("z", 0.1), MIB).empty
+
+
+def test_a_record_is_of_a_published_model_if_its_weights_are():
+    made = of_gpt2(record("a"))
+    assert published_model(made) == "gpt2"
+    assert published_cells([made, record("b", family="ioi")]) == {("ioi", "gpt2")}
+    settings = made.config["model"]
+    for changes in (dict(name="here/mine"), dict(revision="older"), dict(name="gpt2-medium")):
+        other = replace(made, config=made.config | {"model": settings | changes})
+        assert published_model(other) is None
+    # A folder may have any name.
+    assert published_model(replace(made, model={"files": "digest"})) is None
 
 
 def test_every_published_number_has_one_cell_of_a_table():
-    tasks = set(SCORES["family"])
+    cells = set(zip(SCORES["family"], SCORES["model"], strict=True))
     for name in ("auroc", "cmd", "cpr", "faithfulness", "loss_gap"):
-        rows = published_rows(Score(name, 0.1), tasks)
-        cells = sum(int((table != "-").to_numpy().sum()) for _, table in published_tables(rows))
-        assert cells == len(rows) > 0
+        score = Score(name, 0.1)
+        rows = published_rows(score, cells)
+        made = published_tables(rows, score)
+        assert len({one.words for one in made}) == len(made)
+        shown = sum(int((one.table != "-").to_numpy().sum()) for one in made)
+        assert shown == sum(len(one.data) for one in made) == len(rows) > 0
 
 
-def test_curves_of_faithfulness_are_the_models_own_or_gpt2s():
-    toy = published_faithfulness("greater_than", "toy_gpt2", "counterfactual", 479)
-    assert set(toy["method"]) == {"eap", "eap_ig", "eap_ig kl", "exact"}
-    assert set(toy["model"]) == {"gpt2"} and toy["size"].min() == 30
+def test_curves_are_those_of_the_model_alone():
+    small = published_faithfulness("greater_than", "gpt2", "counterfactual", 479)
+    assert set(small["method"]) == {"eap", "eap_ig", "eap_ig kl", "exact"}
+    assert set(small["model"]) == {"gpt2"} and small["size"].min() == 30
+    assert published_faithfulness("greater_than", None, "counterfactual", 479).empty
+    assert len(published_curves("ioi", "gpt2", "optimal")) > 0
+    assert published_curves("ioi", None, "optimal").empty
     large = published_faithfulness("greater_than", "gpt2-xl", "counterfactual", 1000)
     assert set(large["size"]) == {4.0, 40.0} and set(large["model"]) == {"gpt2-xl"}
     assert published_faithfulness("greater_than", "gpt2", "mean", 1000).empty
@@ -166,7 +192,7 @@ def test_curves_of_faithfulness_are_the_models_own_or_gpt2s():
 
 def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
     cost = {"method": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
-    found = results(record("a", cost=cost, areas={"mean": {"cmd": 0.5}}))
+    found = results(of_gpt2(record("a", cost=cost, areas={"mean": {"cmd": 0.5}})))
     found.tables["key"] = found.tables["evaluation"] = []
     monkeypatch.setattr("benchmark.report.leaderboard.load_kinds", lambda *_: {"circuits": found})
     for shown in (False, True):
@@ -176,14 +202,15 @@ def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
         {path.name: path.read_text() for path in (tmp_path / name).iterdir()}
         for name in ("False", "True")
     )
-    assert set(beside) - set(ours) == {f"published_cmd.{end}" for end in ("md", "csv", "tex")}
+    theirs = set(beside) - set(ours)
+    assert len(theirs) >= 3 and all(name.startswith("published_cmd_") for name in theirs)
     assert all(beside[name] == text for name, text in ours.items())
-    assert "Mueller" in beside["published_cmd.csv"]
+    assert all("arXiv" in beside[name] for name in theirs)
 
 
 def test_published_points_are_those_of_the_paper():
     """The claims of Li & Janson 2024 that can be read off their own points."""
-    points = published_curves()
+    points = published_points()
     assert set(points["task"]) == {"ioi", "greater_than"}
     assert set(points["ablation"]) == {"optimal", "counterfactual", "mean", "resample"}
 

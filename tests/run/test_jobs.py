@@ -190,7 +190,7 @@ def test_a_finished_record_is_mirrored_offline(tmp_path):
         if r.WhichOneof("record_type") == "history"
         for item in r.history.item
     }
-    assert {"curve", "loss gap against size", "circuit"} <= {key.split(".")[0] for key in history}
+    assert {"curve", "gap", "circuit"} <= {key.split(".")[0] for key in history}
     summary = {
         (u.key or ".".join(u.nested_key)): json.loads(u.value_json)
         for r in content

@@ -41,6 +41,14 @@ def seal_anew(place: Path) -> None:
     replace(made, files=files).write(place / RECORD)
 
 
+def of_gpt2(made, family="ioi"):
+    """The record, as one of GPT-2 small from the hub."""
+    settings = {"_target_": "x", "name": "gpt2", "revision": None}
+    return replace(
+        made, family=family, model={"files": None}, config=made.config | {"model": settings}
+    )
+
+
 def results(*records):
     return Results({r.key: r for r in records}, all_labels(list(records)), pd.DataFrame())
 

@@ -5,44 +5,49 @@ Protocols differ from ours and from each other, so no number is ranked, averaged
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import pandas as pd
 
-from benchmark.report.circuits.scores import Score
+from benchmark.report.protocol import ReportTable
 from benchmark.report.published.numbers import PROVENANCE, published_scores
+from benchmark.report.score import Score
 from benchmark.report.tables import DASH
 
-WARNING = "Published numbers follow, each by its own protocol: not comparable with those above."
-MEAN = "all"
+WARNING = "published, by a protocol of its own"
 ACROSS, DOWN = ("metric", "task", "model", "size"), ("objective", "ablation", "note")
 WORDS = {"size": "size {}", "objective": "objective {}", "ablation": "found under {}"}
 PUBLISHED_CURVE = ["source", "where", "provenance", "metric"]
 
 
-def published_rows(score: Score, tasks: Collection[str]) -> pd.DataFrame:
-    """Published numbers of a score for tasks of the same families, in the columns of `COLUMNS`.
+def published_rows(score: Score, cells: Collection[tuple[str, str]]) -> pd.DataFrame:
+    """Published numbers of a score, in the columns of `COLUMNS`, with provenance in words.
 
-    AUROCs of both kinds, of shares and of pessimistic staircases, are given for either. Means over
-    tasks are given where a task of that source is.
+    AUROCs of both kinds, of shares and of pessimistic staircases, are given for either. A mean over
+    models belongs to none.
+
+    Args:
+        score: the score.
+        cells: families of tasks with models; a number is given only for the model that it is of.
     """
     rows = published_scores()
     wanted = [_kind(name) for name in score.parts.values()]
     rows = rows[[_kind(metric) in wanted for metric in rows["metric"]]]
-    ours = rows["family"].map(lambda family: any(task.startswith(family) for task in tasks))
-    ours = ours.astype(bool)
-    means = (rows["family"] == MEAN) & rows["source"].isin(rows["source"][ours])
-    read_in = rows["provenance"].map(PROVENANCE)
-    return rows.assign(provenance=read_in)[ours | means]
+    places = zip(rows["family"], rows["model"], strict=True)
+    ours = rows[np.fromiter((place in cells for place in places), dtype=bool)]
+    return ours.assign(provenance=ours["provenance"].map(PROVENANCE))
 
 
-def published_tables(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """A title and a table for each metric and place that it was read in; rows are methods.
+def published_tables(rows: pd.DataFrame, score: Score) -> list[ReportTable]:
+    """A table for each metric and place that it was read in; rows are methods.
 
-    The title says what all numbers of a table share; its rows and columns say the rest. Numbers at
-    several sizes have a table for each task and model.
+    The title says what all numbers of a table share; its rows and columns say the rest, and its
+    files have all that is known of each. Numbers at several sizes have a table for each task and
+    model.
     """
     tables = []
-    curve = (rows["task"] + rows["model"]).where(rows["size"] != "", "")
-    for (source, where, read_in, *_), found in rows.groupby([*PUBLISHED_CURVE, curve], sort=False):
+    curve = (rows["task"] + " " + rows["model"]).where(rows["size"] != "", "")
+    origins = rows.groupby([*PUBLISHED_CURVE, curve.rename("curve")], sort=False)
+    for (source, where, read_in, metric, one), found in origins:
         varying = [kind for kind in (*ACROSS, *DOWN) if found[kind].nunique() > 1]
         named = found.assign(
             shown=found["value"].map("{:g}".format),
@@ -52,8 +57,10 @@ def published_tables(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
         table = named.pivot_table("shown", "row", "column", aggfunc="first", sort=False)
         shared = {kind: found[kind].iloc[0] for kind in (*ACROSS, *DOWN) if kind not in varying}
         words = [WORDS.get(kind, "{}").format(value) for kind, value in shared.items() if value]
-        title = f"{source}, {where} ({read_in}): {', '.join(words)}"
-        tables.append((title, table.fillna(DASH).rename_axis("method")))
+        title = f"{WARNING}: {source}, {where} ({read_in}): {', '.join(words)}"
+        stem = tuple(filter(None, ("published", *score.words, metric, source, where, one)))
+        table = table.fillna(DASH).rename_axis("method")
+        tables.append(ReportTable(stem, title, table, found.set_index("method")))
     return tables
 
 

@@ -11,13 +11,13 @@ import pandas as pd
 
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
+from benchmark.report.score import FEWEST_RANDOM_CIRCUITS
 from benchmark.statistics.areas import Curve, log_area
 from benchmark.statistics.sizes import averaged_draws, gap_curve, nominal_sizes
 
 # A value with the lower and the upper end of its interval; NaN where one is not known.
 Interval = tuple[float, float, float]
 CELL = ["key", "evaluation"]
-FEWEST_RANDOM_CIRCUITS = 5
 UNKNOWN = float("nan")
 
 

@@ -43,14 +43,23 @@ COMPONENT_PROVENANCE = {
     "P": "paper, as others quote it", "R": "read off a picture",
     "H": "exact, from the history of the authors' repository",
 }  # fmt: skip
+# The model of `published_points`.
+CURVES_OF = "gpt2"
 # Columns that a row may leave empty.
 OPTIONAL = ("ablation", "objective", "size", "other", "component", "provenance", "note")
 
 
-def published_curves() -> pd.DataFrame:
+def published_points() -> pd.DataFrame:
     """All published points: task, ablation, method, size, loss_gap, provenance."""
     with files("benchmark.report.published").joinpath("optimal_ablation.csv").open() as file:
         return pd.read_csv(file)
+
+
+def published_curves(task: str, model: str | None, ablation: str) -> pd.DataFrame:
+    """The published points of a task and an ablation; of `CURVES_OF` alone are there any."""
+    points = published_points()
+    same = (points["task"] == task) & (points["ablation"] == ablation)
+    return points[same & (model == CURVES_OF)]
 
 
 def published_scores() -> pd.DataFrame:
@@ -71,21 +80,21 @@ def published_components() -> pd.DataFrame:
     return _read(COMPONENTS, COMPONENT_COLUMNS, COMPONENT_PROVENANCE)
 
 
-def published_faithfulness(task: str, model: str, evaluation: str, n_edges: int) -> pd.DataFrame:
+def published_faithfulness(
+    task: str, model: str | None, evaluation: str, n_edges: int
+) -> pd.DataFrame:
     """The published points of a task's normalised faithfulness: method, model, edges, faithfulness.
-
-    They are the model's own, or those of GPT-2 small if there are none.
 
     Args:
         task: name of a task.
-        model: name of our model.
+        model: the option of the model that they are of; of none there are no points.
         evaluation: what absent edges carried.
         n_edges: edges of our model, for sizes given as shares.
     """
     rows = published_scores()
     same = (rows["task"] == task) & (rows["ablation"] == evaluation)
     rows = rows[same & (rows["metric"] == "faithfulness")]
-    rows = rows[rows["model"] == (model if (rows["model"] == model).any() else "gpt2")]
+    rows = rows[rows["model"] == model]
     sizes = [float(size) * (n_edges if "." in size else 1) for size in rows["size"]]
     names = rows["method"] + rows["objective"].map({"kl": " kl", "task": ""})
     return pd.DataFrame(

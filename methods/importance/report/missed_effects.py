@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark.report.frame import Results
-from benchmark.report.study import StudyFigure, StudyTable
+from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.style import (
     BLACK,
     BLUE,
@@ -39,17 +39,17 @@ MISSED = "largest_missed"
 FAR_BELOW = 100
 
 
-def tables(results: Results, *, published: bool) -> list[StudyTable]:
+def tables(results: Results, asked: Asked) -> list[ReportTable]:
     """The bounds after all draws, the largest effect that is missed, and which bounds hold."""
     known = problems(results, results.done)
     rows = [_row(results, one) for one in known.to_dict("records")]
     table = pd.DataFrame(rows).set_index("method")
     constant = [name for name in ("problem", "seed") if table[name].nunique() == 1]
     title = headed(known, "upper bounds on the effects of nodes that are not verified")
-    return [StudyTable("missed_effects", title, table.drop(columns=constant))]
+    return [ReportTable(("missed_effects",), title, table.drop(columns=constant))]
 
 
-def figures(results: Results, *, published: bool) -> list[StudyFigure]:
+def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     """One picture for each record."""
     made = []
     for one in problems(results, results.done).to_dict("records"):
@@ -57,7 +57,7 @@ def figures(results: Results, *, published: bool) -> list[StudyFigure]:
         nodes = _nodes(results, one["key"])
         title = f"{one['title']}\n{one['setting']}, seed {one['seed']}"
         words = ("missed", *one["words"], one["setting"], f"seed{one['seed']}")
-        made.append(StudyFigure(words, bounds_beside_effects(rows, nodes, title), rows))
+        made.append(ReportFigure(words, bounds_beside_effects(rows, nodes, title), rows))
     return made
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
-from benchmark.report.study import StudyFigure, StudyTable
+from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
 from methods.importance.report.problems import headed, is_judged, problems
 from methods.importance.report.ranks import cancellation, known_ranks, ranks_compared
@@ -29,7 +29,7 @@ GRADIENTS = ("atp", "atp_qk_fix", "atp_grad_drop", "atp_star")
 SETTING_OF_PLACE = ["place", "method", "setting"]
 
 
-def tables(results: Results, *, published: bool) -> list[StudyTable]:
+def tables(results: Results, asked: Asked) -> list[ReportTable]:
     """Costs of all nodes and of 90 % of them, methods by problems; all settings; the top nodes.
 
     Of estimates that were not judged there are the top nodes alone.
@@ -37,30 +37,30 @@ def tables(results: Results, *, published: bool) -> list[StudyTable]:
     return [*(_of_judged(results) if _judged(results) else []), *top_estimates(results)]
 
 
-def _of_judged(results: Results) -> Iterator[StudyTable]:
+def _of_judged(results: Results) -> Iterator[ReportTable]:
     costs = settings_compared(results)
     best = costs[costs["best"]]
     for name, title in TITLES.items():
         stem = name.replace("relative_cost", "recall")
-        yield StudyTable(stem, headed(costs, f"{title}, {UNIT}"), _by_method(best, name))
+        yield ReportTable((stem,), headed(costs, f"{title}, {UNIT}"), _by_method(best, name))
     title = headed(costs, "all settings; the best of each method")
-    yield StudyTable("recall_settings", title, _settings(costs))
+    yield ReportTable(("recall_settings",), title, _settings(costs))
     yield from top_nodes(results, _chosen(results, best))
 
 
-def figures(results: Results, *, published: bool) -> list[StudyFigure]:
+def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     """Costs against the number of nodes, relative costs, ranks, and how much effects cancel."""
     if not _judged(results):
         return []
     costs = settings_compared(results)
     best = costs[costs["best"]]
     title = headed(costs, TITLES["relative_cost"])
-    made = [StudyFigure(("recall", "relative"), relative_costs(best, title), best)]
+    made = [ReportFigure(("recall", "relative"), relative_costs(best, title), best)]
     for _, rows in _chosen(results, best).groupby("place", sort=False):
         title, words = rows[["title", "words"]].iloc[0]
         curves = results.tables.drop(columns="method").merge(rows[["key", "method", "setting"]])
         figure = verified_recall(curves, title)
-        made.append(StudyFigure(("recall", *words), figure, curves))
+        made.append(ReportFigure(("recall", *words), figure, curves))
         made += _of_nodes(results, rows, words)
     return made
 
@@ -151,14 +151,14 @@ def _with_spread(costs: pd.DataFrame, name: str) -> list[str]:
 
 def _of_nodes(
     results: Results, of_problem: pd.DataFrame, words: tuple[str, ...]
-) -> Iterator[StudyFigure]:
+) -> Iterator[ReportFigure]:
     """Ranks of the gradients, and the cancellation that any of the records knows."""
     rows, title = first_seed(of_problem)
     keys = dict(zip(rows["method"], rows["key"], strict=True))
     ranks = {name: known_ranks(results, keys[name]) for name in GRADIENTS if name in keys}
     if ranks:
         data = pd.concat([one.assign(method=name) for name, one in ranks.items()])
-        yield StudyFigure(("ranks", *words), ranks_compared(ranks, title), data)
+        yield ReportFigure(("ranks", *words), ranks_compared(ranks, title), data)
     effects = results.tensor(rows["key"].iloc[0], "truth")
     if effects is not None and len(effects) > 1:
-        yield StudyFigure(("cancellation", *words), *cancellation(effects, title))
+        yield ReportFigure(("cancellation", *words), *cancellation(effects, title))

@@ -75,19 +75,21 @@ def _estimate(results: Results, record: Record) -> tuple[str, ...]:
 def _asked(results: Results, record: Record) -> dict[str, str]:
     """All that decides the true ranking."""
     labels, config = results.labels[record.key], record.config
-    found: dict[str, Any] = {name: labels[name] for name in LABELS}
+    found: dict[str, Any] = {name: _without(labels[name], OF_CELL) for name in LABELS}
     found |= {name: config["method"].get(name) for name in OF_NODES}
     found |= {name: config.get(name) for name in OF_CELL}
     return {name: "" if value is None else str(value) for name, value in found.items()}
 
 
 def _row(results: Results, record: Record) -> dict[str, Any]:
-    words = results.labels[record.key]["method"].split(" ")
-    own = [
-        word for word in words if word.split("=")[0] not in (*OF_NODES, *OF_CELL, *OF_ESTIMATION)
-    ]
-    name, setting = record.names["method"], " ".join(own)
+    label = results.labels[record.key]["method"]
+    name, setting = record.names["method"], _without(label, OF_NODES + OF_CELL + OF_ESTIMATION)
     return dict(key=record.key, seed=record.config["seed"], method=name, setting=setting)
+
+
+def _without(label: str, settings: Sequence[str]) -> str:
+    """A label without the words of these settings."""
+    return " ".join(word for word in label.split(" ") if word.split("=")[0] not in settings)
 
 
 def _each(asked: pd.DataFrame) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from benchmark.report.frame import Results
-from benchmark.report.study import StudyTable
+from benchmark.report.protocol import ReportTable
 from benchmark.report.style import in_families
 from methods.importance.report.problems import not_judged, problems
 from methods.importance.report.ranks import known_ranks, named
@@ -27,7 +27,7 @@ def first_seed(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return rows[rows["seed"] == seed], f"{rows['title'].iloc[0]}, seed {seed}"
 
 
-def top_nodes(results: Results, chosen: pd.DataFrame) -> Iterator[StudyTable]:
+def top_nodes(results: Results, chosen: pd.DataFrame) -> Iterator[ReportTable]:
     """A table for each problem: the nodes of the largest true contributions.
 
     Args:
@@ -45,11 +45,10 @@ def top_nodes(results: Results, chosen: pd.DataFrame) -> Iterator[StudyTable]:
         table = pd.DataFrame({"contribution": best.map("{:#.3g}".format)})
         for method, one in ranks.items():
             table[method] = one["estimated_rank"].reindex(best.index).map("{:,.0f}".format)
-        name = "_".join(("top_nodes", *rows["words"].iloc[0]))
-        yield StudyTable(name, f"{title}\n{TITLE}", table)
+        yield ReportTable(("top_nodes", *rows["words"].iloc[0]), f"{title}\n{TITLE}", table)
 
 
-def top_estimates(results: Results) -> Iterator[StudyTable]:
+def top_estimates(results: Results) -> Iterator[ReportTable]:
     """A table for each setting of a method that nobody judged: the largest estimates."""
     alone = not_judged(results)
     if not alone:
@@ -61,4 +60,4 @@ def top_estimates(results: Results) -> Iterator[StudyTable]:
         best = named(results, key, estimates.nlargest(N_SHOWN, "estimate")).set_index("node")
         table = best[["estimate"]].map("{:#.3g}".format)
         title += f"\nthe nodes that matter most by {setting}, which nobody judged"
-        yield StudyTable("_".join(("top_estimates", *words, setting)), title, table)
+        yield ReportTable(("top_estimates", *words, setting), title, table)

@@ -18,6 +18,7 @@ from benchmark.config import configured
 from benchmark.effects.edges.exact import exact_source_effects
 from benchmark.effects.edges.first_order import CleanRun
 from benchmark.errors import UserError
+from benchmark.files import file_stem
 from benchmark.forward.passes import clean_logits, masked_logits, source_values
 from benchmark.method.study import Study
 from benchmark.metric import KLDivergence
@@ -25,7 +26,7 @@ from benchmark.models.loading import load_model
 from benchmark.models.random_models import random_config, save_random_model
 from benchmark.records.record import Status
 from benchmark.report.frame import load_kinds
-from benchmark.report.kinds import study_figures, study_tables
+from benchmark.report.kinds import figures_of, tables_of
 from benchmark.run.runner import run_cell
 from benchmark.run.verify import verify_record
 from benchmark.statistics.bootstrap import interval_of_means
@@ -200,19 +201,19 @@ def test_the_report_joins_what_the_records_measured(records):
     (found,) = load_kinds(records).values()
     gaps = {record.names["ablation"]: found.tensor(record.key, "loss_gap") for record in found.done}
     means = {name: values.mean(1)[1:] for name, values in gaps.items()}
-    tables = {table.name: table.table for table in study_tables(found, published=False)}
+    tables = {file_stem(*table.words): table.table for table in tables_of(found)}
     row = tables["components_ioi_tiny_gpt2"].loc["mean_positional"]
     expected = spearmanr(means["mean_positional"], means["counterfactual"]).statistic
     assert row["rank correlation"] == f"{expected:.3f}"
     shares = np.minimum(means["optimal_positional"] / means["mean_positional"], 1)
     assert row["median ratio"] == f"{100 * np.median(shares):.1f} %"
     assert list(tables["components_bound_ioi_tiny_gpt2"].index) == ["mean_positional"]
-    assert len(study_figures(found, published=False)) == 2
+    assert len(figures_of(found)) == 2
 
 
-def test_records_of_other_prompts_are_not_joined(records, tmp_path):
+def test_records_of_more_prompts_are_labelled_and_not_joined(records, tmp_path):
     shutil.copytree(records, tmp_path / "more")
     run_cell(cell(tmp_path / "more", method="component_ablation", ablation="zero", n_test=6))
     (found,) = load_kinds(tmp_path / "more").values()
-    with pytest.raises(UserError, match=r"of ioi on tiny_gpt2 have different prompts: run them"):
-        study_tables(found, published=False)
+    heads = {table.words[1] for table in tables_of(found)}
+    assert heads == {"ioi n_test=6", "ioi n_test=8"}

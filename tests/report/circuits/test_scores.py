@@ -7,9 +7,10 @@ import pytest
 from support.records import AREAS, COST, drawn, record, recovered, results
 
 from benchmark.errors import UserError
-from benchmark.report.circuits.scores import Score, score_table, where_known
-from benchmark.report.comparable import refuse_mixtures
-from benchmark.report.leaderboard import leaderboard
+from benchmark.report.circuits.board import leaderboard
+from benchmark.report.circuits.scores import score_table, where_known
+from benchmark.report.comparable import refuse_incomparable
+from benchmark.report.score import Score
 
 
 @pytest.mark.parametrize("changes", [("cdm", 0.1), ("z", 0.0)])
@@ -40,7 +41,7 @@ def test_aurocs_stand_once_whatever_circuits_are_evaluated_under():
     found = drawn(results(two))
     rows = score_table(found, Score("auroc", 0.1))
     assert rows["evaluation"].tolist() == ["mean", "mean"]
-    refuse_mixtures(found, rows)
+    refuse_incomparable(found, rows, allow_missing=False)
 
 
 def test_faithfulness_at_a_share_is_that_of_the_largest_circuit_within_it():

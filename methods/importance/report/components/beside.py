@@ -8,12 +8,12 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from benchmark.files import file_stem
+from benchmark.report.protocol import ReportTable
 from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
-from benchmark.report.study import StudyTable
 from benchmark.report.tables import DASH
 from methods.importance.report.components.joined import in_order
 
+MODEL = "gpt2"
 WORDS = {
     "rank_correlation": "rank correlation with {other}",
     "log_correlation": "log correlation with {other}",
@@ -25,16 +25,16 @@ WORDS = {
 PUBLISHED_TABLE = ["task", "source", "where", "provenance"]
 
 
-def published_tables(tasks: Collection[str]) -> list[StudyTable]:
-    """For tasks of the same families, a table for each origin; columns are ablations."""
+def published_tables(cells: Collection[tuple[str, str]]) -> list[ReportTable]:
+    """For families of tasks on GPT-2 small, a table for each origin; columns are ablations."""
     rows = published_components()
-    rows = rows[[any(task.startswith(name) for task in tasks) for name in rows["task"]]]
+    rows = rows[[(family, MODEL) in cells for family in rows["task"]]]
     made = []
     for (task, source, where, tag), found in rows.groupby(PUBLISHED_TABLE, sort=False):
         read_in = COMPONENT_PROVENANCE[tag]
-        title = f"published: {source}, {where} ({read_in}): {task} on gpt2{_notes(found)}"
-        name = file_stem("published_components", task, where)
-        made.append(StudyTable(name, title, _table(found)))
+        title = f"published: {source}, {where} ({read_in}): {task} on {MODEL}{_notes(found)}"
+        words = "published", "components", task, where
+        made.append(ReportTable(words, title, _table(found)))
     return made
 
 

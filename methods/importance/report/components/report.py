@@ -4,9 +4,9 @@ Li & Janson 2024 (arXiv 2409.09951), section 2: how alike ablations rank compone
 gap is left under the optimal constants, and whether their bound holds.
 """
 
-from benchmark.files import file_stem
 from benchmark.report.frame import Results
-from benchmark.report.study import StudyFigure, StudyTable
+from benchmark.report.protocol import Asked, ReportFigure, ReportTable
+from benchmark.report.published.belonging import published_cells
 from methods.importance.report.components.beside import published_tables
 from methods.importance.report.components.joined import Joined, joined
 from methods.importance.report.components.plots import correlations, gaps_of_components, in_the_grid
@@ -18,7 +18,7 @@ from methods.importance.report.components.statistics import (
 )
 
 
-def tables(results: Results, *, published: bool) -> list[StudyTable]:
+def tables(results: Results, asked: Asked) -> list[ReportTable]:
     """Per task and model: statistics, top components, and the bound if it can be checked.
 
     Raises:
@@ -26,11 +26,11 @@ def tables(results: Results, *, published: bool) -> list[StudyTable]:
     """
     found = joined(results)
     ours = [table for one in found for table in _tables_of(one)]
-    tasks = {record.names["task"] for record in results.done}
-    return [*ours, *(published_tables(tasks) if published else ())]
+    theirs = published_tables(published_cells(results.done)) if asked.published else ()
+    return [*ours, *theirs]
 
 
-def figures(results: Results, *, published: bool) -> list[StudyFigure]:
+def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     """Per task and model: ablations compared, and the largest components.
 
     Raises:
@@ -39,7 +39,7 @@ def figures(results: Results, *, published: bool) -> list[StudyFigure]:
     return [figure for one in joined(results) for figure in _figures_of(one)]
 
 
-def _tables_of(found: Joined) -> list[StudyTable]:
+def _tables_of(found: Joined) -> list[ReportTable]:
     optimal = found.optimal
     ratio = f"; ratio: the gap under {optimal} as a share of the ablation's" if optimal else ""
     made = [
@@ -51,15 +51,15 @@ def _tables_of(found: Joined) -> list[StudyTable]:
         title = "what is lost under optimal constants beyond what they bound (nats)"
         made.append(("components_bound", title, bound_table(found)))
     return [
-        StudyTable(file_stem(name, found.task, found.model), f"{found.words}: {title}", table)
+        ReportTable((name, found.task, found.model), f"{found.words}: {title}", table)
         for name, title, table in made
     ]
 
 
-def _figures_of(found: Joined) -> list[StudyFigure]:
+def _figures_of(found: Joined) -> list[ReportFigure]:
     data = found.components.merge(found.means, left_on="component", right_index=True)
-    made = [StudyFigure(("components", found.task, found.model), gaps_of_components(found), data)]
+    made = [ReportFigure(("components", found.task, found.model), gaps_of_components(found), data)]
     if len(in_the_grid(found)) > 1:
         words = ("components", "correlations", found.task, found.model)
-        made.append(StudyFigure(words, correlations(found), data))
+        made.append(ReportFigure(words, correlations(found), data))
     return made

@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import pearsonr, spearmanr
-from support.records import record, results
+from support.records import of_gpt2, record, results
 
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
+from benchmark.files import file_stem
 from benchmark.records.record import TENSORS
-from benchmark.report.kinds import study_figures, study_tables
+from benchmark.report.kinds import figures_of, tables_of
+from benchmark.report.protocol import Asked
 from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
 from benchmark.report.style import ABLATION_COLOURS
 from benchmark.tensors import write_tensors
@@ -197,13 +199,13 @@ def test_reports_have_tables_and_pictures_for_each_task_and_model(tmp_path):
     other = one("zero", key="elsewhere")
     other = replace(other, names=other.names | {"task": "own data/x"})
     made = found(tmp_path, *records, other)
-    tables = {table.name: table for table in study_tables(made, published=False)}
+    tables = {file_stem(*table.words): table for table in tables_of(made)}
     assert set(tables) == {
         "components_ioi_toy", "components_top_ioi_toy", "components_bound_ioi_toy",
         "components_own-data-x_toy", "components_top_own-data-x_toy",
     }  # fmt: skip
     assert "the gap under optimal_positional" in tables["components_ioi_toy"].title
-    figures = {figure.words: figure for figure in study_figures(made, published=False)}
+    figures = {figure.words: figure for figure in figures_of(made)}
     assert set(figures) == {
         ("components", "ioi", "toy"), ("components", "correlations", "ioi", "toy"),
         ("components", "own data/x", "toy"),
@@ -218,13 +220,13 @@ def test_reports_have_tables_and_pictures_for_each_task_and_model(tmp_path):
 
 
 def test_published_numbers_stand_apart_with_where_they_were_read(tmp_path):
-    made = found(tmp_path, one("zero"), one("counterfactual"))
-    ours, with_theirs = (study_tables(made, published=shown) for shown in (False, True))
+    made = found(tmp_path, *(of_gpt2(one(name)) for name in ("zero", "counterfactual")))
+    ours, with_theirs = (tables_of(made, Asked(published=shown)) for shown in (False, True))
     shared = zip(ours, with_theirs, strict=False)
     assert all(a.table.equals(b.table) for a, b in shared)
     theirs = with_theirs[len(ours) :]
     assert all(table.title.startswith("published: Li & Janson 2024") for table in theirs)
-    by_name = {table.name: table for table in theirs}
+    by_name = {file_stem(*table.words): table for table in theirs}
     paper = by_name["published_components_ioi_tables-1-and-2"]
     assert "(paper, as others quote it)" in paper.title and "paper_compat" in paper.title
     assert paper.table.loc["rank correlation with counterfactual", "optimal_positional"] == "0.907"
@@ -235,6 +237,11 @@ def test_published_numbers_stand_apart_with_where_they_were_read(tmp_path):
     assert not any("greater_than" in name for name in by_name)
     cells = sum(int((table.table != "-").to_numpy().sum()) for table in theirs)
     assert cells == (published_components()["task"] == "ioi").sum()
+
+
+def test_published_numbers_stand_beside_their_own_model_alone(tmp_path):
+    shown = tables_of(found(tmp_path, one("zero", family="ioi")), Asked(published=True))
+    assert not any(table.title.startswith("published") for table in shown)
 
 
 def test_published_numbers_of_components_are_sound():

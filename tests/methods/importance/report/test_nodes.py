@@ -12,7 +12,7 @@ from benchmark.errors import UserError
 from benchmark.records.record import RECORD, TENSORS
 from benchmark.report.figures import Figures
 from benchmark.report.frame import load_kinds
-from benchmark.report.kinds import study_figures, study_tables
+from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.style import look
 from benchmark.tensors import read_arrays
@@ -26,12 +26,12 @@ def loaded(folder, kind="node_importance"):
     return load_kinds(folder)[kind]
 
 
-def tables_of(results):
-    return {made.name: made.table for made in study_tables(results, published=False)}
+def named_tables(results):
+    return {"_".join(made.words): made.table for made in tables_of(results)}
 
 
-def figures_of(results):
-    return {made.words: made for made in study_figures(results, published=False)}
+def named_figures(results):
+    return {made.words: made for made in figures_of(results)}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_the_spread_is_that_of_all_seeds_and_repetitions(compared):
 
 
 def test_tables_put_the_cheapest_first_and_show_what_estimates_took(compared):
-    found = tables_of(compared)
+    found = named_tables(compared)
     of_nodes = [f"top_nodes_ioi_toy_gpt2_{one}" for one in ("attention_1 pair", "neurons_3 pairs")]
     assert list(found) == ["recall", "recall_90", "recall_settings", *of_nodes]
     table = found["recall"]
@@ -114,7 +114,7 @@ def test_tables_put_the_cheapest_first_and_show_what_estimates_took(compared):
 
 
 def test_lines_are_geometric_means_above_the_oracle(compared):
-    figure = figures_of(compared)[("recall", "ioi", "toy_gpt2", "attention", "1 pair")]
+    figure = named_figures(compared)[("recall", "ioi", "toy_gpt2", "attention", "1 pair")]
     whole, most = figure.figure.axes
     lines = {line.get_label().split(" ")[0]: line for line in whole.lines}
     assert list(lines) == ["atp", "atp_star", "subsampling", "blocks", "oracle"]
@@ -131,7 +131,7 @@ def test_lines_are_geometric_means_above_the_oracle(compared):
 
 
 def test_bars_rise_from_one_to_the_relative_cost(compared):
-    figure = figures_of(compared)[("recall", "relative")]
+    figure = named_figures(compared)[("recall", "relative")]
     tops = {round(bar.get_y() + bar.get_height(), 6) for bar in figure.figure.axes[0].patches}
     assert tops == set(figure.data["relative_cost"].round(6))
     assert figure.figure.axes[0].get_ylim()[0] == 1
@@ -186,24 +186,24 @@ def test_cancellation_by_hand():
 
 
 def test_cancellation_needs_more_than_one_pair(compared):
-    kinds = {words[0]: words for words in figures_of(compared)}
+    kinds = {words[0]: words for words in named_figures(compared)}
     assert set(kinds) == {"recall", "ranks", "cancellation"}
     assert kinds["cancellation"][-1] == "3 pairs"
-    assert sum(words[0] == "cancellation" for words in figures_of(compared)) == 1
+    assert sum(words[0] == "cancellation" for words in named_figures(compared)) == 1
 
 
 def test_estimates_that_were_not_judged_have_no_place(tmp_path):
     for seed in (0, 3):
         write_recall(tmp_path, "atp", noise=1, settings=dict(judge=False), seed=seed)
-    (table,) = tables_of(loaded(tmp_path)).values()
+    (table,) = named_tables(loaded(tmp_path)).values()
     assert list(table) == ["estimate"] and len(table) == 10
-    assert figures_of(loaded(tmp_path)) == {}
+    assert named_figures(loaded(tmp_path)) == {}
     write_recall(tmp_path, "atp", noise=1, settings=dict(judge=True), seed=1)
     write_recall(tmp_path, "atp_star", noise=1, seed=1)
-    found = tables_of(loaded(tmp_path))
+    found = named_tables(loaded(tmp_path))
     assert set(found["recall_settings"].index) == {"atp", "atp_star"}
     assert not any(name.startswith("top_estimates") for name in found)
-    assert len(figures_of(loaded(tmp_path))) == 3
+    assert len(named_figures(loaded(tmp_path))) == 3
 
 
 def test_estimates_that_nobody_judged_are_named_for_each_setting(tmp_path):
@@ -213,7 +213,7 @@ def test_estimates_that_nobody_judged_are_named_for_each_setting(tmp_path):
     write_recall(tmp_path, "subsampling", noise=1, settings=alone | dict(draws=64))
     write_recall(tmp_path, "atp", noise=1, seed=2)
     results = loaded(tmp_path)
-    made = {one.name: one for one in study_tables(results, published=False)}
+    made = {"_".join(one.words): one for one in tables_of(results)}
     names = [f"top_estimates_ioi_toy_gpt2_attention_subsampling draws={n}" for n in (16, 64)]
     assert set(names) == {name for name in made if name.startswith("top_estimates")}
     shown = made[names[0]]
@@ -228,7 +228,7 @@ def test_estimates_that_nobody_judged_are_named_for_each_setting(tmp_path):
 
 
 def test_the_top_nodes_stand_beside_when_each_method_verifies_them(compared):
-    made = {one.name: one for one in study_tables(compared, published=False)}
+    made = {"_".join(one.words): one for one in tables_of(compared)}
     shown = made["top_nodes_ioi_toy_gpt2_attention_1 pair"]
     assert list(shown.table) == ["contribution", "atp", "atp_star", "subsampling", "blocks"]
     assert "attention nodes at each position, noising, 1 pair, seed 0" in shown.title
@@ -251,12 +251,12 @@ def test_positions_that_stand_for_all_are_not_named(tmp_path):
     scores = read_arrays(path)[0]
     write_arrays(path, scores | {"position": np.zeros_like(scores["position"])})
     seal_anew(path.parent)
-    names = tables_of(loaded(tmp_path))["top_nodes_ioi_toy_gpt2_attention"].index
+    names = named_tables(loaded(tmp_path))["top_nodes_ioi_toy_gpt2_attention"].index
     assert not any("@" in name for name in names)
 
 
 def test_bars_of_a_group_leave_no_gap(compared):
-    figure = figures_of(compared)[("recall", "relative")]
+    figure = named_figures(compared)[("recall", "relative")]
     middles = sorted(bar.get_x() + bar.get_width() / 2 for bar in figure.figure.axes[0].patches)
     gaps = np.diff(middles)
     width = figure.figure.axes[0].patches[0].get_width()
@@ -267,7 +267,7 @@ def test_bars_of_a_group_leave_no_gap(compared):
 def test_another_price_of_passes_is_another_problem(tmp_path):
     for price in (1.0, 2.0):
         write_recall(tmp_path, "atp", noise=1, settings=dict(backward_price=price))
-    table = tables_of(loaded(tmp_path))["recall"]
+    table = named_tables(loaded(tmp_path))["recall"]
     assert list(table.columns) == ["backward_price=1.0", "backward_price=2.0"]
     assert list(table.index) == ["atp"]
 
@@ -283,7 +283,7 @@ def test_two_records_of_one_cell_are_refused(tmp_path):
     other.write(tmp_path / "again" / RECORD)
     write_recall(tmp_path, "atp", noise=1)
     with pytest.raises(UserError, match="of one method, problem and seed"):
-        study_tables(loaded(tmp_path), published=False)
+        tables_of(loaded(tmp_path))
 
 
 @pytest.mark.parametrize("changes", [{"data": {"train": "f" * 64}}, {"model": {"files": "other"}}])
@@ -291,20 +291,20 @@ def test_methods_that_saw_different_prompts_are_refused(tmp_path, changes):
     write_recall(tmp_path, "atp", noise=1)
     rewrite(tmp_path, write_recall(tmp_path, "atp_star", noise=1), **changes)
     with pytest.raises(UserError, match="ioi, seed 0, saw different prompts or model files"):
-        study_figures(loaded(tmp_path), published=False)
+        figures_of(loaded(tmp_path))
 
 
 def test_bounds_stand_beside_what_is_missed(tmp_path):
     write_missed_effects(tmp_path, repeats=2)
     write_missed_effects(tmp_path, known=False, task="docstring")
     results = loaded(tmp_path, "missed_effects")
-    (table,) = tables_of(results).values()
+    (table,) = named_tables(results).values()
     known, unknown = table[table["problem"] == "ioi"], table[table["problem"] == "docstring"]
     assert known["draws"].item() == "64" and "seed" not in table
     assert known["99.9 %"].item().endswith("(holds 2 of 2)")
     assert "holds" not in unknown["90 %"].item()
     assert unknown["largest missed effect"].item() == "-"
-    shown = figures_of(results)
+    shown = named_figures(results)
     beside, alone = (
         shown["missed", task, "toy_gpt2", "attention", "missed_effects", "seed0"].figure.axes
         for task in ("ioi", "docstring")
@@ -320,7 +320,7 @@ def test_a_broken_bound_is_called_so(tmp_path):
     missed = rows["bound_99"].iloc[-1]
     rows.assign(largest_missed=missed).to_parquet(path)
     seal_anew(path.parent)
-    (table,) = tables_of(loaded(tmp_path, "missed_effects")).values()
+    (table,) = named_tables(loaded(tmp_path, "missed_effects")).values()
     ends = [table[name].item().split(" ")[1] for name in ("90 %", "99 %", "99.9 %")]
     assert ends == ["(broken)", "(holds)", "(holds)"]
 
@@ -357,7 +357,7 @@ def test_the_command_line_writes_tables_and_pictures_of_both(tmp_path):
         write_recall(folder, "atp", noise=1, n_train=n_pairs)
     write_missed_effects(folder)
     Leaderboard(str(folder), None, "cmd", 0.1, None, False, False, str(out)).run()
-    Figures(str(folder), None, "cmd", 0.1, False, False, str(out)).run()
+    Figures(str(folder), None, "cmd", 0.1, False, False, False, str(out)).run()
     stems = {path.stem for path in out.iterdir()}
     assert {"recall", "recall_90", "recall_settings", "missed_effects", "recall_relative"} < stems
     kinds = {"recall", "missed", "ranks", "cancellation", "top"}

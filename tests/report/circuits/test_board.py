@@ -1,9 +1,10 @@
-"""The leaderboard: ranks, and intervals over seeds."""
+"""The leaderboard of circuits: ranks, and intervals over seeds."""
 
 from support.records import record, results, score_rows
 
-from benchmark.report.circuits.scores import Score
-from benchmark.report.leaderboard import DASH, leaderboard
+from benchmark.report.circuits.board import leaderboard
+from benchmark.report.score import Score
+from benchmark.report.tables import DASH
 
 SCORE = Score("cmd", 0.1)
 

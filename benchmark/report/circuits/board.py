@@ -1,0 +1,78 @@
+"""Circuits compared: methods by tasks and models for one score, with ranks and costs.
+
+A method that cannot do a column has a dash there, and no mean is taken over dashes.
+"""
+
+import pandas as pd
+from scipy.stats import t
+
+from benchmark.errors import UserError
+from benchmark.report.circuits.beside import published_rows, published_tables
+from benchmark.report.circuits.scores import column_names, row_names, score_table, where_known
+from benchmark.report.comparable import refuse_incomparable
+from benchmark.report.frame import Results
+from benchmark.report.protocol import Asked, ReportTable
+from benchmark.report.published.belonging import published_cells
+from benchmark.report.score import NEEDS, Score
+from benchmark.report.tables import DASH
+
+
+def tables(results: Results, asked: Asked) -> list[ReportTable]:
+    """The leaderboard, and what papers published, if asked for.
+
+    Raises:
+        UserError: there is nothing to compare, or what there is cannot be compared.
+    """
+    score = asked.score
+    scores = score_table(results, score)
+    if asked.evaluation is not None:
+        scores = scores[scores["evaluation"] == asked.evaluation]
+    if scores.empty:
+        raise UserError(f"no record was evaluated under evaluation={asked.evaluation}")
+    refuse_incomparable(results, scores, allow_missing=asked.allow_missing)
+    if scores["value"].isna().all():
+        raise UserError(f"score={score.name} is known for no record: {NEEDS[score.name]}")
+    words = "leaderboard", *score.words, asked.evaluation or ""
+    title, published = score.title, []
+    if asked.published:
+        published = published_tables(published_rows(score, published_cells(results.done)), score)
+        title += "" if published else " (nothing published of these tasks on these models)"
+    table = leaderboard(where_known(scores, score), score)
+    return [ReportTable(tuple(filter(None, words)), title, table), *published]
+
+
+def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
+    """Rows are methods, best mean rank first; columns are tasks, models and ablations.
+
+    Several seeds of a cell are averaged, and their interval is that of the mean (Student's t, 95
+    %); a single seed shows its own interval. Methods with a dash have no mean rank, and take no
+    part in the others'.
+    """
+    scores = scores.assign(column=column_names(scores), row=row_names(scores))
+    cells = scores.groupby(["row", "column"]).apply(_cell, include_groups=False)
+    values = cells["value"].unstack("column")
+    complete = values[values.notna().all(axis=1)]
+    rank = complete.rank(axis=0, ascending=score.lower_is_better).mean(axis=1).reindex(values.index)
+    shown = cells["shown"].unstack("column").reindex(columns=values.columns).fillna(DASH)
+    # A mean over what is there would favour who skipped the hard columns.
+    each = scores.drop_duplicates(["row", "key"]).groupby("row")[["passes", "seconds"]].mean()
+    cost = each.reindex(values.index).where(values.notna().all(axis=1))
+    for name, numbers, form in (
+        ("mean rank", rank, ".2f"),
+        ("passes", cost["passes"], ",.0f"),
+        ("seconds", cost["seconds"], ",.1f"),
+    ):
+        shown[name] = [DASH if pd.isna(number) else format(number, form) for number in numbers]
+    return shown.loc[rank.sort_values(na_position="last").index].rename_axis("method")
+
+
+def _cell(rows: pd.DataFrame) -> pd.Series:
+    value = rows["value"].mean(skipna=False)
+    if pd.isna(value):
+        return pd.Series({"value": value, "shown": DASH})
+    if len(rows) > 1:
+        half = t.ppf(0.975, len(rows) - 1) * rows["value"].std() / len(rows) ** 0.5
+        return pd.Series({"value": value, "shown": f"{value:.3f} ±{half:.3f}"})
+    low, high = rows["low"].iloc[0], rows["high"].iloc[0]
+    interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
+    return pd.Series({"value": value, "shown": f"{value:.3f}{interval}"})

@@ -1,0 +1,132 @@
+"""All pictures of circuits: curves, recovery, costs, a map of scores, and circuits drawn."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from benchmark.records.record import SHORT
+from benchmark.report.circuits.drawing import draw_edges, readable_circuit
+from benchmark.report.circuits.faithfulness import faithfulness_against_size
+from benchmark.report.circuits.plots import (
+    ablations_compared,
+    gap_against_size,
+    has_points,
+    quality_against_cost,
+    score_map,
+)
+from benchmark.report.circuits.roc import roc
+from benchmark.report.circuits.scores import column_names, row_names, score_table
+from benchmark.report.comparable import refuse_incomparable
+from benchmark.report.frame import Results
+from benchmark.report.protocol import Asked, ReportFigure
+from benchmark.report.published.belonging import published_model
+from benchmark.report.published.numbers import published_curves, published_faithfulness
+from benchmark.report.score import Score
+
+# A picture of more edges shows nothing and takes long; circuits of neurons touch many.
+MOST_EDGES_DRAWN = 1000
+
+
+def figures(results: Results, asked: Asked) -> Iterator[ReportFigure]:
+    """Every picture that there is something to show in.
+
+    Raises:
+        UserError: records cannot be compared.
+    """
+    refuse_incomparable(results, results.tables, allow_missing=asked.allow_missing)
+    yield from _curves(results, published=asked.published)
+    yield from _faithfulness(results, published=asked.published)
+    yield from _rocs(results)
+    yield from _ablations(results)
+    yield from _scores(results, asked.score)
+    if asked.circuits:
+        yield from _circuits(results)
+
+
+def _curves(results: Results, *, published: bool) -> Iterator[ReportFigure]:
+    for place, rows in results.tables.groupby(["task", "model", "evaluation"]):
+        task, model, evaluation = map(str, place)
+        if not has_points(rows):
+            continue
+        rows = rows.assign(method=row_names(rows))
+        reported = None
+        if published:
+            reported = published_curves(task, _published_model(results, rows), evaluation)
+        figure = gap_against_size(rows, f"{task}, {model}, {evaluation} ablation", reported)
+        yield ReportFigure(("gap", task, model, evaluation), figure, rows)
+
+
+def _faithfulness(results: Results, *, published: bool) -> Iterator[ReportFigure]:
+    measured = results.tables[results.tables["size"] > 0]
+    curves = measured.dropna(subset="faithfulness")
+    for place, rows in curves.groupby(["task", "model", "evaluation"]):
+        task, model, evaluation = map(str, place)
+        areas = [results.records[key].areas[evaluation] for key in rows["key"]]
+        rows = rows.assign(
+            method=row_names(rows),
+            cpr=[area["cpr"] for area in areas],
+            cmd=[area["cmd"] for area in areas],
+        )
+        reported = None
+        if published:
+            known, n_edges = _published_model(results, rows), int(rows["n_edges"].iloc[0])
+            reported = published_faithfulness(task, known, evaluation, n_edges)
+        title = f"{task}, {model}, {evaluation} ablation"
+        figure = faithfulness_against_size(rows, title, reported)
+        yield ReportFigure(("faithfulness", task, model, evaluation), figure, rows)
+
+
+def _rocs(results: Results) -> Iterator[ReportFigure]:
+    """One for each ablation of the search: what circuits are evaluated under changes none."""
+    if "edge_recall" not in results.tables:
+        return
+    known = results.tables.dropna(subset="edge_recall")
+    known = known[known["method"].str.split(" ").str[0] != "reference"]
+    once = known.drop_duplicates(["key", "circuit"])
+    for (task, model, ablation), rows in once.groupby(["task", "model", "ablation"]):
+        figure = roc(rows, f"{task}, {model}: circuits found under {ablation} ablation")
+        yield ReportFigure(("roc", task, model, ablation), figure, rows)
+
+
+def _ablations(results: Results) -> Iterator[ReportFigure]:
+    for (task, model, method), rows in results.tables.groupby(["task", "model", "method"]):
+        own = rows[rows["ablation"] == rows["evaluation"]]
+        if own["evaluation"].nunique() > 1 and has_points(own):
+            figure = ablations_compared(own, f"{task}, {model}: {method}")
+            yield ReportFigure(("ablations", task, model, method), figure, own)
+
+
+def _scores(results: Results, score: Score) -> Iterator[ReportFigure]:
+    scores = score_table(results, score).dropna(subset="value")
+    if scores.empty:
+        return
+    for (evaluation, part), rows in scores.groupby(["evaluation", "part"]):
+        rows = rows.assign(method=row_names(rows))
+        title = f"{evaluation} ablation" + (f", {part}" if part else "")
+        figure = quality_against_cost(rows, score.title, title)
+        words = filter(None, ("cost", score.name, evaluation, part))
+        yield ReportFigure(tuple(words), figure, rows)
+    named = scores.assign(column=column_names(scores), row=row_names(scores))
+    table = named.pivot_table(index="row", columns="column", values="value", aggfunc="mean")
+    figure = score_map(table, score.title, "all results", score.lower_is_better)
+    yield ReportFigure(("map", score.name), figure, table.reset_index())
+
+
+def _circuits(results: Results) -> Iterator[ReportFigure]:
+    for record in results.done:
+        label = results.labels[record.key]
+        if record.names["method"] == "random":
+            continue
+        names, edges = readable_circuit(results.paths[record.key])
+        if len(edges) > MOST_EDGES_DRAWN:
+            continue
+        title = "{task}, {model}: {method} under {ablation} ablation".format(**label)
+        place = (label[axis] for axis in ("task", "model", "ablation", "method"))
+        words = "circuit", *place, f"seed{record.config['seed']}", record.key[:SHORT]
+        yield ReportFigure(words, draw_edges(edges, names, title), edges)
+
+
+def _published_model(results: Results, rows: pd.DataFrame) -> str | None:
+    """The published model that all these rows are of, if they are of one."""
+    found = {published_model(results.records[key]) for key in rows["key"].unique()}
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,82 @@
+"""The scores that circuits may be compared by."""
+
+from dataclasses import dataclass
+
+from benchmark.errors import UserError, near
+
+# Random circuits of one size that a z-score needs.
+FEWEST_RANDOM_CIRCUITS = 5
+# Scores, what they are called in tables, and whether lower is better.
+SCORES: dict[str, tuple[str, bool]] = {
+    "log_area": ("mean log10 loss gap", True),
+    "cpr": ("CPR", False),
+    "cmd": ("CMD", True),
+    "auroc_edges": ("AUROC (edges)", False),
+    "auroc_components": ("AUROC (components)", False),
+    "auroc_edges_pessimistic": ("AUROC (edges, pessimistic)", False),
+    "auroc_components_pessimistic": ("AUROC (components, pessimistic)", False),
+    "auroc": ("AUROC", False),
+    "auroc_pessimistic": ("AUROC (pessimistic)", False),
+    "faithfulness": ("faithfulness", False),
+    "loss_gap": ("loss gap (nats)", True),
+    "z": ("z against random circuits", True),
+}
+AT_SHARE = ("faithfulness", "loss_gap", "z")
+# Scores of two columns: how well a circuit's edges, and its components, are told from all others.
+PARTS = {
+    f"auroc{ending}": {members: f"auroc_{members}{ending}" for members in ("edges", "components")}
+    for ending in ("", "_pessimistic")
+}
+# What a score needs that not every record has.
+NEEDS = dict.fromkeys(SCORES, "run something that has it") | {
+    **dict.fromkeys((name for name in SCORES if name.startswith("auroc")), "no reference circuit"),
+    "z": f"run method=random too, with method.circuits_per_size={FEWEST_RANDOM_CIRCUITS} or more",
+    "loss_gap": "no circuit is as small as at_share says",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """Which score, and at which size where it needs one.
+
+    Attributes:
+        name: one of `SCORES`.
+        at_share: for those of `AT_SHARE`, the largest size, as a share of all edges.
+    """
+
+    name: str
+    at_share: float
+
+    def __post_init__(self) -> None:
+        """Check the name and the share."""
+        if self.name not in SCORES:
+            allowed = ", ".join(SCORES)
+            raise UserError(f"score={self.name} is not one of {allowed}{near(self.name, SCORES)}")
+        if not 0 < self.at_share <= 1:
+            raise UserError(f"at_share={self.at_share} is not a share; give a number in (0, 1]")
+
+    @property
+    def title(self) -> str:
+        """As tables head it."""
+        title = SCORES[self.name][0]
+        return f"{title} at {100 * self.at_share:g} % of edges" if self.name in AT_SHARE else title
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As names of files have it."""
+        return self.name, f"{self.at_share:g}" if self.name in AT_SHARE else ""
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Which way is better."""
+        return SCORES[self.name][1]
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The scores that it shows side by side, by what tells them apart."""
+        return PARTS.get(self.name, {"": self.name})
+
+    @property
+    def of_recovery(self) -> bool:
+        """Whether it compares circuits with a reference, whatever they are evaluated under."""
+        return self.name.startswith("auroc")
