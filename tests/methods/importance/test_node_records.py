@@ -116,7 +116,8 @@ def test_a_study_is_mirrored_with_its_pictures_and_tables(finished, tmp_path, mo
     names = {" ".join(word for word in words if word not in own) for words in made}
     assert {name for name in names if "top_estimates" not in name} < sent
     assert {"curve", "recall", "recall attention"} <= sent
-    assert {name.split(" ")[0] for name in pictures} == {"recall", "cancellation"}
+    pictures = {made.words[0] for made in figures_of(results)}
+    assert pictures == {"recall", "cancellation"}
     summary = {
         update.key: json.loads(update.value_json)
         for one in content
