@@ -38,7 +38,6 @@ UNUSED = {
     "sizes": [], "training_steps": None, "attribution_metric": None, "evaluate_under": None,
     "n_test": 0,
 }  # fmt: skip
-# Prompts of each split, where it is used.
 FEWEST = {"n_train": 1, "n_test": 2}
 
 
