@@ -53,6 +53,16 @@ def clean_logits(
     return run(model, stream, tokens, read_at)[0, 0]
 
 
+def logits_of_inputs(
+    model: Transformer, inputs: Float[Tensor, "points batch pos d_model"], batch: Batch
+) -> Float[Tensor, "points batch vocab"]:
+    """Logits of the clean prompts with other embeddings, several for each, at `batch.read_at`.
+
+    Differentiable in the embeddings.
+    """
+    return run(model, PlainStream(inputs[None]), batch.clean, batch.read_at)[0]
+
+
 @torch.no_grad()
 def clean_run(
     model: Transformer, tokens: Int[Tensor, "batch pos"], read_at: Int[Tensor, " batch"]

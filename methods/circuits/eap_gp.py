@@ -16,8 +16,7 @@ from torch import Tensor
 
 from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_inputs
 from benchmark.errors import UserError
-from benchmark.forward.layers import run
-from benchmark.forward.streams import PlainStream
+from benchmark.forward.passes import logits_of_inputs
 from benchmark.method.problem import Problem
 from benchmark.metric import Objective
 from benchmark.prompts.batch import Batch
@@ -60,21 +59,17 @@ class EAPGP(Attribution):
     ) -> Float[Tensor, "points batch pos d_model"]:
         start, end = clean.inputs_at([1.0]), clean.inputs_at([0.0])
         with torch.no_grad():
-            target = _logits(model, clean, end)
+            target = logits_of_inputs(model, end, clean.batch)
         length = self.step_length or _length(start - end) / self.steps
         points = [start]
         for _ in range(self.steps):
             x = points[-1].detach().requires_grad_()
-            distance = (_logits(model, clean, x) - target).square().sum()
+            distance = (logits_of_inputs(model, x, clean.batch) - target).square().sum()
             (gradient,) = torch.autograd.grad(distance, x)
             # A position that is never ablated stands still.
             gradient[..., :first, :] = 0
             points.append(points[-1] - length * gradient / _length(gradient).clamp(min=SHORTEST))
         return torch.cat(points[1:])
-
-
-def _logits(model: Transformer, clean: CleanRun, inputs: Inputs) -> Tensor:
-    return run(model, PlainStream(inputs[None]), clean.batch.clean, clean.batch.read_at)[0]
 
 
 def _length(x: Inputs) -> Float[Tensor, "1 batch 1 1"]:

@@ -15,15 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.forward.layers import embedded, run
-from benchmark.forward.streams import PlainStream
-from benchmark.graph.graph import Stage
+from benchmark.forward.readers import reader_activations
 from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch
-from benchmark.transformer.kernels import one_per_query_head
-from benchmark.transformer.transformer import Transformer
-from benchmark.transformer.weights import Norm, Projection
 from methods.circuits.scoring.readers import circuits_of_readers, scores_between
 from methods.ranges import check_counts
 from methods.requirements import flat_at_clean, without_gradient
@@ -67,47 +62,19 @@ class HISP:
         return total
 
 
-class _Components(PlainStream):
-    """A residual stream that keeps every query, key, value and MLP output."""
-
-    def __init__(self, model: Transformer, tokens: Tensor) -> None:
-        super().__init__(embedded(model, tokens)[None, None].requires_grad_())
-        self._n_heads = model.shape.n_heads
-        self.found: list[Tensor] = []
-
-    def project(self, stage: Stage, norm: Norm, *projections: Projection) -> tuple[Tensor, ...]:
-        """Keys and values of grouped-query attention come out once per query head."""
-        outs = super().project(stage, norm, *projections)
-        outs = tuple(one_per_query_head(out, self._n_heads) for out in outs)
-        self.found += outs
-        return outs
-
-    def write_mlp(self, layer: int, out: Tensor) -> None:
-        """Add the MLP."""
-        self.found.append(out)
-        super().write_mlp(layer, out)
-
-
 def _summed_scores(problem: Problem, batch: Batch) -> Float[Tensor, " components"]:
     """Sums over the prompts, in the order of readers."""
-    model = problem.model
-    clean = _Components(model, batch.clean)
-    logits = run(model, clean, batch.clean, batch.read_at, focus_last_layer=False)[0, 0]
+    model, ablation = problem.model, problem.ablation
+    logits, activations = reader_activations(model, batch.clean, batch.read_at)
     value = problem.metric(logits, batch, logits.detach()).sum()
-    gradients = torch.autograd.grad(value, clean.found)
-    first, scores = int(problem.ablation.keep_first), []
+    gradients = torch.autograd.grad(value, activations)
+    first, scores = int(ablation.keep_first), []
     with torch.no_grad():
-        ablated = _ablated_components(problem, batch, clean)
-        for x, c, gradient in zip(clean.found, ablated, gradients, strict=True):
-            change = (x - c).to(model.stream_dtype) * gradient.to(model.stream_dtype)
+        if ablation.traits.zero:
+            replacement = [torch.zeros_like(x) for x in activations]
+        else:
+            _, replacement = reader_activations(model, batch.corrupted, batch.read_at)
+        for x, other, gradient in zip(activations, replacement, gradients, strict=True):
+            change = (x - other).to(model.stream_dtype) * gradient.to(model.stream_dtype)
             scores.append(change[..., first:, :].sum((-1, -2)).abs().sum((1, 2)))
     return torch.cat(scores)
-
-
-def _ablated_components(problem: Problem, batch: Batch, clean: _Components) -> list[Tensor]:
-    if problem.ablation.traits.zero:
-        return [torch.zeros_like(x) for x in clean.found]
-    corrupted = _Components(problem.model, batch.corrupted)
-    tokens, read_at = batch.corrupted, batch.read_at
-    run(problem.model, corrupted, tokens, read_at, focus_last_layer=False)
-    return corrupted.found

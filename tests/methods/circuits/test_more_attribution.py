@@ -12,7 +12,7 @@ from benchmark.effects.edges.differences import written
 from benchmark.effects.edges.first_order import CleanRun
 from benchmark.errors import UserError
 from benchmark.forward.layers import run
-from benchmark.forward.passes import clean_logits, source_values
+from benchmark.forward.passes import clean_logits, logits_of_inputs, source_values
 from benchmark.forward.streams import PlainStream
 from benchmark.meter import metering
 
@@ -25,7 +25,7 @@ def test_a_gradient_path_comes_nearer_to_the_corrupted_logits(gpt2):
     target = clean_logits(gpt2, batch.corrupted, batch.read_at)
 
     def distance(x):
-        logits = run(gpt2, PlainStream(x[None, None]), batch.clean, batch.read_at)[0, 0]
+        logits = logits_of_inputs(gpt2, x[None], batch)[0]
         return (logits - target).square().sum(-1)
 
     distances = torch.stack([distance(x) for x in (clean.inputs_at([1.0])[0], *path)])
