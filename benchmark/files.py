@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +12,13 @@ from pathlib import Path
 
 # How names of temporary files end, and the age in seconds at which one may be a leftover.
 TEMPORARY, YOUNG = ".part", 60
+
+
+def cache_folder() -> Path:
+    """The folder in the user's cache for what can be fetched or worked out again."""
+    on_mac = Path.home() / "Library" / "Caches"
+    cache = on_mac if sys.platform == "darwin" else Path.home() / ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or cache) / "ablation-bench"
 
 
 def file_stem(*words: object) -> str:

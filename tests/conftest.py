@@ -18,9 +18,12 @@ from transformers import GPT2LMHeadModel
 
 from benchmark.models.family import family_names
 from benchmark.models.loading import LanguageModel, load_model
-from benchmark.models.places import fetched_directory
+from benchmark.models.places import fetched_directory, models_folder
 from benchmark.models.random_models import random_config, save_random_model
 
+# What is kept of former commands changes no test either; fetched models are still found.
+os.environ.setdefault("ABLATION_BENCH_MODELS", str(models_folder()))
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-cache-")
 # A child that is forked after work on several threads may wait for them for ever.
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)

@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     from benchmark.run.sweep import Note
 
 
-def gathered(jobs: Callable[[], None], parent: Path) -> None:
-    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad or unknown."""
+def gathered(
+    jobs: Callable[[], None],
+    parent: Path,
+    then: Callable[[list["Note"]], None] = lambda notes: None,
+) -> None:
+    """Run Hydra's jobs, print a table of their cells, and exit with 1 if one is bad or unknown.
+
+    Args:
+        jobs: what runs them; each notes its cell.
+        parent: the folder in which notes are kept until all is done.
+        then: is given the notes, if all jobs came to their end.
+    """
     from benchmark.records.store import cannot_write
-    from benchmark.run.sweep import BAD, REFUSED, gathering, noted, reports_on
+    from benchmark.run.sweep import REFUSED, gathering, noted, reports_on
 
     if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
         jobs()
@@ -40,26 +50,36 @@ def gathered(jobs: Callable[[], None], parent: Path) -> None:
             signalled = code in SIGNALLED
             if notes and not signalled and all(entry.state == REFUSED for entry in notes):
                 raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))
-            _tell(folder, notes)
+            bad = tell(notes)
+            _tell_of_killed(folder)
             if signalled:
                 warn("stopped; what is done is kept, and the same command goes on from there")
                 return code
             if not notes and not code:
                 warn("no cell of this command left a note, so nothing is known of them")
                 code = 1
+            if not code:
+                then(notes)
             for results_dir, experiment in reports_on(notes):
                 _report(results_dir, experiment)
-            return code or int(any(entry.state in BAD for entry in notes))
+            return code or bad
 
     sys.exit(or_refuse(gather))
 
 
-def _tell(folder: Path, notes: "list[Note]") -> None:
-    """Print the table of all cells, and where to read more of those that were killed."""
-    from benchmark.run.sweep import logs_of_killed_jobs, summary
+def tell(notes: list["Note"]) -> int:
+    """Print a table of cells; return 1 if one is bad, else 0."""
+    from benchmark.run.sweep import BAD, summary
 
     if notes:
         show(summary(notes))
+    return int(any(entry.state in BAD for entry in notes))
+
+
+def _tell_of_killed(folder: Path) -> None:
+    """Say where to read more of jobs that were killed."""
+    from benchmark.run.sweep import logs_of_killed_jobs
+
     if logs := logs_of_killed_jobs(folder):
         warn(f"what the killed jobs said is in {logs} for a week")
 

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from benchmark.cli.arguments import check_arguments, given
-from benchmark.cli.gathered import gathered, noting
+from benchmark.cli.gathered import gathered, noting, tell
 from benchmark.cli.own import search_path, use_config_dir, use_typed
 from benchmark.cli.signals import leave_on_signals
 from benchmark.cli.terminal import or_refuse, refuse, show, show_whole
@@ -88,8 +88,15 @@ def validate() -> None:
     """Print the state of all cells; exit with 1 if one cannot be run."""
     import tempfile
 
+    from benchmark.run.jobs import with_state
+    from benchmark.run.known_grids import known_grid, remember_grid
+
+    typed = sys.argv[1:]
+    known = known_grid(typed)
+    if known is not None:
+        sys.exit(tell([with_state(entry) for entry in known]))
     with tempfile.TemporaryDirectory() as folder:
-        gathered(validate_cells, Path(folder))
+        gathered(validate_cells, Path(folder), lambda notes: remember_grid(typed, notes))
 
 
 def verify() -> None:

@@ -72,12 +72,11 @@ class CircuitMethod(Protocol):
     `uses` names the settings of the cell that the method looks at, out of `problem.USES`; it is
     given no other, and no other decides the key of its records. A class variable will do, and a
     property where it depends on the method's own settings. `version` is raised when the same
-    settings give other circuits. `cost` says what discovery costs in passes per training prompt, or
-    in all, for the list of methods; records hold what it took.
+    settings give other circuits. What it finds, what that costs and under which ablations it works
+    stands in the first lines of its yaml, for the list of methods.
     """
 
     version: ClassVar[int]
-    cost: ClassVar[str]
 
     @property
     def uses(self) -> frozenset[str]:

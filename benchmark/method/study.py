@@ -19,12 +19,11 @@ class Study(Protocol):
 
     `kind` names the form of its table. `uses` names the settings of the cell that it looks at,
     out of `problem.USES`; it is given no other. `version` is raised when the same settings give
-    other numbers. `cost` says what it takes, for the list of methods.
+    other numbers. What it costs stands in the first lines of its yaml, for the list of methods.
     """
 
     kind: ClassVar[str]
     version: ClassVar[int]
-    cost: ClassVar[str]
 
     @property
     def uses(self) -> frozenset[str]:

@@ -1,11 +1,11 @@
 """Where models lie that need no network: shipped, fetched once by a script, or in a directory."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.files import cache_folder
 from benchmark.zoo.cards import zoo_directory
 
 # Moves the folder of fetched models.
@@ -46,9 +46,7 @@ def models_folder() -> Path:
     """The folder of fetched models: `ABLATION_BENCH_MODELS`, or one in the user's cache."""
     if VARIABLE in os.environ:
         return Path(os.environ[VARIABLE])
-    on_mac = Path.home() / "Library" / "Caches"
-    cache = on_mac if sys.platform == "darwin" else Path.home() / ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or cache) / "ablation-bench" / "models"
+    return cache_folder() / "models"
 
 
 def fetched_directory(name: str) -> Path:

@@ -3,16 +3,21 @@
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
 from benchmark.records.record import RECORD, Status
 from benchmark.records.store import Folder
-from benchmark.run.cell import Cell
+from benchmark.run.known_grids import decided_by_settings, model_facts
 from benchmark.run.sweep import KILLED, MISSING, REFUSED, Note, note, stop, stopped
+
+if TYPE_CHECKING:
+    from benchmark.run.cell import Cell
 
 log = logging.getLogger("benchmark")
 ENDED = "ended without a record; run it again"
@@ -65,15 +70,29 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
 
 def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     """Note the state of a cell and run nothing."""
+    before = _facts_of_model(config)
     named, cell = _begun(config, job, changes)
     if cell is None:
         return
+    decided_by = before if decided_by_settings(cell) else None
+    listed = replace(named, key=cell.key, results_dir=cell.results_dir, decided_by=decided_by)
+    note(job, with_state(listed))
+
+
+def _facts_of_model(config: DictConfig) -> dict[str, str] | None:
+    model = OmegaConf.to_container(config)["model"]  # pyright: ignore
+    name = model.get("name") if isinstance(model, dict) else None
+    return {name: model_facts(name)} if isinstance(name, str) else None
+
+
+def with_state(listed: Note) -> Note:
+    """The note of a listed cell, with the state of its record."""
     try:
-        state, detail = _state(cell.folder)
+        state, detail = _state(Folder(Path(listed.results_dir), listed.key))
     except OSError as error:
         state = REFUSED
-        detail = f"results_dir={cell.results_dir} cannot be read: {error.strerror or error}"
-    note(job, replace(named, key=cell.key, state=state, detail=detail))
+        detail = f"results_dir={listed.results_dir} cannot be read: {error.strerror or error}"
+    return replace(listed, state=state, detail=detail)
 
 
 def _state(folder: Folder) -> tuple[str, str]:
@@ -87,12 +106,12 @@ def _state(folder: Folder) -> tuple[str, str]:
     return record.status.value, record.reason or ""
 
 
-def _stop_if_asked(cell: Cell) -> None:
+def _stop_if_asked(cell: "Cell") -> None:
     if cell.fail_fast:
         stop()
 
 
-def _begun(config: DictConfig, job: int, changes: tuple[str, ...]) -> tuple[Note, Cell | None]:
+def _begun(config: DictConfig, job: int, changes: tuple[str, ...]) -> "tuple[Note, Cell | None]":
     """A cell's note, and the cell; None, with a note that says why, if there cannot be one."""
     named = Note("?", "?", "?", "?", seed="?", changes=changes)
     try:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Group
 from rich.table import Table
@@ -47,6 +48,9 @@ class Note:
         state: done, failed, skipped, missing, refused, or killed.
         detail: the reason, or whether it was there before.
         report_on: the results folder and the experiment to report on when all is done, if any.
+        results_dir: where its record lies or will; only of cells that are listed.
+        decided_by: what decides its key beside settings and sources: by name, what the file system
+            says of the model's files; None where more does, and of cells that are not listed.
     """
 
     task: str
@@ -59,11 +63,17 @@ class Note:
     state: str = MISSING
     detail: str = ""
     report_on: tuple[str, str | None] | None = None
+    results_dir: str = ""
+    decided_by: dict[str, str] | None = None
 
     @classmethod
     def read(cls, text: str) -> "Note":
-        """The note that `json` wrote, which has lists for tuples."""
-        content = json.loads(text)
+        """The note that `json` wrote."""
+        return cls.of(json.loads(text))
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> "Note":
+        """The note of its fields as JSON has them, with lists for tuples."""
         report_on = content["report_on"] and tuple(content["report_on"])
         return cls(**{**content, "changes": tuple(content["changes"]), "report_on": report_on})
 

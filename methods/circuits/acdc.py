@@ -49,7 +49,6 @@ class ACDC:
     batch_size: int
     candidates_at_once: int
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "part of a forward for every test of an edge"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -27,7 +27,6 @@ class ActivationMagnitude:
     batch_size: int
     uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "1 forward"
 
     def __post_init__(self) -> None:
         """Check the range."""

@@ -4,7 +4,6 @@ The two ends of the path of EAP-IG, as in the library of Hanna et al. (2024, arX
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_inputs
 from benchmark.method.problem import Problem
@@ -17,8 +16,6 @@ from methods.requirements import needs_counterfactual
 @dataclass(frozen=True)
 class CleanCorrupted(Attribution):
     """Settings of clean-corrupted attribution; see conf/method/clean_corrupted.yaml."""
-
-    cost: ClassVar[str] = "4 forward and 2 backward"
 
     def unsupported(self, problem: Problem) -> str | None:
         """The second gradient is that of a prompt."""

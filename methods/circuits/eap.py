@@ -6,7 +6,6 @@ gives all edges. It is also the gradient of the metric in the edge's mask, at th
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from benchmark.effects.edges.first_order import Effects, effects_at_clean
 from benchmark.method.problem import Problem
@@ -19,8 +18,6 @@ from methods.requirements import flat_at_clean
 @dataclass(frozen=True)
 class EAP(Attribution):
     """Settings of edge attribution patching; see conf/method/eap.yaml."""
-
-    cost: ClassVar[str] = "2 forward and 1 backward"
 
     def unsupported(self, problem: Problem) -> str | None:
         """The loss gap is smallest at the full model, so its gradient there is zero."""

@@ -8,7 +8,6 @@ the read position. The gradients of the metric are averaged over the points 1 ..
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -35,7 +34,6 @@ class EAPGP(Attribution):
 
     steps: int
     step_length: float | None
-    cost: ClassVar[str] = "3 + 2 steps forward and 2 steps backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

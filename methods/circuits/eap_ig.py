@@ -7,7 +7,6 @@ out the clean one.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from benchmark.effects.edges.first_order import Effects
 from benchmark.method.problem import Problem
@@ -24,7 +23,6 @@ class EAPIG(Attribution):
     """Settings of EAP-IG (inputs); see conf/method/eap_ig.yaml."""
 
     steps: int
-    cost: ClassVar[str] = "2 + steps forward and steps backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

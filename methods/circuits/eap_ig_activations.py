@@ -7,7 +7,6 @@ edges out of the sublayer that moves.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from benchmark.effects.edges.first_order import CleanRun, Effects, effects_at_activations
 from benchmark.method.problem import Problem
@@ -23,7 +22,6 @@ class EAPIGActivations(Attribution):
 
     steps: int
     own_edges: bool
-    cost: ClassVar[str] = "3 + steps (layers + 2) forward and nearly as many backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

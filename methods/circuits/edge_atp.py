@@ -36,9 +36,6 @@ class EdgeAtP:
     batch_size: int
     uses: ClassVar[frozenset[str]] = frozenset({"sizes", "attribution_metric"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = (
-        "2 forward and 1 backward, twice with fix_softmax; a query and key per edge"
-    )
 
     def __post_init__(self) -> None:
         """Check the range."""

@@ -48,7 +48,6 @@ class EdgePruning(TrainsMasks):
     component_masks: bool
     component_target: float | None
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "in all steps x batch_size x targets, forward and backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

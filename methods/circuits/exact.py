@@ -5,7 +5,6 @@ The yardstick of attribution ("EActP" in the MIB circuit track, Mueller et al. 2
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -23,8 +22,6 @@ from methods.requirements import without_donors
 @dataclass(frozen=True)
 class Exact(Attribution):
     """Settings of exact patching; see conf/method/exact.yaml."""
-
-    cost: ClassVar[str] = "less than half a forward for every edge"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

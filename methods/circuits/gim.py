@@ -8,7 +8,6 @@ the gradients are averaged along the path of EAP-IG.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from benchmark.effects.edges.first_order import Effects
 from benchmark.errors import UserError
@@ -30,7 +29,6 @@ class GIM(Attribution):
     temperature: float
     freeze_norms: bool
     share_products: bool
-    cost: ClassVar[str] = "as eap (one step) or eap_ig (more)"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -27,7 +27,6 @@ class HAP(EdgePruning):
     share: float
     scores_batch_size: int
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "those of eap and of edge_pruning"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

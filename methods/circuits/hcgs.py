@@ -58,7 +58,6 @@ class HCGS(TrainsMasks):
     clip: float
     threshold: float | None
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

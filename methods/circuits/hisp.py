@@ -31,7 +31,6 @@ class HISP:
     batch_size: int
     uses: ClassVar[frozenset[str]] = frozenset({"sizes", "attribution_metric"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "2 forward and 1 backward"
 
     def __post_init__(self) -> None:
         """Check the range."""

@@ -56,7 +56,6 @@ class Imported:
     selection: Selection
     uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 2
-    cost: ClassVar[str] = "none"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Without a file there is nothing to show."""

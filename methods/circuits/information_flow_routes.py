@@ -36,7 +36,6 @@ class InformationFlowRoutes:
     batch_size: int
     uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "1 forward"
 
     def __post_init__(self) -> None:
         """Check the range."""

@@ -31,7 +31,6 @@ class Random:
     tolerance: float
     uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "none"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -14,7 +14,6 @@ class Reference:
 
     uses: ClassVar[frozenset[str]] = frozenset({"references"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "none"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Most models have no known circuit."""

@@ -7,7 +7,6 @@ keys score zero. With `steps` above one the coefficients are averaged along the 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from benchmark.effects.edges.first_order import Effects
 from benchmark.method.problem import Problem
@@ -26,7 +25,6 @@ class RelP(Attribution):
 
     steps: int
     through_patterns: bool
-    cost: ClassVar[str] = "as eap (one step) or eap_ig (more)"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -42,7 +42,6 @@ class SubnetworkProbing(TrainsMasks):
     constants_learning_rate: float
     initial_mask: float
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

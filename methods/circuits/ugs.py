@@ -54,7 +54,6 @@ class UGS(TrainsMasks):
     clip: float
     threshold: float | None
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "in all steps x batch_size x masks x prices, forward and backward"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -17,7 +17,6 @@ from methods.importance.nodes.problem import NodeProblem
 class ActivationPatching(NodeEstimator):
     """Settings of exhaustive patching; see conf/method/activation_patching.yaml."""
 
-    cost: ClassVar[str] = "one forward for every node"
     random: ClassVar[bool] = False
 
     def estimate(self, asked: NodeProblem, seed: int) -> Estimate:

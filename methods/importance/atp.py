@@ -31,7 +31,6 @@ class AtP(NodeEstimator):
 
     fix_softmax: bool
     grad_drop: Cut | None
-    cost: ClassVar[str] = "2 forward and 1 backward; with grad_drop half as many as layers"
     random: ClassVar[bool] = False
 
     def unsupported(self, problem: Problem) -> str | None:

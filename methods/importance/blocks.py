@@ -5,7 +5,6 @@ members cost nothing before.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -26,7 +25,6 @@ class Blocks(NodeEstimator):
     """Settings of patching by blocks; see conf/method/blocks.yaml."""
 
     block_size: int
-    cost: ClassVar[str] = "2 forward and one for every block"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

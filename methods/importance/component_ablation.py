@@ -48,7 +48,6 @@ class ComponentAblation:
     kind: ClassVar[str] = "components"
     uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "about half a forward for every head and MLP (test prompts)"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

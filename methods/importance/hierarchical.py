@@ -6,7 +6,6 @@ of what the set itself was worth; a set of one node is that node's measurement.
 
 import heapq
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -26,7 +25,6 @@ class Hierarchical(NodeEstimator):
 
     branching: int
     levels: int
-    cost: ClassVar[str] = "2 forward and one for every set that is reached"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -7,7 +7,6 @@ the other, and after each pair the best of those that are not verified are measu
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -23,8 +22,6 @@ Contribution = Callable[[Float[Tensor, "pairs nodes"]], Float[Tensor, " nodes"]]
 @dataclass(frozen=True)
 class Iterative(NodeEstimator):
     """Settings of iterative verification; see conf/method/iterative.yaml."""
-
-    cost: ClassVar[str] = "2 forward, then one for every node until enough are verified"
 
     def estimate(self, asked: NodeProblem, seed: int) -> Estimate:
         """Measurements are looked up in the truth, and counted as if each were made now."""

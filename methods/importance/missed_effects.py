@@ -47,7 +47,6 @@ class MissedEffects(NodeSettings):
     kind: ClassVar[str] = "missed_effects"
     uses: ClassVar[frozenset[str]] = frozenset({"attribution_metric"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "AtP*, and one forward for every draw"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

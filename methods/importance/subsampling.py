@@ -8,7 +8,6 @@ probability times their sum.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -32,7 +31,6 @@ class Subsampling(NodeEstimator):
 
     probability: float
     draws: int
-    cost: ClassVar[str] = "2 forward, and one for every draw in all"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -1,18 +1,69 @@
-"""The table of `ablation-bench methods`."""
+"""The table of `ablation-bench methods` says what the classes say."""
 
-from benchmark.cli.list_methods import methods
-from benchmark.config import configured_names
+from dataclasses import fields
+from enum import Enum
+
+import pytest
+
+from benchmark.cli.list_methods import FACTS, facts_of, methods
+from benchmark.config import configured, configured_names
+from benchmark.errors import UserError
+from benchmark.graph.mask import EdgeMask
+from benchmark.method.problem import Problem
+from benchmark.method.study import Study
+
+# Settings without which a method has nothing to do, and how its line then ends.
+NEEDED = {"imported": (dict(path="circuit.pt"), ", once method.path=FILE is given")}
 
 
-def test_the_list_says_what_each_method_can_do():
-    table = methods()
-    columns = [list(column.cells) for column in table.columns]
-    rows = {row[0]: row for row in zip(*columns, strict=True)}
-    assert set(rows) == set(configured_names("method"))
-    assert all(all(row) for row in rows.values())
-    assert rows["exact"][2] == "circuits of edges, components"
-    assert rows["acdc"][2] == "circuits of edges"
-    assert rows["eap_gp"][2] == "circuits of edges, components, neurons"
-    assert rows["eap_ig"][4] == "counterfactual" and rows["ugs"][4] == "all"
-    assert rows["hisp"][4] == "counterfactual, zero"
-    assert "method.path" in rows["imported"][4]
+def can_have(name, level):
+    try:
+        configured("method", name, granularity=level)
+    except UserError:
+        return False
+    return True
+
+
+def found_by(name, method):
+    """What the class says that it finds, at the levels that its settings offer and take."""
+    if isinstance(method, Study):
+        return method.kind.replace("_", " ")
+    levels = {field.name: field.type for field in fields(method)}.get("granularity")
+    offered = levels if isinstance(levels, type) and issubclass(levels, Enum) else ()
+    taken = [f"{level.value}s" for level in offered if can_have(name, level.value)]
+    return f"circuits of {', '.join(taken or ['edges'])}"
+
+
+def supported_by(model, method):
+    """The ablations under which the class says that it works."""
+    whole = {"whole": EdgeMask.full(model.graph)}
+    names = configured_names("ablation")
+    problems = {name: Problem.of(model, ablation=name, references=whole) for name in names}
+    able = [name for name in names if method.unsupported(problems[name]) is None]
+    return "all" if able == names else ", ".join(able)
+
+
+@pytest.mark.parametrize("name", configured_names("method"))
+def test_a_methods_yaml_says_what_its_class_says(gpt2, name):
+    changes, condition = NEEDED.get(name, ({}, ""))
+    method, said = configured("method", name, **changes), facts_of(name)
+    assert said["Finds"] == found_by(name, method)
+    assert said["Ablations"] == supported_by(gpt2, method) + condition
+    assert said["Passes"] and said["what"].endswith(".")
+
+
+def test_the_table_has_a_row_a_method_and_shows_it_all():
+    columns = [list(column.cells) for column in methods().columns]
+    rows = {row[0]: row[1:] for row in zip(*columns, strict=True)}
+    assert rows == {name: tuple(facts_of(name).values()) for name in configured_names("method")}
+    assert rows["exact"][1] == "circuits of edges, components"
+    assert rows["eap_ig"][3] == "counterfactual" and rows["ugs"][3] == "all"
+    assert rows["hisp"][3] == "counterfactual, zero"
+
+
+def test_what_a_yaml_does_not_say_is_empty(monkeypatch):
+    text = "# A method.\n# Passes: 2 forward: or 3\n_target_: x\n# Finds: nothing\n"
+    monkeypatch.setattr("benchmark.cli.list_methods.option_text", lambda group, name: text)
+    assert facts_of("it") == {"what": "A method.", **dict.fromkeys(FACTS, "")} | {
+        "Passes": "2 forward: or 3"
+    }

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.command import run_in_fork
 
 HEAVY = ("torch", "transformers", "datasets")
 RUN = """
@@ -17,9 +18,10 @@ except SystemExit:
     pass
 print("IMPORTED", *(name for name in {heavy!r} if name in sys.modules))
 """
-JOBS = """
+MODULE = """
 import sys
-import benchmark.run.jobs
+from importlib import import_module
+import_module(sys.argv[1])
 print("IMPORTED", *(name for name in {heavy!r} if name in sys.modules))
 """
 
@@ -31,12 +33,28 @@ def imported(code: str, heavy: tuple[str, ...], cwd: Path, *arguments: str) -> l
     return done.stdout.splitlines()[-1].split()[1:]
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("tasks",), ("leaderboard", "results_dir=.")])
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("tasks",), ("methods",), ("leaderboard", "results_dir=.")]
+)
 def test_verbs_without_a_model_import_no_torch(arguments, tmp_path):
     assert imported(RUN, HEAVY, tmp_path, *arguments) == []
 
 
+def test_a_known_grid_is_listed_without_torch_and_without_composing_its_cells(tmp_path):
+    grid = ("validate", "-m", "task=ioi", "model=tiny_gpt2", "seed=0,1")
+    listed = run_in_fork(*grid, cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    heavy = (*HEAVY, "hydra._internal.core_plugins.basic_sweeper")
+    assert imported(RUN, heavy, tmp_path, *grid) == []
+
+
+def test_jobs_import_what_runs_a_cell_when_there_is_one(tmp_path):
+    assert imported(MODULE, HEAVY, tmp_path, "benchmark.run.jobs") == []
+
+
 @pytest.mark.slow
-def test_what_runs_cells_waits_with_what_only_some_cells_need(tmp_path):
-    heavy = ("torch._dynamo", "sympy", "pandas", "datasets")
-    assert imported(JOBS, heavy, tmp_path) == []
+@pytest.mark.parametrize("module", ["benchmark.run.cell", "benchmark.run.runner"])
+def test_what_runs_cells_waits_with_what_only_some_cells_need(tmp_path, module):
+    heavy = ("torch._dynamo", "sympy", "datasets", "transformer_lens", "wandb", "matplotlib")
+    assert imported(MODULE, heavy, tmp_path, module) == []
+    assert module != "benchmark.run.cell" or imported(MODULE, ("pandas",), tmp_path, module) == []

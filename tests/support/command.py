@@ -16,7 +16,7 @@ def run_in_fork(*arguments: str, cwd: Path | None = None) -> subprocess.Complete
 
     For the many mistakes that end early: a process of their own takes seconds to import torch.
     """
-    for module in ("run.jobs", "cli.ablations", "cli.show_task"):
+    for module in ("run.runner", "cli.ablations", "cli.show_task"):
         import_module(f"benchmark.{module}")
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()

@@ -22,7 +22,6 @@ class Confidence:
     kind: ClassVar[str] = "confidence"
     uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "1 forward (test prompts)"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Anything goes."""

@@ -18,7 +18,6 @@ class Latest:
     reverse: bool
     uses: ClassVar[frozenset[str]] = frozenset({"sizes"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "none"
 
     def unsupported(self, problem: Problem) -> str | None:
         """Anything goes."""
