@@ -46,8 +46,9 @@ def kept_content(batch: Batch, split: str, tokenizer: PreTrainedTokenizerBase) -
     It is for ablations with `keep_first`, which is meant for a token that says nothing.
     """
     first, other = batch.clean[:, 0].cpu(), batch.corrupted[:, 0].cpu()
-    starts = {tokenizer.bos_token_id, tokenizer.eos_token_id} - {None}
-    content = ~torch.isin(first, torch.tensor(sorted(starts), dtype=first.dtype))
+    ids = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    starts = torch.tensor([token for token in ids if token is not None], dtype=first.dtype)
+    content = ~torch.isin(first, starts)
     for kind, found in (
         ("have another first token than their corrupted prompt", first != other),
         ("begin with no BOS token", content & (first == other)),

@@ -35,6 +35,8 @@ RECORD, TABLE, CIRCUITS_FILE, SCORES, TENSORS, CONFIG, LOG = (
 )
 # Of a key, as many letters as tell a reader which record it is.
 SHORT = 6
+# Below this accuracy of the whole model, its circuits say little about the task.
+LEAST_ACCURACY = 0.5
 # What a record is about; see `Study` for all but circuits.
 CIRCUITS = "circuits"
 

@@ -53,6 +53,7 @@ class Leaderboard:
         for made in tables_of(results, asked):
             words = filter(None, [*made.words, self.experiment_name])
             stem = Path(self.directory) / file_stem(*words)
-            written = write_table(made.table if made.data is None else made.data, stem)
-            shown += [terminal(made.table, made.title), *(f"written: {path}" for path in written)]
+            written = write_table(made.table if made.data is None else made.data, stem, made.note)
+            shown += [terminal(made.table, made.title), *filter(None, [made.note])]
+            shown += [f"written: {path}" for path in written]
         return shown

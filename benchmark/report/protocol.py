@@ -48,12 +48,14 @@ class ReportTable:
         title: as the terminal heads it.
         table: with a named index.
         data: what its files hold, if that is more than the terminal shows.
+        note: a footnote.
     """
 
     words: tuple[str, ...]
     title: str
     table: pd.DataFrame
     data: pd.DataFrame | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,18 @@ def terminal(table: pd.DataFrame, title: str | None = None) -> Table:
     return shown
 
 
-def write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
+def write_table(table: pd.DataFrame, stem: Path, note: str = "") -> list[Path]:
     """Write the table beside `stem` with the endings md, csv and tex; return the paths.
+
+    A footnote stands below the table, and not in the CSV.
 
     Raises:
         UserError: the directory cannot be written.
     """
     texts = {"md": _markdown(table), "csv": safe_csv(table), "tex": _latex(table)}
+    if note:
+        texts["md"] += f"\n{_markdown_text(note)}\n"
+        texts["tex"] += _latex_note(note)
     paths = []
     for ending, text in texts.items():
         paths.append(stem.with_name(f"{stem.name}.{ending}"))
@@ -73,9 +78,12 @@ def _markdown(table: pd.DataFrame) -> str:
 
 def _markdown_line(cells: list[str]) -> str:
     """Cells without line breaks, columns, tags or links of their own."""
-    plain = (html.escape(SPACES.sub(" ", cell), quote=False) for cell in cells)
-    escaped = (re.sub(r"([\\|`*\[\]])", r"\\\1", cell) for cell in plain)
-    return "| " + " | ".join(escaped) + " |\n"
+    return "| " + " | ".join(map(_markdown_text, cells)) + " |\n"
+
+
+def _markdown_text(text: str) -> str:
+    plain = html.escape(SPACES.sub(" ", text), quote=False)
+    return re.sub(r"([\\|`*\[\]])", r"\\\1", plain)
 
 
 def _latex(table: pd.DataFrame) -> str:
@@ -84,3 +92,11 @@ def _latex(table: pd.DataFrame) -> str:
     plain = pd.DataFrame(_rows(table), columns=heads).map(lambda cell: SPACES.sub(" ", cell))
     columns = "l" + "r" * (len(heads) - 1)
     return plain.to_latex(index=False, escape=True, column_format=columns)
+
+
+def _latex_note(note: str) -> str:
+    """A paragraph, escaped as the cells of tables are."""
+    alone = pd.DataFrame([[SPACES.sub(" ", note)]]).to_latex(index=False, header=False, escape=True)
+    (row,) = (line for line in alone.splitlines() if line.endswith(r" \\"))
+    text = row.removesuffix(r" \\")
+    return f"\\par {text}\n"

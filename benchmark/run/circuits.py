@@ -22,14 +22,13 @@ from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence
 from benchmark.models.loading import LanguageModel
+from benchmark.records.record import LEAST_ACCURACY
 from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
 from benchmark.run.discovery import discovered
 from benchmark.run.prompts import Prompts
 
 log = logging.getLogger("benchmark")
-# Below this accuracy of the whole model, its circuits say little about the task.
-LEAST_ACCURACY = 0.5
 
 
 def find_and_measure(cell: Cell, problem: Problem, prompts: Prompts, work: Path) -> Findings:

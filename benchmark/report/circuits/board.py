@@ -9,6 +9,7 @@ from scipy.stats import t
 from benchmark.errors import UserError
 from benchmark.report.circuits.beside import published_rows, published_tables
 from benchmark.report.circuits.scores import column_names, row_names, score_table, where_known
+from benchmark.report.circuits.weak import Weak
 from benchmark.report.comparable import refuse_incomparable
 from benchmark.report.frame import Results
 from benchmark.report.protocol import Asked, ReportTable
@@ -37,8 +38,9 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     if asked.published:
         published = published_tables(published_rows(score, published_cells(results.done)), score)
         title += "" if published else " (nothing published of these tasks on these models)"
-    table = leaderboard(where_known(scores, score), score)
-    return [ReportTable(tuple(filter(None, words)), title, table), *published]
+    weak = Weak.of(results)
+    table = leaderboard(weak.marked(where_known(scores, score)), score)
+    return [ReportTable(tuple(filter(None, words)), title, table, note=weak.note()), *published]
 
 
 def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:

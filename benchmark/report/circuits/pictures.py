@@ -16,6 +16,7 @@ from benchmark.report.circuits.plots import (
 )
 from benchmark.report.circuits.roc import roc
 from benchmark.report.circuits.scores import column_names, row_names, score_table
+from benchmark.report.circuits.weak import Weak
 from benchmark.report.comparable import refuse_incomparable
 from benchmark.report.frame import Results
 from benchmark.report.protocol import Asked, ReportFigure
@@ -34,16 +35,17 @@ def figures(results: Results, asked: Asked) -> Iterator[ReportFigure]:
         UserError: records cannot be compared.
     """
     refuse_incomparable(results, results.tables, allow_missing=asked.allow_missing)
-    yield from _curves(results, published=asked.published)
-    yield from _faithfulness(results, published=asked.published)
-    yield from _rocs(results)
-    yield from _ablations(results)
-    yield from _scores(results, asked.score)
+    weak = Weak.of(results)
+    yield from _curves(results, weak, published=asked.published)
+    yield from _faithfulness(results, weak, published=asked.published)
+    yield from _rocs(results, weak)
+    yield from _ablations(results, weak)
+    yield from _scores(results, weak, asked.score)
     if asked.circuits:
-        yield from _circuits(results)
+        yield from _circuits(results, weak)
 
 
-def _curves(results: Results, *, published: bool) -> Iterator[ReportFigure]:
+def _curves(results: Results, weak: Weak, *, published: bool) -> Iterator[ReportFigure]:
     for place, rows in results.tables.groupby(["task", "model", "evaluation"]):
         task, model, evaluation = map(str, place)
         if not has_points(rows):
@@ -52,11 +54,13 @@ def _curves(results: Results, *, published: bool) -> Iterator[ReportFigure]:
         reported = None
         if published:
             reported = published_curves(task, _published_model(results, rows), evaluation)
-        figure = gap_against_size(rows, f"{task}, {model}, {evaluation} ablation", reported)
+        title = weak.titled(f"{task}, {model}, {evaluation} ablation", task, model)
+        figure = gap_against_size(rows, title, reported)
+        figure = weak.noted(figure, task, model)
         yield ReportFigure(("gap", task, model, evaluation), figure, rows)
 
 
-def _faithfulness(results: Results, *, published: bool) -> Iterator[ReportFigure]:
+def _faithfulness(results: Results, weak: Weak, *, published: bool) -> Iterator[ReportFigure]:
     measured = results.tables[results.tables["size"] > 0]
     curves = measured.dropna(subset="faithfulness")
     for place, rows in curves.groupby(["task", "model", "evaluation"]):
@@ -71,48 +75,57 @@ def _faithfulness(results: Results, *, published: bool) -> Iterator[ReportFigure
         if published:
             known, n_edges = _published_model(results, rows), int(rows["n_edges"].iloc[0])
             reported = published_faithfulness(task, known, evaluation, n_edges)
-        title = f"{task}, {model}, {evaluation} ablation"
+        title = weak.titled(f"{task}, {model}, {evaluation} ablation", task, model)
         figure = faithfulness_against_size(rows, title, reported)
+        figure = weak.noted(figure, task, model)
         yield ReportFigure(("faithfulness", task, model, evaluation), figure, rows)
 
 
-def _rocs(results: Results) -> Iterator[ReportFigure]:
+def _rocs(results: Results, weak: Weak) -> Iterator[ReportFigure]:
     """One for each ablation of the search: what circuits are evaluated under changes none."""
     if "edge_recall" not in results.tables:
         return
     known = results.tables.dropna(subset="edge_recall")
     known = known[known["method"].str.split(" ").str[0] != "reference"]
     once = known.drop_duplicates(["key", "circuit"])
-    for (task, model, ablation), rows in once.groupby(["task", "model", "ablation"]):
-        figure = roc(rows, f"{task}, {model}: circuits found under {ablation} ablation")
+    for place, rows in once.groupby(["task", "model", "ablation"]):
+        task, model, ablation = map(str, place)
+        title = f"{task}, {model}: circuits found under {ablation} ablation"
+        figure = roc(rows, weak.titled(title, task, model))
+        figure = weak.noted(figure, task, model)
         yield ReportFigure(("roc", task, model, ablation), figure, rows)
 
 
-def _ablations(results: Results) -> Iterator[ReportFigure]:
-    for (task, model, method), rows in results.tables.groupby(["task", "model", "method"]):
+def _ablations(results: Results, weak: Weak) -> Iterator[ReportFigure]:
+    for place, rows in results.tables.groupby(["task", "model", "method"]):
+        task, model, method = map(str, place)
         own = rows[rows["ablation"] == rows["evaluation"]]
         if own["evaluation"].nunique() > 1 and has_points(own):
-            figure = ablations_compared(own, f"{task}, {model}: {method}")
+            title = weak.titled(f"{task}, {model}: {method}", task, model)
+            figure = ablations_compared(own, title)
+            figure = weak.noted(figure, task, model)
             yield ReportFigure(("ablations", task, model, method), figure, own)
 
 
-def _scores(results: Results, score: Score) -> Iterator[ReportFigure]:
+def _scores(results: Results, weak: Weak, score: Score) -> Iterator[ReportFigure]:
     scores = score_table(results, score).dropna(subset="value")
     if scores.empty:
         return
     for (evaluation, part), rows in scores.groupby(["evaluation", "part"]):
         rows = rows.assign(method=row_names(rows))
         title = f"{evaluation} ablation" + (f", {part}" if part else "")
-        figure = quality_against_cost(rows, score.title, title)
+        figure = quality_against_cost(rows, score.title, weak.titled(title))
         words = filter(None, ("cost", score.name, evaluation, part))
-        yield ReportFigure(tuple(words), figure, rows)
+        yield ReportFigure(tuple(words), weak.noted(figure), rows)
+    scores = weak.marked(scores)
     named = scores.assign(column=column_names(scores), row=row_names(scores))
     table = named.pivot_table(index="row", columns="column", values="value", aggfunc="mean")
-    figure = score_map(table, score.title, "all results", score.lower_is_better)
-    yield ReportFigure(("map", score.name), figure, table.reset_index())
+    title = weak.titled("all results")
+    figure = score_map(table, score.title, title, score.lower_is_better)
+    yield ReportFigure(("map", score.name), weak.noted(figure), table.reset_index())
 
 
-def _circuits(results: Results) -> Iterator[ReportFigure]:
+def _circuits(results: Results, weak: Weak) -> Iterator[ReportFigure]:
     for record in results.done:
         label = results.labels[record.key]
         if record.names["method"] == "random":
@@ -121,9 +134,11 @@ def _circuits(results: Results) -> Iterator[ReportFigure]:
         if len(edges) > MOST_EDGES_DRAWN:
             continue
         title = "{task}, {model}: {method} under {ablation} ablation".format(**label)
+        title = weak.titled(title, label["task"], label["model"])
         place = (label[axis] for axis in ("task", "model", "ablation", "method"))
         words = "circuit", *place, f"seed{record.config['seed']}", record.key[:SHORT]
-        yield ReportFigure(words, draw_edges(edges, names, title), edges)
+        figure = weak.noted(draw_edges(edges, names, title), label["task"], label["model"])
+        yield ReportFigure(words, figure, edges)
 
 
 def _published_model(results: Results, rows: pd.DataFrame) -> str | None:
