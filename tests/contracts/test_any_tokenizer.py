@@ -6,11 +6,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from support.tasks import OPTIONS
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 import tasks.words
-from benchmark.config import configured, configured_names
+from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.models.tokenizer import load_tokenizer
 from benchmark.prompts.encoding import PromptEncoder
@@ -19,7 +20,6 @@ from benchmark.zoo.cards import zoo_directory
 from tasks.words import lines
 
 COMPILED = ("fraction_of_x", "reversal")
-OPTIONS = [name for name in configured_names("task") if name != "own_data"]
 
 # How the tokenizers of four families cut text before they merge bytes.
 CUTS = {

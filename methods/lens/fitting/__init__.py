@@ -1,0 +1,1 @@
+"""How lenses are fitted: the states of the text, the loss, and the loop."""

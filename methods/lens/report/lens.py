@@ -1,0 +1,248 @@
+"""The report of lenses: their loss at every layer, and one table of all by loss and by cost.
+
+Lenses stand side by side where they read the same rows of the same model. Bands and brackets are
+95 % intervals from the bootstrap over rows, or, of several seeds, the range over them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.errors import UserError
+from benchmark.records.record import Record
+from benchmark.report.frame import Results
+from benchmark.report.study import StudyFigure, StudyTable
+from benchmark.report.style import axes_of, legend, log_axis, look
+from benchmark.report.tables import DASH
+from benchmark.statistics.bootstrap import interval_of_means
+from methods.lens.report.published import PROVENANCE, published_losses
+
+LOSS = "KL(model || lens), nats"
+MEASURES = ("loss", "agreement")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Lenses of one model on one text, read after as many tokens.
+
+    Attributes:
+        task: its label.
+        model: its label.
+        source: the repository or directory of the model.
+        length: tokens that are read, or None for all.
+        losses: method, layer, loss, loss_low, loss_high and agreement; a row for each layer.
+        overall: a row for each method: loss, its ends, agreement, parameters, passes, seconds.
+    """
+
+    task: str
+    model: str
+    source: str
+    length: int | None
+    losses: pd.DataFrame
+    overall: pd.DataFrame
+
+    @property
+    def words(self) -> str:
+        """What was read, for titles."""
+        after = "" if self.length is None else f", after {self.length} tokens"
+        return f"{self.task}, {self.model}{after}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The same for names of files."""
+        return self.task, self.model, *([] if self.length is None else [f"{self.length}tokens"])
+
+
+def tables(results: Results, *, published: bool) -> list[StudyTable]:
+    """For every text and model the table of all lenses, and the losses by layer."""
+    made = []
+    for one in compared(results):
+        made.append(StudyTable("_".join(("lenses", *one.names)), one.words, _overall(one)))
+        title = f"{one.words}: {LOSS}, before each layer"
+        made.append(StudyTable("_".join(("lens_loss", *one.names)), title, _by_layer(one)))
+        theirs = published_losses(one.source) if published else pd.DataFrame()
+        if len(theirs):
+            made.append(_published_table(one, theirs))
+    return made
+
+
+def figures(results: Results, *, published: bool) -> list[StudyFigure]:
+    """For every text and model the loss by layer; with several lengths, also by length."""
+    every = compared(results)
+    made = []
+    for one in every:
+        theirs = published_losses(one.source) if published else pd.DataFrame()
+        figure = losses_by_layer(one, theirs)
+        made.append(StudyFigure(("lens_loss", *one.names), figure, one.losses))
+    for place, parts in _of_several_lengths(every):
+        rows = pd.concat([part.overall.assign(length=part.length) for part in parts])
+        figure = losses_by_length(rows.reset_index(), ", ".join(place))
+        made.append(StudyFigure(("lens_lengths", *place), figure, rows.reset_index()))
+    return made
+
+
+def compared(results: Results) -> list[Compared]:
+    """Every text, model and length with all its lenses.
+
+    Raises:
+        UserError: two records are of one lens and seed, or lenses read different rows.
+    """
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in results.done:
+        labels = results.labels[record.key]
+        groups.setdefault((labels["task"], labels["model"]), []).append(record)
+    return [one for place, records in groups.items() for one in _of_place(results, place, records)]
+
+
+def _of_place(
+    results: Results, place: tuple[str, str], records: list[Record]
+) -> Iterator[Compared]:
+    _refuse_other_rows(results, records)
+    keys = [record.key for record in records]
+    rows = results.tables[results.tables["key"].isin(keys)]
+    for length, some in rows.groupby(rows["length"].astype("Int64"), dropna=False):
+        number = None if pd.isna(length) else int(length)
+        losses = _pooled(some.groupby(["method", "layer"], sort=False)).reset_index()
+        whole = pd.DataFrame([_overall_of(results, record, number) for record in records])
+        overall = _pooled(whole.groupby("method", sort=False))
+        source = str(records[0].model.get("source", ""))
+        yield Compared(*place, source, number, losses, overall)
+
+
+def _refuse_other_rows(results: Results, records: list[Record]) -> None:
+    seen: dict[tuple[str, int], str] = {}
+    tests: dict[int, tuple[str, str]] = {}
+    for record in records:
+        seed = record.config["seed"]
+        cell = results.labels[record.key]["method"], seed
+        twin = seen.setdefault(cell, record.key)
+        if twin != record.key:
+            raise UserError(
+                f"records {twin} and {record.key} are of one lens and seed, run with different "
+                "settings; delete one, or choose one experiment_name"
+            )
+        key, test = tests.setdefault(seed, (record.key, str(record.data.get("test"))))
+        if test != str(record.data.get("test")):
+            raise UserError(
+                f"records {key} and {record.key} read different rows of one text; run them alike "
+                "(n_test), or choose one experiment_name"
+            )
+
+
+def _overall_of(results: Results, record: Record, length: int | None) -> dict[str, Any]:
+    """Means over layers, the interval of the loss from the bootstrap over rows, and costs."""
+    after = "" if length is None else f" after {length}"
+    loss, agreement = (results.tensor(record.key, f"{name}{after}") for name in MEASURES)
+    assert loss is not None
+    assert agreement is not None
+    (low,), (high,) = interval_of_means(loss.mean(0, keepdims=True))
+    spent = record.cost["method"]
+    return {
+        "method": results.labels[record.key]["method"],
+        "loss": float(loss.mean()),
+        "loss_low": low,
+        "loss_high": high,
+        "agreement": float(agreement.mean()),
+        "parameters": record.summary["n_parameters"],
+        "passes": spent["forward"] + spent["backward"],
+        "seconds": spent["seconds"],
+    }
+
+
+def _pooled(groups) -> pd.DataFrame:  # noqa: ANN001 - pandas's own type has no public name
+    """Means over seeds; the interval of one seed is its own, of several their range."""
+    means = groups.mean(numeric_only=True)
+    several = groups.size() > 1
+    ends = groups["loss"].agg(["min", "max"])
+    return means.assign(
+        loss_low=means["loss_low"].where(~several, ends["min"]),
+        loss_high=means["loss_high"].where(~several, ends["max"]),
+    )
+
+
+def _overall(one: Compared) -> pd.DataFrame:
+    rows = one.overall.sort_values("loss")
+    return pd.DataFrame(
+        {
+            f"mean {LOSS}": [_with_ends(row) for row in rows.itertuples()],
+            "agreement": [f"{value:.1%}" for value in rows["agreement"]],
+            "parameters": [f"{value:,.0f}" for value in rows["parameters"]],
+            "passes": [f"{value:,.0f}" for value in rows["passes"]],
+            "seconds": [f"{value:.1f}" for value in rows["seconds"]],
+        },
+        index=pd.Index(rows.index, name="lens"),
+    )
+
+
+def _by_layer(one: Compared) -> pd.DataFrame:
+    shown = one.losses.assign(shown=[_with_ends(row) for row in one.losses.itertuples()])
+    table = shown.pivot(index="layer", columns="method", values="shown")
+    return table[list(one.overall.sort_values("loss").index)].fillna(DASH)
+
+
+def _published_table(one: Compared, theirs: pd.DataFrame) -> StudyTable:
+    table = theirs.pivot(index="layer", columns="lens", values="loss").map("{:g}".format)
+    where = "; ".join(
+        f"{place} ({PROVENANCE[tag]})"
+        for place, tag in theirs[["where", "provenance"]].drop_duplicates().itertuples(index=False)
+    )
+    title = f"published: {theirs['source'].iloc[0]}: {one.source}, {where}"
+    return StudyTable(f"published_lens_loss_{one.model}", title, table.replace("nan", DASH))
+
+
+def _with_ends(row) -> str:  # noqa: ANN001 - a named tuple of pandas
+    return f"{row.loss:.3f} [{row.loss_low:.3f}, {row.loss_high:.3f}]"
+
+
+def _of_several_lengths(every: list[Compared]) -> Iterator[tuple[tuple[str, str], list[Compared]]]:
+    places: dict[tuple[str, str], list[Compared]] = {}
+    for one in every:
+        places.setdefault((one.task, one.model), []).append(one)
+    yield from ((place, parts) for place, parts in places.items() if len(parts) > 1)
+
+
+def losses_by_layer(one: Compared, published: pd.DataFrame) -> Figure:
+    """A line with its band for each lens; published losses dotted."""
+    figure, (axes,) = axes_of(one.words)
+    for method, rows in one.losses.groupby("method", sort=False):
+        how = look(str(method))
+        axes.plot(
+            rows["layer"], rows["loss"], color=how.colour, marker=how.mark, ls=how.dash, ms=4,
+            label=str(method),
+        )  # fmt: skip
+        axes.fill_between(
+            rows["layer"], rows["loss_low"], rows["loss_high"], color=how.colour, alpha=0.15, lw=0
+        )
+    if len(published):
+        for lens, rows in published.groupby("lens", sort=False):
+            axes.plot(
+                rows["layer"], rows["loss"], ls=":", color=look(str(lens)).colour,
+                label=f"{lens} (published)",
+            )  # fmt: skip
+    _finish(figure, axes, "before layer")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def losses_by_length(rows: pd.DataFrame, title: str) -> Figure:
+    """The mean loss over layers against the tokens that were read, a line for each lens."""
+    figure, (axes,) = axes_of(title)
+    for method, some in rows.groupby("method", sort=False):
+        how = look(str(method))
+        axes.plot(
+            some["length"].astype(int), some["loss"], color=how.colour, marker=how.mark,
+            ls=how.dash, ms=4, label=str(method),
+        )  # fmt: skip
+    _finish(figure, axes, "tokens read")
+    return figure
+
+
+def _finish(figure: Figure, axes: Axes, x: str) -> None:
+    log_axis(axes, "y")
+    axes.set_xlabel(x)
+    axes.set_ylabel(LOSS)
+    legend(figure, axes)

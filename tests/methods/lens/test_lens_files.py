@@ -1,0 +1,131 @@
+"""Lenses in files: read back exactly, foreign ones read right, wrong models and code refused."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from support.prompts import random_batch
+from support.values import largest
+
+from benchmark.config import configured
+from benchmark.errors import UserError
+from benchmark.models.loading import load_model
+from methods.lens.files import (
+    export_jacobian_lens,
+    export_tuned_lens,
+    import_jacobian_lens,
+    import_tuned_lens,
+    load_lens,
+    save_lens,
+    unembedding_digest,
+)
+from methods.lens.fitting.text import states_of
+
+TEXT = [random_batch(n_prompts=8)]
+FITTED = {"logit_lens": {}, "mean_lens": {}, "resample_lens": {}, "jacobian_lens": {}} | {
+    "oca_lens": dict(steps=2), "tuned_lens": dict(steps=2)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_a_lens_comes_back_from_its_file_as_it_was(gpt2, tmp_path, name):
+    lens = configured("method", name, **FITTED[name]).fit(gpt2, TEXT)
+    save_lens(lens, tmp_path / "lens.safetensors")
+    back = load_lens(tmp_path / "lens.safetensors", gpt2)
+    states = states_of(gpt2, TEXT).before[:-1]
+    assert type(back) is type(lens)
+    assert torch.equal(back.finals(states), lens.finals(states))
+
+
+def test_a_lens_of_another_model_or_damaged_is_refused(gpt2, models, tmp_path):
+    path = tmp_path / "lens.safetensors"
+    save_lens(configured("method", "mean_lens").fit(gpt2, TEXT), path)
+    with pytest.raises(UserError, match="whose unembedding is not that of"):
+        load_lens(path, models["llama"])
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        load_lens(path, gpt2)
+
+
+def tuned_folder(path, gpt2, **config):
+    """Written by hand, as the tuned-lens package does."""
+    draw = torch.Generator().manual_seed(1)
+    d, n = gpt2.shape.d_model, gpt2.shape.n_layers
+    params = {f"{i}.weight": torch.randn(d, d, generator=draw) / d for i in range(n)}
+    params |= {f"{i}.bias": torch.randn(d, generator=draw) for i in range(n)}
+    path.mkdir(exist_ok=True)
+    torch.save(params, path / "params.pt")
+    facts = dict(base_model_name_or_path="gpt2", d_model=d, num_hidden_layers=n, bias=True)
+    facts |= dict(unembed_hash=unembedding_digest(gpt2), lens_type="linear_tuned_lens")
+    (path / "config.json").write_text(json.dumps(facts | config))
+    return params
+
+
+def test_a_tuned_lens_adds_its_map_to_the_state(gpt2, tmp_path):
+    params = tuned_folder(tmp_path / "lens", gpt2)
+    lens = import_tuned_lens(tmp_path / "lens", gpt2)
+    states = states_of(gpt2, TEXT).before
+    for layer in range(gpt2.shape.n_layers):
+        weight, bias = (params[f"{layer}.{name}"].double() for name in ("weight", "bias"))
+        wanted = states[layer] + states[layer] @ weight.T + bias
+        assert largest(lens.final(states[layer], layer), wanted) < 1e-12
+    export_tuned_lens(lens, tmp_path / "again")
+    again = import_tuned_lens(tmp_path / "again", gpt2)
+    assert largest(again.weight, lens.weight) < 1e-6
+    assert largest(again.bias, lens.bias) < 1e-6
+
+
+def test_tuned_folders_of_other_models_or_with_code_are_refused(gpt2, tmp_path):
+    folder = tmp_path / "lens"
+    tuned_folder(folder, gpt2, unembed_hash="0" * 64)
+    with pytest.raises(UserError, match="whose unembedding is not that of"):
+        import_tuned_lens(folder, gpt2)
+    params = tuned_folder(folder, gpt2)
+    torch.save({**params, "0.bias": torch.zeros(3)}, folder / "params.pt")
+    with pytest.raises(UserError, match=r"should have 0.bias of shape"):
+        import_tuned_lens(folder, gpt2)
+    torch.save({**params, "9.bias": torch.zeros(3)}, folder / "params.pt")
+    with pytest.raises(UserError, match=r"has 9[.]bias, which this model has no layer for"):
+        import_tuned_lens(folder, gpt2)
+    (folder / "params.pt").write_bytes(pickle.dumps({"0.weight": _Payload(tmp_path / "ran")}))
+    with pytest.raises(UserError, match="cannot be read as tensors alone"):
+        import_tuned_lens(folder, gpt2)
+    assert not (tmp_path / "ran").exists()
+
+
+class _Payload:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_layer_l_of_a_jacobian_file_is_read_before_layer_l_plus_1(gpt2, tmp_path):
+    d, n = gpt2.shape.d_model, gpt2.shape.n_layers
+    draw = torch.Generator().manual_seed(1)
+    J = {layer: torch.randn(d, d, generator=draw).half() for layer in range(n - 1)}
+    path = tmp_path / "lens.pt"
+    torch.save({"J": J, "n_prompts": 3, "source_layers": [*J], "d_model": d}, path)
+    lens = import_jacobian_lens(path, gpt2)
+    states = states_of(gpt2, TEXT).before
+    assert torch.equal(lens.final(states[0], 0), states[0])
+    assert largest(lens.final(states[1], 1), states[1] @ J[0].double().T) < 1e-9
+    export_jacobian_lens(lens, tmp_path / "again.pt", 3)
+    assert torch.equal(import_jacobian_lens(tmp_path / "again.pt", gpt2).weight, lens.weight)
+    torch.save({"J": {0: torch.zeros(2, 2)}}, path)
+    with pytest.raises(UserError, match="should have J of layer 0 of shape"):
+        import_jacobian_lens(path, gpt2)
+
+
+def test_a_lens_needs_a_model_with_a_name(gpt2, tmp_path):
+    from benchmark.transformer.transformer import Transformer
+
+    nameless = Transformer(gpt2.weights, gpt2.shape, gpt2.dtype, gpt2.device)
+    lens = configured("method", "mean_lens").fit(nameless, TEXT)
+    with pytest.raises(UserError, match="load the model by load_model"):
+        save_lens(lens, tmp_path / "lens.safetensors")
+    assert load_model  # the way that the message names

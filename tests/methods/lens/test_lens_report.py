@@ -1,0 +1,69 @@
+"""Tables and pictures of lenses, and a prompt's trajectory."""
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from support.command import run_in_fork
+
+from benchmark.config import configured
+from benchmark.errors import UserError
+from benchmark.models.loading import load_model
+from benchmark.report.frame import load_kinds
+from methods.lens.report.lens import compared, figures, tables
+from methods.lens.report.published import published_losses
+from methods.lens.trajectory import draw_trajectory, trajectory
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lenses")
+    run_in_fork(
+        "run", "-m", "model=tiny_gpt2", "task=zoo_text", "method=logit_lens,mean_lens",
+        "ablation=counterfactual", "n_train=40", "n_test=20", "seed=0,1", "method.lengths=[4,8]",
+        "threads=1", f"results_dir={folder}",
+    )  # fmt: skip
+    return load_kinds(folder)["lens"]
+
+
+def test_lenses_of_one_text_stand_side_by_side(results):
+    short, long = compared(results)
+    assert (short.length, long.length) == (4, 8)
+    rows = results.tables[(results.tables["length"] == 8) & (results.tables["layer"] == 1)]
+    means = rows.groupby("method")["loss"].agg(["mean", "min", "max"])
+    for row in long.losses[long.losses["layer"] == 1].itertuples():
+        pooled = means.loc[row.method]
+        assert (row.loss, row.loss_low, row.loss_high) == pytest.approx(tuple(pooled))
+    shown = {table.name: table.table for table in tables(results, published=False)}
+    overall = shown["lenses_zoo_text_tiny_gpt2_8tokens"]
+    assert set(overall.index) == {"logit_lens", "mean_lens"}
+    assert list(overall["parameters"].sort_index()) == ["0", "64"]
+    assert [len(figure.data) for figure in figures(results, published=False)] == [4, 4, 4]
+
+
+def test_published_losses_stand_beside_their_own_model_alone(results):
+    assert published_losses("zoo/toy_gpt2").empty
+    theirs = published_losses("openai-community/gpt2")
+    oca = theirs[theirs["lens"] == "oca_lens"]
+    assert oca["loss"].iloc[[0, -1]].tolist() == [2.196, 0.029]
+    assert oca["layer"].tolist() == list(range(12))
+    assert not any("published" in table.name for table in tables(results, published=True))
+
+
+def test_a_trajectory_is_what_each_layer_says_after_each_token():
+    model = load_model("tiny_gpt2")
+    lens = configured("method", "logit_lens").fit(model, [])
+    rows = trajectory({"logit": lens}, "Mary went to the")
+    assert len(rows) == 3 * 5
+    last = rows[rows["layer"] == 2]
+    said = model.hugging_face(
+        model.tokenizer("<|endoftext|> Mary went to the", return_tensors="pt").input_ids
+    ).logits.softmax(-1)[0]
+    assert last["probability"].tolist() == pytest.approx(said.max(-1).values.tolist(), rel=1e-4)
+    assert last["token"].tolist()[1:] == ["Mary", "went", "to", "the"]
+    assert isinstance(draw_trajectory(rows), Figure)
+    assert isinstance(draw_trajectory(rows, colour="entropy"), Figure)
+    with pytest.raises(UserError, match="is not one of probability, entropy"):
+        draw_trajectory(rows, colour="rank")
+    with pytest.raises(UserError, match="lenses of one model"):
+        trajectory({}, "Mary")
+    assert isinstance(rows, pd.DataFrame)
