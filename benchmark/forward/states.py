@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from benchmark.forward.layers import embedded, positions_of, run_layers
+from benchmark.forward.layers import embedded, positions_of, run_layers, unembedded
 from benchmark.forward.streams import PlainStream
 from benchmark.meter import count_passes
 from benchmark.transformer.blocks import mlp, write_heads
@@ -133,3 +133,10 @@ def _one_layer(model: Transformer, layer: int, states: Tensor, attention: Tensor
     after = states + attention
     x = states if model.graph.parallel else after
     return after + mlp(model.weights.layers[layer].mlp, x[None, :, :, None])[0, :, :, 0]
+
+
+def logits_of_final(
+    model: Transformer, final: Float[Tensor, "*places d_model"]
+) -> Float[Tensor, "*places vocab"]:
+    """Final norm, unembedding and soft-cap of final states."""
+    return unembedded(model, final)

@@ -14,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.forward.layers import unembedded
-from benchmark.forward.states import without_attention, without_attention_from_each
+from benchmark.forward.states import logits_of_final, without_attention, without_attention_from_each
 from benchmark.seeds import generator
 from benchmark.transformer.transformer import Transformer
 
@@ -76,7 +75,7 @@ def lens_logits(
             f"{shape.d_model}"
         )
     final = states if layer == shape.n_layers else lens.final(states, layer)
-    return unembedded(lens.model, final)
+    return logits_of_final(lens.model, final)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.forward.layers import unembedded
+from benchmark.forward.states import logits_of_final
 from benchmark.transformer.transformer import Transformer
 
 # Numbers over the vocabulary that a tensor holds at most; a few of them are there at once.
@@ -22,7 +22,7 @@ def log_probabilities(
     model: Transformer, final: Float[Tensor, "*places d_model"]
 ) -> Float[Tensor, "*places vocab"]:
     """What the model says, given final states."""
-    return F.log_softmax(unembedded(model, final), -1)
+    return F.log_softmax(logits_of_final(model, final), -1)
 
 
 @torch.no_grad()

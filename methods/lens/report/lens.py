@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from benchmark.errors import UserError
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
-from benchmark.report.study import StudyFigure, StudyTable
+from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.style import axes_of, legend, log_axis, look
 from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
@@ -57,31 +57,31 @@ class Compared:
         return self.task, self.model, *([] if self.length is None else [f"{self.length}tokens"])
 
 
-def tables(results: Results, *, published: bool) -> list[StudyTable]:
+def tables(results: Results, asked: Asked) -> list[ReportTable]:
     """For every text and model the table of all lenses, and the losses by layer."""
     made = []
     for one in compared(results):
-        made.append(StudyTable("_".join(("lenses", *one.names)), one.words, _overall(one)))
+        made.append(ReportTable(("lenses", *one.names), one.words, _overall(one)))
         title = f"{one.words}: {LOSS}, before each layer"
-        made.append(StudyTable("_".join(("lens_loss", *one.names)), title, _by_layer(one)))
-        theirs = published_losses(one.source) if published else pd.DataFrame()
+        made.append(ReportTable(("lens_loss", *one.names), title, _by_layer(one)))
+        theirs = published_losses(one.source) if asked.published else pd.DataFrame()
         if len(theirs):
             made.append(_published_table(one, theirs))
     return made
 
 
-def figures(results: Results, *, published: bool) -> list[StudyFigure]:
+def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     """For every text and model the loss by layer; with several lengths, also by length."""
     every = compared(results)
     made = []
     for one in every:
-        theirs = published_losses(one.source) if published else pd.DataFrame()
+        theirs = published_losses(one.source) if asked.published else pd.DataFrame()
         figure = losses_by_layer(one, theirs)
-        made.append(StudyFigure(("lens_loss", *one.names), figure, one.losses))
+        made.append(ReportFigure(("lens_loss", *one.names), figure, one.losses))
     for place, parts in _of_several_lengths(every):
         rows = pd.concat([part.overall.assign(length=part.length) for part in parts])
         figure = losses_by_length(rows.reset_index(), ", ".join(place))
-        made.append(StudyFigure(("lens_lengths", *place), figure, rows.reset_index()))
+        made.append(ReportFigure(("lens_lengths", *place), figure, rows.reset_index()))
     return made
 
 
@@ -184,14 +184,14 @@ def _by_layer(one: Compared) -> pd.DataFrame:
     return table[list(one.overall.sort_values("loss").index)].fillna(DASH)
 
 
-def _published_table(one: Compared, theirs: pd.DataFrame) -> StudyTable:
+def _published_table(one: Compared, theirs: pd.DataFrame) -> ReportTable:
     table = theirs.pivot(index="layer", columns="lens", values="loss").map("{:g}".format)
     where = "; ".join(
         f"{place} ({PROVENANCE[tag]})"
         for place, tag in theirs[["where", "provenance"]].drop_duplicates().itertuples(index=False)
     )
     title = f"published: {theirs['source'].iloc[0]}: {one.source}, {where}"
-    return StudyTable(f"published_lens_loss_{one.model}", title, table.replace("nan", DASH))
+    return ReportTable(("published_lens_loss", one.model), title, table.replace("nan", DASH))
 
 
 def _with_ends(row) -> str:  # noqa: ANN001 - a named tuple of pandas

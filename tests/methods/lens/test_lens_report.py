@@ -9,6 +9,7 @@ from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.models.loading import load_model
 from benchmark.report.frame import load_kinds
+from benchmark.report.protocol import Asked
 from methods.lens.report.lens import compared, figures, tables
 from methods.lens.report.published import published_losses
 from methods.lens.trajectory import draw_trajectory, trajectory
@@ -33,11 +34,11 @@ def test_lenses_of_one_text_stand_side_by_side(results):
     for row in long.losses[long.losses["layer"] == 1].itertuples():
         pooled = means.loc[row.method]
         assert (row.loss, row.loss_low, row.loss_high) == pytest.approx(tuple(pooled))
-    shown = {table.name: table.table for table in tables(results, published=False)}
-    overall = shown["lenses_zoo_text_tiny_gpt2_8tokens"]
+    shown = {table.words: table.table for table in tables(results, Asked())}
+    overall = shown["lenses", "zoo_text", "tiny_gpt2", "8tokens"]
     assert set(overall.index) == {"logit_lens", "mean_lens"}
     assert list(overall["parameters"].sort_index()) == ["0", "64"]
-    assert [len(figure.data) for figure in figures(results, published=False)] == [4, 4, 4]
+    assert [len(figure.data) for figure in figures(results, Asked())] == [4, 4, 4]
 
 
 def test_published_losses_stand_beside_their_own_model_alone(results):
@@ -46,7 +47,9 @@ def test_published_losses_stand_beside_their_own_model_alone(results):
     oca = theirs[theirs["lens"] == "oca_lens"]
     assert oca["loss"].iloc[[0, -1]].tolist() == [2.196, 0.029]
     assert oca["layer"].tolist() == list(range(12))
-    assert not any("published" in table.name for table in tables(results, published=True))
+    assert not any(
+        "published" in table.words[0] for table in tables(results, Asked(published=True))
+    )
 
 
 def test_a_trajectory_is_what_each_layer_says_after_each_token():
