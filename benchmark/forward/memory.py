@@ -1,10 +1,37 @@
-"""How many masks, or prompts, fit into one pass."""
+"""How many masks, or prompts, fit into one pass: one budget, which every pass obeys.
+
+The budget is of activations, beside the model: 4 GB, or what `ABLATION_BENCH_MEMORY_GB` says. How
+work is divided into passes changes no number but by rounding.
+"""
+
+import os
 
 import torch
 
+from benchmark.errors import UserError
 from benchmark.transformer.transformer import Transformer
 
 MOST_BYTES = 4e9
+# Another budget, in GB.
+VARIABLE = "ABLATION_BENCH_MEMORY_GB"
+
+
+def most_bytes() -> float:
+    """The budget of a pass in bytes.
+
+    Raises:
+        UserError: the variable is no number above 0.
+    """
+    given = os.environ.get(VARIABLE)
+    if given is None:
+        return MOST_BYTES
+    try:
+        gigabytes = float(given)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < float("inf"):
+        raise UserError(f"{VARIABLE}={given!r} must be a number of GB above 0, such as 16")
+    return gigabytes * 1e9
 
 
 def masks_that_fit(
@@ -16,7 +43,7 @@ def masks_that_fit(
     """
     shape = model.shape
     values = model.graph.n_sources + 3 * shape.n_heads * (shape.n_layers if with_gradient else 1)
-    return max(1, int(MOST_BYTES // (4 * n_prompts * n_positions * shape.d_model * values)))
+    return max(1, int(most_bytes() // (4 * n_prompts * n_positions * shape.d_model * values)))
 
 
 def rows_that_fit(
@@ -30,7 +57,7 @@ def rows_that_fit(
     values = 12 * shape.d_model + 4 * shape.d_mlp
     values *= shape.n_layers if with_gradient else 1
     per_prompt = n_positions * values + 3 * shape.d_vocab
-    return max(1, int(MOST_BYTES // (4 * n_prompts * per_prompt)))
+    return max(1, int(most_bytes() // (4 * n_prompts * per_prompt)))
 
 
 def prompts_that_fit(model: Transformer, n_positions: int) -> int:
@@ -47,4 +74,23 @@ def prompts_that_fit(model: Transformer, n_positions: int) -> int:
     running = 12 * shape.d_model + 4 * shape.d_mlp
     size = torch.finfo(model.stream_dtype).bits // 8
     per_position = size * (recorded + running) + 3 * 8 * shape.d_model
-    return max(1, int(MOST_BYTES // (n_positions * per_position)))
+    return max(1, int(most_bytes() // (n_positions * per_position)))
+
+
+def attribution_prompts_that_fit(model: Transformer, n_positions: int) -> int:
+    """Prompts of a pass that attributes edges by gradients; at least one.
+
+    A position of a prompt takes the differences of all S sources (S d numbers); the live values and
+    the ablation's, (1 + L) d + L H d_head each, and the heads of each layer together, L d; what L
+    layers keep for the way back (12 d + 4 m, and H T of attention weights); and the readers'
+    gradients of one layer, twice (6 H d). So 32 prompts of 256 tokens of SmolLM2 135M (d = 576,
+    L = 30, H = 9, m = 1,536, S = 301) would take 24 GB, and five fit into 4 GB.
+    """
+    shape = model.shape
+    d, n_layers, n_heads = shape.d_model, shape.n_layers, shape.n_heads
+    values = 2 * ((1 + n_layers) * d + n_layers * n_heads * shape.d_head) + n_layers * d
+    kept = n_layers * (12 * d + 4 * shape.d_mlp + n_heads * n_positions)
+    numbers = model.graph.n_sources * d + values + kept + 6 * n_heads * d
+    size = torch.finfo(model.stream_dtype).bits // 8
+    per_prompt = size * (n_positions * numbers + 3 * shape.d_vocab)
+    return max(1, int(most_bytes() // per_prompt))

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmark.ablations.constants import Constants
 from benchmark.ablations.contract import Ablation, Replacement, TrainedAblation, is_trained
 from benchmark.config import configured
-from benchmark.forward.memory import masks_that_fit
+from benchmark.forward.memory import attribution_prompts_that_fit, masks_that_fit
 from benchmark.forward.values import SourceValues
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask
@@ -158,3 +158,18 @@ class Problem:
     def in_batches(self, size: int) -> list[Batch]:
         """The prompts in batches of another size."""
         return concatenate(list(self.batches)).in_parts(size)
+
+    def in_attribution_batches(self, size: int) -> list[Batch]:
+        """The prompts in batches of `size`, or of as many as an attribution of edges has room for.
+
+        Donors come from the same batch, so that of an ablation that needs them is not divided.
+        """
+        if self.ablation.traits.needs_donors:
+            return self.in_batches(size)
+        n_positions = max(batch.n_positions for batch in self.batches)
+        return self.in_batches(min(size, attribution_prompts_that_fit(self.model, n_positions)))
+
+    def masks_at_once(self, n_prompts: int) -> int:
+        """Masks that train side by side on so many prompts; at least one."""
+        n_positions = max(batch.n_positions for batch in self.batches)
+        return masks_that_fit(self.model, n_prompts, n_positions)

@@ -58,7 +58,7 @@ class EdgeAtP:
         model, objective = problem.model, signed_objective(problem)
         together = self.positions is NodePositions.all
         kind = PromptMagnitudes if together else PositionMagnitudes
-        total, batches = 0.0 * problem.graph.exists, problem.in_batches(self.batch_size)
+        total, batches = 0.0 * problem.graph.exists, problem.in_attribution_batches(self.batch_size)
         for batch in batches:
             replacement = problem.replacement(batch)
             edges = effects_at_clean(model, batch, replacement, objective, kind).edges

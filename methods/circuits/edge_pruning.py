@@ -19,7 +19,6 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.forward.memory import masks_that_fit
 from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
@@ -75,15 +74,11 @@ class EdgePruning(TrainsMasks):
         """One circuit per target, or per size asked for if no targets are set; largest first."""
         targets, found = self._targets(problem, sizes), []
         subgraph = self._subgraph(problem).to(problem.model.device)
-        for first, group in in_groups(targets, self.targets_at_once or self._fitting(problem)):
+        at_once = self.targets_at_once or problem.masks_at_once(self.batch_size)
+        for first, group in in_groups(targets, at_once):
             pairs = zip(self._trained(problem, subgraph, group, first), group, strict=True)
             found += [FoundCircuit(mask, f"target={target:g}") for mask, target in pairs]
         return found
-
-    def _fitting(self, problem: Problem) -> int:
-        """Targets whose passes fit into memory together."""
-        longest = max(batch.n_positions for batch in problem.batches)
-        return masks_that_fit(problem.model, self.batch_size, longest)
 
     def _subgraph(self, problem: Problem) -> Bool[Tensor, "src dst"]:
         """The edges to prune: all. Others are never kept, and count as sparse from the start."""

@@ -52,7 +52,7 @@ class SubnetworkProbing(TrainsMasks):
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per price, whatever the sizes asked for; the largest circuit first."""
         trained = partial(self._trained, problem)
-        return circuits_of_prices(self.prices, self.prices_at_once, trained)
+        return circuits_of_prices(self, problem, trained)
 
     def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
         """What survives, without edges that cannot reach the logits, which change nothing."""

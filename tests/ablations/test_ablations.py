@@ -1,13 +1,12 @@
 """What each ablation puts in place of an absent edge."""
 
-import weakref
 from dataclasses import replace
 
 import pytest
 import torch
+from support.memory import LiveBytes
 from support.prompts import random_batch
 from support.values import largest, random_masks
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmark.ablations.contract import Ablation, Replacement
 from benchmark.ablations.fixed import Mean, Zero
@@ -132,34 +131,6 @@ def test_moments_do_not_depend_on_batching(gpt2):
             assert all(largest(s, t) < 1e-7 for s, t in zip(x.tensors, y.tensors, strict=True))
     with pytest.raises(UserError, match="at least one prompt"):
         source_moments(gpt2, [], clean_tokens, **options)
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors made inside the block that live at once, and the most."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = self.peak = 0
-        self.known = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, tuple | list) else [out]:
-            if isinstance(tensor, torch.Tensor):
-                self._count(tensor.untyped_storage())
-        return out
-
-    def _count(self, storage):
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self.known:
-            self.known.add(key)
-            self.now += size
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self._freed, key, size)
-
-    def _freed(self, key, size):
-        self.known.discard(key)
-        self.now -= size
 
 
 def test_many_prompts_are_fitted_in_the_memory_of_a_pass(gpt2, monkeypatch):

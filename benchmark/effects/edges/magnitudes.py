@@ -18,7 +18,7 @@ from benchmark.effects.edges.first_order import CleanRun
 from benchmark.effects.edges.taps import EffectSums
 from benchmark.effects.half_layers import HalfLayer, output_gradients, recorded_pass
 from benchmark.forward.layers import positions_of
-from benchmark.forward.memory import MOST_BYTES
+from benchmark.forward.memory import most_bytes
 from benchmark.graph.graph import Stage
 from benchmark.metric import Objective
 from benchmark.transformer import blocks
@@ -132,4 +132,4 @@ def _sources_at_once(model: Transformer, clean: CleanRun) -> int:
     shape = model.shape
     values = 12 * shape.n_heads * n_positions**2 + 12 * n_positions * shape.d_model
     values *= shape.n_heads if any(x.attention.joint for x in model.weights.layers) else 1
-    return max(1, int(MOST_BYTES // (4 * n_prompts * values)))
+    return max(1, int(most_bytes() // (4 * n_prompts * values)))

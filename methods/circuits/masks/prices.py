@@ -10,6 +10,7 @@ for edges with a logit each.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -18,6 +19,7 @@ from benchmark.ablations.contract import Ablation
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
 from methods.circuits.masks.training import STEPS, TrainsMasks, in_groups
 from methods.ranges import check_above_zero, check_counts, check_each
 
@@ -33,19 +35,28 @@ def check_prices(method: TrainsMasks, prices: list[float]) -> None:
     check_above_zero(method, "learning_rate", "constants_learning_rate")
 
 
+@runtime_checkable
+class PaysPrices(Protocol):
+    """The settings that say how many rows a step of one price has."""
+
+    prices: list[float]
+    prices_at_once: int | None
+    masks_per_step: int
+    batch_size: int
+
+
 def circuits_of_prices(
-    prices: list[float],
-    prices_at_once: int | None,
-    trained: Callable[[list[float], int], list[EdgeMask]],
+    method: PaysPrices, problem: Problem, trained: Callable[[list[float], int], list[EdgeMask]]
 ) -> list[FoundCircuit]:
     """One circuit per price; the largest circuit first.
 
     Args:
-        prices: of an edge.
-        prices_at_once: how many share a pass; None for all.
+        method: the prices, and how many share a pass; None for as many as fit.
+        problem: what they are trained on.
         trained: gives the circuit of each of some prices, and takes the number of the first too.
     """
-    found = []
+    fit = problem.masks_at_once(method.batch_size) // method.masks_per_step
+    prices, prices_at_once, found = method.prices, method.prices_at_once or max(1, fit), []
     for first, group in in_groups(prices, prices_at_once):
         pairs = zip(trained(group, first), group, strict=True)
         found += [FoundCircuit(mask, f"price={price:g}") for mask, price in pairs]

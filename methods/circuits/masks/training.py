@@ -58,11 +58,11 @@ class TrainsMasks:
         )
 
 
-def in_groups(values: list[float], at_once: int | None) -> Iterator[tuple[int, list[float]]]:
+def in_groups(values: list[float], at_once: int) -> Iterator[tuple[int, list[float]]]:
     """The values in ascending order, as many at once as share a pass, with the first's number."""
     ordered = sorted(values)
-    size = at_once or len(ordered)
-    return ((first, ordered[first : first + size]) for first in range(0, len(ordered), size or 1))
+    starts = range(0, len(ordered), at_once)
+    return ((first, ordered[first : first + at_once]) for first in starts)
 
 
 CONSTANTS_LEARN_BELOW = 1e-3

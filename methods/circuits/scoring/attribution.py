@@ -70,7 +70,8 @@ class Attribution:
 
     def mean_effects(self, problem: Problem) -> Effects:
         """The effects on the metric (on minus a loss), as means over prompts, on the CPU."""
-        objective, batches = signed_objective(problem), problem.in_batches(self.batch_size)
+        objective = signed_objective(problem)
+        batches = problem.in_attribution_batches(self.batch_size)
         total = self.effects(problem, batches[0], objective).map(exactly)
         for batch in batches[1:]:
             total = total + self.effects(problem, batch, objective).map(exactly)

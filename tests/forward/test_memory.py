@@ -1,0 +1,77 @@
+"""One budget of memory, which passes obey without changing a number."""
+
+import pytest
+import torch
+from support.memory import LiveBytes
+from support.problems import problem
+from support.prompts import random_batch
+from support.values import counterfactual, largest
+
+from benchmark.config import configured
+from benchmark.effects.edges.first_order import effects_at_clean
+from benchmark.errors import UserError
+from benchmark.forward import memory
+from benchmark.method.problem import Problem
+from benchmark.metric import LogitDifference, OverWrong
+from methods.circuits.masks import prices
+
+METRIC = LogitDifference(OverWrong.mean)
+
+
+def test_the_budget_is_what_the_variable_says(gpt2, monkeypatch):
+    before = memory.rows_that_fit(gpt2, 1, 8)
+    monkeypatch.setenv(memory.VARIABLE, "8")
+    assert before < memory.rows_that_fit(gpt2, 1, 8) <= 2 * before + 1
+    for wrong in ("0", "-1", "much", "inf", "nan"):
+        monkeypatch.setenv(memory.VARIABLE, wrong)
+        with pytest.raises(UserError, match=f"{memory.VARIABLE}='{wrong}' must be a number of GB"):
+            memory.most_bytes()
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "olmo2"])
+@pytest.mark.parametrize("n_positions", [6, 24])
+def test_attribution_takes_what_its_arithmetic_says(models, monkeypatch, family, n_positions):
+    """The measured peak beside the arithmetic, for as many prompts as it allows."""
+    model = models[family]
+    monkeypatch.setattr(memory, "MOST_BYTES", 8e6)
+    n_prompts = memory.attribution_prompts_that_fit(model, n_positions)
+    batch = random_batch(n_prompts=n_prompts, n_positions=n_positions, same_length=True)
+    with LiveBytes() as live:
+        effects_at_clean(model, batch, counterfactual(model, batch), METRIC)
+    assert n_prompts > 4
+    assert 0.4 * 8e6 < live.peak < 1.1 * 8e6
+
+
+@pytest.mark.parametrize("name", ["eap", "eap_ig", "edge_atp", "relp"])
+def test_scores_do_not_depend_on_the_budget(gpt2, monkeypatch, name):
+    method, asked = configured("method", name), problem(gpt2)
+    whole = method.scores(asked).value
+    monkeypatch.setattr(memory, "MOST_BYTES", 5e5)
+    assert 1 < len(asked.in_attribution_batches(method.batch_size)) < 10
+    assert largest(method.scores(asked).value, whole) < 1e-12
+
+
+def test_batches_with_donors_are_not_divided(gpt2, monkeypatch):
+    asked = problem(gpt2, "resample")
+    monkeypatch.setattr(memory, "MOST_BYTES", 1.0)
+    assert [len(batch) for batch in asked.in_attribution_batches(32)] == [10]
+
+
+@pytest.mark.parametrize("name", ["ugs", "hcgs", "subnetwork_probing_edges"])
+def test_prices_that_do_not_fit_together_give_the_same_circuits(planted, monkeypatch, name):
+    given = dict(prices=[0.003, 0.03, 0.1], steps=6, masks_per_step=4)
+    method, groups = configured("method", name, **given), []
+    asked = Problem.of(planted, random_batch(d_vocab=20, n_prompts=12), seed=3)
+    together = method.discover(asked, [])
+
+    def noted(values, at_once):
+        groups.append(at_once)
+        return in_groups(values, at_once)
+
+    in_groups = prices.in_groups
+    monkeypatch.setattr(prices, "in_groups", noted)
+    monkeypatch.setattr(memory, "MOST_BYTES", 1.0)
+    alone = method.discover(asked, [])
+    assert groups == [1]
+    for a, b in zip(together, alone, strict=True):
+        assert a.setting == b.setting and torch.equal(a.mask.keep, b.mask.keep)
