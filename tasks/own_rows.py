@@ -20,8 +20,8 @@ ANSWERS = ("answers", "wrong", "corrupted_answers")
 FIELDS = (*NEEDED, "corrupted_answers", "subject", "split")
 CSV, JSON = (".csv", ".tsv"), (".jsonl", ".json")
 SAVED = ("dataset_info.json", "dataset_dict.json")
-# More are no table of prompts.
-MOST_COLUMNS = 1_000
+# More columns, or characters of a line, are no table of prompts.
+MOST_COLUMNS, LONGEST_LINE = 1_000, 1_000_000
 # A bar separates answers of a CSV cell, unless a backslash stands before it.
 BAR = re.compile(r"(?<!\\)\|")
 
@@ -82,11 +82,16 @@ def _json_rows(data: str, text: str) -> Iterator[Row]:
     if text.lstrip().startswith("["):
         parsed = list(enumerate(_parsed(text, data), start=1))
     else:
-        lines = enumerate(text.split("\n"), start=1)
-        parsed = [(n, _parsed(line, f"{data} row {n}")) for n, line in lines if line.strip()]
+        lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        too_long = [n for n, line in lines if len(line) > LONGEST_LINE]
+        if too_long:
+            raise UserError(f"{data} row {too_long[0]} has more than {LONGEST_LINE:,} characters")
+        parsed = [(n, _parsed(line, f"{data} row {n}")) for n, line in lines]
     for number, row in parsed:
         if not isinstance(row, dict):
-            raise UserError(f"{data} row {number} is no object; write {{...}} with {NEEDED}")
+            raise UserError(
+                f"{data} row {number} is no object; write {{...}} with {', '.join(NEEDED)}"
+            )
         if len(row) > MOST_COLUMNS:
             _check_columns(data, list(row))
     if parsed:
@@ -196,7 +201,9 @@ def _refuse_guessed(where: str, row: dict[str, Any]) -> None:
 
 def _check_columns(data: str, columns: Sequence[str]) -> None:
     if len(columns) > MOST_COLUMNS:
-        raise UserError(f"{data} has more than {MOST_COLUMNS:,} columns; rows need {NEEDED}")
+        raise UserError(
+            f"{data} has more than {MOST_COLUMNS:,} columns; rows need {', '.join(NEEDED)}"
+        )
     repeated = [name for name in FIELDS if columns.count(name) > 1]
     if repeated:
         raise UserError(f"{data} has two columns {repeated[0]!r}; leave one")

@@ -103,6 +103,15 @@ def test_a_model_that_cannot_do_the_task_is_warned_about(tmp_path, caplog):
     assert any("with an accuracy of" in warning for warning in record.warnings)
 
 
+def test_the_table_of_a_run_says_that_a_model_cannot_do_the_task(tmp_path):
+    typed = ["task=docstring", "model=tiny_gpt2", "method=random", "ablation=counterfactual"]
+    typed += ["n_train=8", "n_test=8", "sizes=[0.1]", "threads=1"]
+    shown = run_in_fork("run", *typed, cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    text = " ".join(shown.stdout.replace("│", " ").split())
+    assert "tiny_gpt2 does this task with an accuracy of 0." in text
+
+
 def test_a_task_with_fewer_prompts_gives_what_it_has(tmp_path):
     settings = cell(tmp_path, task="gender_bias", model="toy_gpt2", method="random", n_test=1000)
     record = run_cell(settings).record
