@@ -20,6 +20,8 @@ from benchmark.plugins import is_allowed, own_folders, plugins
 from benchmark.shadows import check_own, options_folder
 
 ALLOWED_PACKAGES = ("benchmark", "tasks", "methods")
+# The group in which a directory or a repository serves as an option, with the settings of another.
+PLACES_IN, AS_OPTION = "model", "gpt2"
 
 
 def build(config: DictConfig, where: str) -> Any:  # noqa: ANN401
@@ -99,18 +101,39 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - settings of any kind
 
 
 def option_text(group: str, name: str) -> str:
-    """The yaml file of an option.
+    """The yaml file of an option; what it would be, for a model's directory or repository.
 
     Raises:
         UserError: there is no such option.
     """
     options = _options(group)
+    if name not in options and group == PLACES_IN and is_place(name):
+        known = OmegaConf.create(options[AS_OPTION].read_text())
+        return OmegaConf.to_yaml(OmegaConf.merge(known, {"name": _whole_place(name)}))
     if name not in options:
         listed = ", ".join(sorted(options))
         raise UserError(
             f"{group}={name} does not exist{near(name, options)}; options are: {listed}"
         )
     return options[name].read_text()
+
+
+def is_place(name: str) -> bool:
+    """Whether a word is a directory, or has the form of a repository of the hub."""
+    return "/" in name or Path(name).is_dir()
+
+
+def _whole_place(name: str) -> str:
+    """A directory's whole path; a repository as it is."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path.resolve())
+    if name.startswith(("/", ".", "~")) or name.count("/") != 1:
+        raise UserError(
+            f"{PLACES_IN}={name} is no directory; give one that save_pretrained wrote, a "
+            f"repository of the hub (owner/name), or an option of conf/{PLACES_IN}"
+        )
+    return name
 
 
 def _options(group: str) -> dict[str, Traversable]:

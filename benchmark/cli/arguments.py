@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.cli.overrides import FLAGS, FLAGS_WITH_A_VALUE, check_readable, flags_first
-from benchmark.config import configured_names, option_text
+from benchmark.config import PLACES_IN, is_place, option_text
 from benchmark.errors import UserError, near
 from benchmark.shadows import options_folder
 
@@ -127,25 +127,15 @@ def _groups(known: DictConfig) -> dict[str, str | None]:
 
 
 def _options(group: str, value: str, own_folder: bool) -> list[str]:
-    """The options that a value names, of which a sweep names several."""
-    chosen = [option.strip() for option in value.split(",")]
-    plain = all(option.replace("-", "").replace(".", "").isidentifier() for option in chosen)
-    if own_folder or chosen == ["null"]:
+    """The options that a value names, of which a sweep names several; each must exist."""
+    chosen = [option.strip(" '\"") for option in value.split(",")]
+    if own_folder or chosen == ["null"] or SWEEP.match(value):
         return []
-    if group == "model" and not plain and "/" in value:
-        raise UserError(
-            f"model={value} is not an option of conf/model; for a directory or a name of the hub, "
-            f"type model=gpt2 model.name={value}"
-        )
-    if not plain:
-        return []
-    options = configured_names(group)
     for option in chosen:
-        if option not in options:
-            listed = ", ".join(options)
-            raise UserError(
-                f"{group}={option} does not exist{near(option, options)}; options are: {listed}"
-            )
+        plain = option.replace("-", "").replace(".", "").isidentifier()
+        if not plain and not (group == PLACES_IN and is_place(option)):
+            return []
+        option_text(group, option)
     return chosen
 
 

@@ -179,7 +179,7 @@ def main() -> None:
     settings = verb.settings
     rest = or_refuse(lambda: use_typed(typed, settings))
     if settings is not None:
-        rest = [*or_refuse(lambda: check_arguments(settings, rest)), *search_path()]
+        rest = [*or_refuse(lambda: check_arguments(settings, rest)), search_path()]
     sys.argv = [f"ablation-bench {name}", *rest]
     verb.run()
 

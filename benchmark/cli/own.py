@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 
 from benchmark.cli.own_folder import check_folder
+from benchmark.cli.place_source import take_places
 from benchmark.errors import UserError
 from benchmark.plugins import plugins, use_folder, use_plugins
 from benchmark.shadows import options_folder
@@ -40,10 +41,10 @@ def use_typed(arguments: list[str], settings: str | None) -> list[str]:
     return [text for text in arguments if keeps or text not in typed]
 
 
-def search_path() -> list[str]:
-    """What tells Hydra of the options of the packages in use; an argument, or none."""
+def search_path() -> str:
+    """What tells Hydra of the options of the packages in use, and that a place may be an option."""
     sources = [f"pkg://{name}.conf" for name in plugins() if files(name).joinpath("conf").is_dir()]
-    return [f"hydra.searchpath=[{','.join(sources)}]"] if sources else []
+    return f"hydra.searchpath=[{','.join([*sources, take_places()])}]"
 
 
 def use_config_dir() -> None:

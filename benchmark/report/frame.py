@@ -1,7 +1,7 @@
 """Records of a kind as one table: of circuits, a row for each and evaluation ablation, with names.
 
-A label is an option's name in the grid; where one name stands for several settings, what differs
-is added, so that no two kinds of run share a label.
+A label is a record's own name of what was run; where one name stands for several settings, what
+differs is added, so that no two kinds of run share a label.
 """
 
 from collections import Counter
@@ -17,18 +17,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.records.names import AXES, PLACES, UNNAMED, is_named_by, told_apart, words
 from benchmark.records.record import CIRCUITS, TABLE, TENSORS, Record, Status
 from benchmark.records.store import Folder, folders, members
 from benchmark.tensors import read_arrays
 
-AXES = ("task", "model", "ablation", "method")
 # A cell's own settings, by what they are named with where they differ; empty if nothing used them.
 OF_CELLS = {
     "task": ("n_train", "n_test"),
     "method": ("attribution_metric", "training_steps", "sizes"),
 }
-# Settings that change no number.
-UNLABELLED = ("_target_", "device", "check")
+# Settings that no label needs.
+UNLABELLED = ("_target_", *UNNAMED)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     labels: dict[str, dict[str, str]] = {record.key: {} for record in records}
     for kind in AXES:
         settings = {record.key: _settings(record, kind) for record in records}
-        names = {record.key: record.names[kind] for record in records}
+        names = _names(records, kind)
         n_records = Counter(names.values())
         alike = Counter(
             (names[key], setting, repr(value))
@@ -155,7 +155,7 @@ def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
         for key, mine in settings.items():
             name = names[key]
             differing = [
-                f"{setting}={value}"
+                f"{setting}={words(value)}"
                 for setting, value in mine.items()
                 if alike[name, setting, repr(value)] < n_records[name]
             ]
@@ -163,7 +163,21 @@ def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     return labels
 
 
+def _names(records: Sequence[Record], kind: str) -> dict[str, str]:
+    """By key, the names of records; those of several places are told apart."""
+    names = [record.names[kind] for record in records]
+    if kind in PLACES:
+        names = told_apart(names, [_place(record, kind) for record in records])
+    return dict(zip((record.key for record in records), names, strict=True))
+
+
+def _place(record: Record, kind: str) -> str:
+    return str(record.config[kind].get(PLACES[kind], ""))
+
+
 def _settings(record: Record, kind: str) -> dict[str, Any]:
     config = record.config
     kept = {key: value for key, value in config[kind].items() if key not in UNLABELLED}
+    if kind in PLACES and is_named_by(record.names[kind], _place(record, kind)):
+        del kept[PLACES[kind]]
     return kept | {key: config[key] for key in OF_CELLS.get(kind, ()) if config[key]}

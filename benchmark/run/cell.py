@@ -24,6 +24,7 @@ from benchmark.metric import Metric
 from benchmark.models.choice import ModelChoice, files_digest
 from benchmark.plugins import use_plugins
 from benchmark.prompts.task import Task
+from benchmark.records.names import names_of
 from benchmark.records.record import CIRCUITS, SCHEMA
 from benchmark.records.store import Folder, checked_experiment
 from benchmark.references.circuits import published_digest
@@ -84,6 +85,11 @@ class Cell:
         check_sizes(self.sizes)
 
     @cached_property
+    def called(self) -> dict[str, str]:
+        """What is run, as tables and pictures call it."""
+        return names_of(asdict(self))
+
+    @cached_property
     def model_choice(self) -> ModelChoice:
         """Which model."""
         return _built(self.model, "model")
@@ -124,14 +130,12 @@ class Cell:
 
     @cached_property
     def evaluation(self) -> dict[str, Ablation]:
-        """The ablations that circuits are evaluated under, by name; none for a study."""
+        """The ablations that circuits are evaluated under, by option; none for a study."""
         if "evaluate_under" not in self.uses:
             return {}
-        own = self.names["ablation"]
+        own, built = self.names["ablation"], self.built_ablation
         return {
-            name: self._with_constants(
-                self.built_ablation if name == own else configured("ablation", name)
-            )
+            name: self._with_constants(built if name == own else configured("ablation", name))
             for name in self.evaluate_under or [own]
         }
 
@@ -167,13 +171,14 @@ class Cell:
     def key(self) -> str:
         """The name of the record's folder."""
         choice, method = self.model_choice, self.built_method
+        files = [method.data_digest()] if isinstance(method, ReadsFiles) else []
         # Published circuits are known by the model's name, wherever a directory lies.
         name = choice.name if self.model_files is None else Path(choice.name).name
         decides = {
             "schema": SCHEMA,
             "model": [name, self.model_files or choice.revision, choice.dtype],
             "task": self.built_task.fingerprint(),
-            "method": [described(method), method.version, *self._read_by_the_method()],
+            "method": [described(method), method.version, *files],
             "ablation": described(self.built_ablation),
             "n_train": self.n_train,
             "seed": self.seed,
@@ -198,11 +203,6 @@ class Cell:
             known["evaluation"] = self.evaluation_settings()
         return known
 
-    def _read_by_the_method(self) -> list[str | None]:
-        """The digest of the files that the method reads, of one that does."""
-        method = self.built_method
-        return [method.data_digest()] if isinstance(method, ReadsFiles) else []
-
     @property
     def folder(self) -> Folder:
         """Where the record is, or will be."""
@@ -211,8 +211,8 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in words."""
-        words = "{task} {method} {ablation} {model}".format(**self.names)
-        return f"{words} seed={self.seed}"
+        names = (self.called[kind] for kind in ("task", "method", "ablation", "model"))
+        return " ".join([*names, f"seed={self.seed}"])
 
     def settings(self) -> dict[str, Any]:
         """Every setting, as plain values; what nothing used is empty."""
@@ -220,7 +220,7 @@ class Cell:
         return asdict(replace(self, **empty))
 
     def evaluation_settings(self) -> dict[str, Any]:
-        """The settings of every evaluation ablation, by name."""
+        """The settings of every evaluation ablation, by option."""
         return {name: described(ablation) for name, ablation in self.evaluation.items()}
 
     def checked(self) -> "Cell":

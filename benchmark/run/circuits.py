@@ -43,6 +43,8 @@ def find_and_measure(cell: Cell, problem: Problem, prompts: Prompts, work: Path)
     log.info("%d circuits, %.0f s", len(circuits), discovery.seconds)
     with metering() as evaluation:
         curve, facts = _evaluated(cell, model, prompts, circuits, work)
+    by_option = cell.evaluation_settings().items()
+    settings = {evaluated_as(cell, option): found for option, found in by_option}
     return Findings(
         curve,
         tensors={},
@@ -51,8 +53,16 @@ def find_and_measure(cell: Cell, problem: Problem, prompts: Prompts, work: Path)
         judging=evaluation,
         warnings=[*facts.pop("warnings"), *circuits.warnings],
         circuits=circuits,
-        facts={**facts, "evaluation": cell.evaluation_settings()},
+        facts={**facts, "evaluation": settings},
     )
+
+
+def evaluated_as(cell: Cell, option: str) -> str:
+    """What tables call an ablation that circuits are evaluated under."""
+    # The recipe for constants is that of all circuits, whatever the method's own is.
+    words = cell.called["ablation"].split(" ")
+    own = " ".join(word for word in words if word.split("=")[0] not in cell.constants)
+    return own if option == cell.names["ablation"] else option
 
 
 def _evaluated(
@@ -75,8 +85,8 @@ def _evaluated(
         # Of the empty circuit, which comes first: any will do.
         neurons = torch.cat([torch.zeros_like(neurons[:1]), neurons])
     rows, facts = [], {"ends": {}, "areas": {}, "recovery": {}}
-    for name, ablation in cell.evaluation.items():
-        checkpoint = work / f"constants_{name}.checkpoint"
+    for option, ablation in cell.evaluation.items():
+        name, checkpoint = evaluated_as(cell, option), work / f"constants_{option}.checkpoint"
         scores = circuit_scores(model, masks, ablation, held_out, checkpoint, neurons)
         rows.append(curve_rows(circuits, name, scores, full))
         facts["ends"][name] = ends(scores, full)

@@ -44,7 +44,7 @@ def discovered(
         given = method.discover(problem, sizes)
     found = given if isinstance(given, FoundCircuits) else FoundCircuits(given)
     if not found:
-        raise UserError(f"{cell.names['method']} found no circuit of sizes {sizes}")
+        raise UserError(f"{cell.called['method']} found no circuit of sizes {sizes}")
     found = found.on("cpu")
     save_discovery(work, found, cost)
     return found, cost

@@ -37,7 +37,7 @@ def run_cell(
     task: str = "ioi",
     method: str = "eap",
     ablation: str = "optimal",
-    model: str = "toy_gpt2",
+    model: str | Path = "toy_gpt2",
     changes: dict[str, dict[str, Any]] | None = None,
     **settings: Any,  # noqa: ANN401 - of many types
 ) -> CellResults:
@@ -47,7 +47,7 @@ def run_cell(
         task: an option of conf/task.
         method: an option of conf/method.
         ablation: an option of conf/ablation.
-        model: an option of conf/model.
+        model: an option of conf/model, a directory, or a repository of the hub.
         changes: settings of these options, by group: {"method": {"absolute": False}}.
         settings: of conf/config.yaml: n_train=50.
 
@@ -56,7 +56,7 @@ def run_cell(
     """
     use_plugins(*settings.get("plugins", ()))
     changes = changes or {}
-    names = {"model": model, "task": task, "method": method, "ablation": ablation}
+    names = {"model": str(model), "task": task, "method": method, "ablation": ablation}
     options = {
         group: OmegaConf.merge(OmegaConf.create(option_text(group, name)), changes.get(group, {}))
         for group, name in names.items()

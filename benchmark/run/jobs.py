@@ -4,13 +4,14 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from benchmark.config import build
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
+from benchmark.records.names import is_said, names_of, places_of
 from benchmark.records.record import RECORD, Status
 from benchmark.records.store import Folder
 from benchmark.run.known_grids import decided_by_settings, model_facts
@@ -115,8 +116,7 @@ def _begun(config: DictConfig, job: int, changes: tuple[str, ...]) -> "tuple[Not
     """A cell's note, and the cell; None, with a note that says why, if there cannot be one."""
     named = Note("?", "?", "?", "?", seed="?", changes=changes)
     try:
-        names = (str(config.names[name]) for name in ("task", "method", "ablation", "model"))
-        named = Note(*names, seed=config.seed, changes=changes)
+        named = _named(config, changes)
         return named, build(config, where="run").checked()
     except Exception as error:
         note(job, replace(named, state=REFUSED, detail=_in_words(error)))
@@ -130,6 +130,20 @@ def _in_words(error: Exception) -> str:
     words = f"{type(error).__name__}: {' '.join(str(error).split())}"
     log.error("%s", words, exc_info=error)
     return words
+
+
+def _named(config: DictConfig, changes: tuple[str, ...]) -> Note:
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    called = names_of(settings)
+    return Note(
+        called["task"],
+        called["method"],
+        called["ablation"],
+        called["model"],
+        seed=config.seed,
+        changes=tuple(change for change in changes if not is_said(change, settings)),
+        places=places_of(settings),
+    )
 
 
 def _log_to_stderr() -> None:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL.Image import Image
 from PIL.Image import open as open_image
 
+from benchmark.digests import digest
 from benchmark.files import replacing
 from benchmark.records.record import SHORT, TABLE, Record
 from benchmark.report.frame import results_of
@@ -21,6 +22,7 @@ from benchmark.run.cell import Cell
 
 log = logging.getLogger("benchmark")
 ERROR_FILE = "tracking_error.txt"
+LONGEST_TAG = 64  # of Weights & Biases
 
 
 def mirror(record: Record, cell: Cell) -> None:
@@ -55,7 +57,7 @@ def _send(record: Record, cell: Cell) -> None:
         name=cell.title,
         group=cell.experiment_name or "no experiment",
         job_type=record.names["method"],
-        tags=sorted(record.names.values()),
+        tags=sorted({_tag(name) for name in record.names.values()}),
         config=record.config,
         mode="offline" if cell.tracking == "offline" else "online",
         resume="allow",
@@ -66,6 +68,12 @@ def _send(record: Record, cell: Cell) -> None:
         run.summary.update(_summary(record))
     finally:
         run.finish()
+
+
+def _tag(name: str) -> str:
+    """A name, cut where it is longer than a tag may be, but never to that of another."""
+    end = f"~{digest(name)[:8]}"
+    return name if len(name) <= LONGEST_TAG else name[: LONGEST_TAG - len(end)] + end
 
 
 def _shown(record: Record, cell: Cell) -> dict[str, Any]:

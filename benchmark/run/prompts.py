@@ -53,7 +53,7 @@ class Prompts:
         for split, n_prompts in wanted.items():
             rows = cell.built_task.dataset(model.tokenizer, split, n_prompts, seed, or_fewer=True)
             if len(rows) < min(2, n_prompts):
-                raise UserError(f"{cell.names['task']} has {len(rows)} {split.value} prompts")
+                raise UserError(f"{cell.called['task']} has {len(rows)} {split.value} prompts")
             if len(rows) < n_prompts:
                 warnings.append(
                     f"{len(rows)} {split.value} prompts, not {n_prompts}: all there are"
@@ -64,7 +64,7 @@ class Prompts:
         longest = max(batch.n_positions for batch in batches.values())
         if longest > model.shape.n_ctx:
             raise UserError(
-                f"prompts of {cell.names['task']} have up to {longest} tokens; "
+                f"prompts of {cell.called['task']} have up to {longest} tokens; "
                 f"{model.name} reads {model.shape.n_ctx}"
             )
         if model.largest_logit_difference is not None:

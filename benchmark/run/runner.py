@@ -146,7 +146,7 @@ def _identity(cell: Cell) -> dict[str, Any]:
     return {
         "key": cell.key,
         "kind": cell.kind,
-        "names": cell.names,
+        "names": cell.called,
         "family": cell.built_task.family,
         "traits": asdict(cell.built_ablation.traits),
         "config": cell.settings(),

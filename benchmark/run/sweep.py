@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rich.text import Text
 
 from benchmark.files import remove_leftovers, replacing
 from benchmark.locks import holding, remove_dead_locks
+from benchmark.records.names import PLACES, told_apart
 from benchmark.records.store import SHARED, cannot_write
 
 VARIABLE = "ABLATION_BENCH_SWEEP"
@@ -43,7 +44,7 @@ class Note:
     Attributes:
         task, method, ablation, model: its names, as tables show them.
         seed: as it was typed; one that is no number is refused later.
-        changes: what the grid changes for it beside options, as typed.
+        changes: what the grid changes for it that its names do not say, as typed.
         key: its record's key; empty if it has none.
         state: done, failed, skipped, missing, refused, or killed.
         detail: the reason, or whether it was there before.
@@ -51,6 +52,7 @@ class Note:
         results_dir: where its record lies or will; only of cells that are listed.
         decided_by: what decides its key beside settings and sources: by name, what the file system
             says of the model's files; None where more does, and of cells that are not listed.
+        places: where its task and its model lie, by which of the two, if they lie somewhere.
     """
 
     task: str
@@ -65,6 +67,7 @@ class Note:
     report_on: tuple[str, str | None] | None = None
     results_dir: str = ""
     decided_by: dict[str, str] | None = None
+    places: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str) -> "Note":
@@ -218,9 +221,19 @@ def _remove_empty(places: list[Path]) -> None:
             place.rmdir()
 
 
+def _told_apart(notes: list[Note]) -> list[Note]:
+    """The cells under names that no two things of different places share."""
+    for kind in PLACES:
+        names = [getattr(entry, kind) for entry in notes]
+        longer = told_apart(names, [entry.places.get(kind, "") for entry in notes])
+        notes = [replace(entry, **{kind: name}) for entry, name in zip(notes, longer, strict=True)]
+    return notes
+
+
 def summary(notes: list[Note]) -> Group:
     """A table of all cells, and how many ended how."""
     table = Table("task method ablation model", "key", "state", "")
+    notes = _told_apart(notes)
     shared = set.intersection(*(set(entry.changes) for entry in notes))
     for entry in notes:
         state = Text(entry.state, style=COLOURS.get(entry.state, "red"))

@@ -12,7 +12,7 @@ def test_one_name_with_several_settings_has_several_labels():
     third = record("c", config={"training_steps": 5})
     labels = all_labels([plain, other, third])
     assert {label["method"] for label in labels.values()} == {
-        "eap", "eap absolute=True", "eap training_steps=5",
+        "eap", "eap absolute=true", "eap training_steps=5",
     }  # fmt: skip
     assert all(label["task"] == "ioi" for label in labels.values())
     models = [record("a", config={"model": {"name": name, "device": name}}) for name in "xy"]

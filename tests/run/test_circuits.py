@@ -18,6 +18,7 @@ from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask
 from benchmark.records.record import CIRCUITS_FILE, TABLE, Status
 from benchmark.report.circuits.drawing import readable_circuit
+from benchmark.run.circuits import evaluated_as
 from benchmark.run.runner import run_cell
 from benchmark.run.verify import verify_record
 from methods.circuits.eap import EAP
@@ -103,3 +104,13 @@ def test_circuits_of_a_record_are_the_methods(finished):
     small, large = (EdgeMask(model.graph, mask) for mask in keep)
     assert set(small.edges()) < set(large.edges())
     assert torch.equal(keep, keep.round())
+
+
+def test_a_recipe_that_is_typed_is_said_of_the_search_and_not_of_the_evaluation(tmp_path):
+    plain = cell(tmp_path, ablation="optimal")
+    assert plain.ablation["steps"] == plain.constants["steps"] == 2
+    assert plain.called["ablation"] == "optimal", "the recipe of constants is every circuit's"
+    typed = replace(plain, ablation={**plain.ablation, "steps": 7, "keep_first": False})
+    assert typed.called["ablation"] == "optimal keep_first=false steps=7"
+    assert evaluated_as(typed, "optimal") == "optimal keep_first=false"
+    assert evaluated_as(typed, "mean") == "mean"

@@ -227,7 +227,7 @@ def test_a_mirror_that_fails_costs_no_record(tmp_path):
         (["evaluate_under=[meen]"], "ablation=meen does not exist, did you mean 'mean'"),
         (["constants.step=3"], "config.constants.step is not a setting, did you mean 'steps'"),
         (["task=ioi,docstring"], "task=ioi,docstring names several values; add -m"),
-        (["model=some/where"], "model=some/where is not an option of conf/model; for a directory"),
+        (["model=/no/such"], "model=/no/such is no directory; give one that save_pretrained wrote"),
         (["foo"], "'foo' is not a setting; write key=value"),
         (["sizes=[2.5]"], "sizes has 2.5; give numbers of edges"),
         (["results_dir=" + "x" * 300], "results_dir=/"),

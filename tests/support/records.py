@@ -21,6 +21,7 @@ def record(key, method="eap", task="ioi", seed=0, status=Status.done, **changes)
         key=key,
         status=status,
         names=names,
+        family=task,
         config=config,
         created="now",
         model={"files": "weights"},

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from benchmark.records.names import option
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
 from benchmark.report.score import FEWEST_RANDOM_CIRCUITS
@@ -52,7 +53,7 @@ class CellScores:
 
     @cached_property
     def _random(self) -> list[Record]:
-        return [record for record in self._results.done if record.names["method"] == "random"]
+        return [record for record in self._results.done if option(record, "method") == "random"]
 
     def _log_area(self, record: Record, evaluation: str) -> Interval:
         circuits, ends = self._circuits[record.key, evaluation], record.ends[evaluation]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from benchmark.records.names import option
 from benchmark.records.record import SHORT
 from benchmark.report.circuits.drawing import draw_edges, readable_circuit
 from benchmark.report.circuits.faithfulness import faithfulness_against_size
@@ -128,7 +129,7 @@ def _scores(results: Results, weak: Weak, score: Score) -> Iterator[ReportFigure
 def _circuits(results: Results, weak: Weak) -> Iterator[ReportFigure]:
     for record in results.done:
         label = results.labels[record.key]
-        if record.names["method"] == "random":
+        if option(record, "method") == "random":
             continue
         names, edges = readable_circuit(results.paths[record.key])
         if len(edges) > MOST_EDGES_DRAWN:

@@ -19,7 +19,7 @@ def score_table(results: Results, score: Score) -> pd.DataFrame:
     """
     rows, cells = [], CellScores(results)
     for record in results.done:
-        own = [record.names["ablation"]]
+        own = [results.labels[record.key]["ablation"]]
         for evaluation in own if score.of_recovery else record.areas:
             cost = record.cost["method"]
             for part, name in score.parts.items():

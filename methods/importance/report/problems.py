@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UserError
+from benchmark.records.names import option
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
 
@@ -83,7 +84,7 @@ def _asked(results: Results, record: Record) -> dict[str, str]:
 
 def _row(results: Results, record: Record) -> dict[str, Any]:
     label = results.labels[record.key]["method"]
-    name, setting = record.names["method"], _without(label, OF_NODES + OF_CELL + OF_ESTIMATION)
+    name, setting = option(record, "method"), _without(label, OF_NODES + OF_CELL + OF_ESTIMATION)
     return dict(key=record.key, seed=record.config["seed"], method=name, setting=setting)
 
 

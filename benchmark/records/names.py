@@ -1,0 +1,139 @@
+"""What was run, in words: the options that were chosen, with every setting of theirs that changed.
+
+A name is an option's own only where no setting of it was changed: `eap granularity=component`. A
+model's directory and a task's file are called by the last part of their path, or by as many parts
+as tell them from an option, and from each other where they stand side by side.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from benchmark.config import configured_names, option_text
+from benchmark.errors import UserError
+from benchmark.records.record import Record
+
+AXES = ("task", "model", "ablation", "method")
+# The setting of an option that says where a thing of the user's own lies.
+PLACES = {"model": "name", "task": "data"}
+# Settings that change no number.
+UNNAMED = ("device", "check")
+
+
+def names_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What a cell's task, model, ablation and method are called.
+
+    Args:
+        settings: all of the cell, as plain values; `names` holds the options, or words of the
+            user's own, which stand as they are.
+    """
+    return {kind: _name(kind, str(settings["names"][kind]), settings) for kind in AXES}
+
+
+def option(record: Record, kind: str) -> str:
+    """The option that a record was run with, whatever it is called."""
+    return record.config.get("names", record.names)[kind]
+
+
+def places_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Where a cell's model and task lie, by which of the two."""
+    return {kind: str((settings[kind] or {}).get(key, "")) for kind, key in PLACES.items()}
+
+
+def words(value: Any) -> str:  # noqa: ANN401 - a setting of any kind
+    """A setting's value as it is typed."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(words, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{words(item)}' for key, item in value.items())}}}"
+    return str(value)
+
+
+def told_apart(names: Sequence[str], places: Sequence[str]) -> list[str]:
+    """Names of what lies in these places; one that stands for several has more parts of each."""
+    sharing: dict[str, set[str]] = defaultdict(set)
+    for name, place in zip(names, places, strict=True):
+        sharing[name].add(place)
+    return [
+        _longer(name, place, sharing[name]) if len(sharing[name]) > 1 else name
+        for name, place in zip(names, places, strict=True)
+    ]
+
+
+def is_named_by(name: str, place: str) -> bool:
+    """Whether a name begins with a path, or with the last parts of one."""
+    return _own_part(name, place) is not None
+
+
+def is_said(change: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a cell's names say what was typed to change it."""
+    kind, _, rest = change.lstrip("+").partition(".")
+    if kind not in AXES or rest.partition("=")[0] in UNNAMED:
+        return False
+    return _usual(kind, str(settings["names"][kind]), settings) is not None
+
+
+def _name(kind: str, chosen: str, settings: Mapping[str, Any]) -> str:
+    own, usual = settings[kind], _usual(kind, chosen, settings)
+    if usual is None or own is None:
+        return chosen
+    place = PLACES.get(kind)
+    changed = {
+        key: value
+        for key, value in own.items()
+        if key not in UNNAMED and key in usual and value != usual[key]
+    }
+    if chosen not in configured_names(kind) or changed.pop(place, None) is not None:
+        chosen = _called(kind, str(own[place]))
+    return " ".join([chosen, *(f"{key}={words(value)}" for key, value in changed.items())])
+
+
+def _usual(kind: str, option: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The settings of an option where none is changed; None if there is no such option."""
+    try:
+        known = OmegaConf.create(option_text(kind, option))
+    except UserError:
+        return None
+    # An option may refer to other settings of the cell.
+    whole = OmegaConf.create({**settings, kind: known})
+    try:
+        found: Any = OmegaConf.to_container(whole, resolve=True)
+    except OmegaConfBaseException:
+        return {}
+    return found[kind]
+
+
+def _called(kind: str, place: str) -> str:
+    """What lies in a place: the end of its path, but the whole name of a repository."""
+    if not (Path(place).exists() or place.startswith(("/", ".", "~"))):
+        return place
+    path, options = PurePath(Path(place).resolve()), configured_names(kind)
+    ends = (_end(path, n) for n in range(1, len(path.parts) + 1))
+    return next((end for end in ends if end not in options), str(path))
+
+
+def _end(place: PurePath | str, n_parts: int) -> str:
+    return str(PurePath(*PurePath(place).parts[-n_parts:]))
+
+
+def _own_part(name: str, place: str) -> str | None:
+    """The end of a path that a name begins with."""
+    ends = (_end(place, n) for n in range(len(PurePath(place).parts), 0, -1))
+    return next((end for end in ends if f"{name} ".startswith(f"{end} ")), None)
+
+
+def _longer(name: str, place: str, others: set[str]) -> str:
+    """The name with as many parts of its place as no other has; unchanged if it has none."""
+    own = _own_part(name, place)
+    if own is None:
+        return name
+    for n_parts in range(1, len(PurePath(place).parts) + 1):
+        if sum(_end(other, n_parts) == _end(place, n_parts) for other in others) == 1:
+            return _end(place, n_parts) + name[len(own) :]
+    return place + name[len(own) :]
