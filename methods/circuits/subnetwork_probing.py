@@ -20,7 +20,7 @@ from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
-from methods.circuits.masks.prices import check_prices, circuits_of_prices
+from methods.circuits.masks.prices import check_prices, circuits_of_prices, prices_that_fit
 from methods.circuits.masks.probing import Granularity, ProbingMasks
 from methods.circuits.masks.training import TrainsMasks
 
@@ -52,7 +52,8 @@ class SubnetworkProbing(TrainsMasks):
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per price, whatever the sizes asked for; the largest circuit first."""
         trained = partial(self._trained, problem)
-        return circuits_of_prices(self, problem, trained)
+        fit = prices_that_fit(problem, self.batch_size, self.masks_per_step)
+        return circuits_of_prices(self.prices, self.prices_at_once or fit, trained)
 
     def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
         """What survives, without edges that cannot reach the logits, which change nothing."""

@@ -27,6 +27,7 @@ from methods.circuits.masks.prices import (
     circuits_of_prices,
     learning_rates,
     node_prices,
+    prices_that_fit,
     steps_of,
 )
 from methods.circuits.masks.training import TrainsMasks
@@ -64,7 +65,8 @@ class UGS(TrainsMasks):
     def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
         """One circuit per price, whatever the sizes asked for; the largest circuit first."""
         trained = partial(self._trained, problem)
-        return circuits_of_prices(self, problem, trained)
+        fit = prices_that_fit(problem, self.batch_size, self.masks_per_step)
+        return circuits_of_prices(self.prices, self.prices_at_once or fit, trained)
 
     def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
         """The circuit of each of these prices; `first` is the number of the first one."""

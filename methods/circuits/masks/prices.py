@@ -10,7 +10,6 @@ for edges with a logit each.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -35,28 +34,24 @@ def check_prices(method: TrainsMasks, prices: list[float]) -> None:
     check_above_zero(method, "learning_rate", "constants_learning_rate")
 
 
-@runtime_checkable
-class PaysPrices(Protocol):
-    """The settings that say how many rows a step of one price has."""
-
-    prices: list[float]
-    prices_at_once: int | None
-    masks_per_step: int
-    batch_size: int
+def prices_that_fit(problem: Problem, batch_size: int, masks_per_step: int) -> int:
+    """Prices whose masks fit into a pass together; at least one."""
+    return max(1, problem.masks_at_once(batch_size) // masks_per_step)
 
 
 def circuits_of_prices(
-    method: PaysPrices, problem: Problem, trained: Callable[[list[float], int], list[EdgeMask]]
+    prices: list[float],
+    prices_at_once: int,
+    trained: Callable[[list[float], int], list[EdgeMask]],
 ) -> list[FoundCircuit]:
     """One circuit per price; the largest circuit first.
 
     Args:
-        method: the prices, and how many share a pass; None for as many as fit.
-        problem: what they are trained on.
+        prices: of an edge.
+        prices_at_once: how many share a pass.
         trained: gives the circuit of each of some prices, and takes the number of the first too.
     """
-    fit = problem.masks_at_once(method.batch_size) // method.masks_per_step
-    prices, prices_at_once, found = method.prices, method.prices_at_once or max(1, fit), []
+    found = []
     for first, group in in_groups(prices, prices_at_once):
         pairs = zip(trained(group, first), group, strict=True)
         found += [FoundCircuit(mask, f"price={price:g}") for mask, price in pairs]
