@@ -29,6 +29,7 @@ from benchmark.metric import KLDivergence
 from benchmark.models.loading import LanguageModel, load_model
 from benchmark.models.random_models import random_config, save_random_model
 from benchmark.prompts.batch import Batch
+from benchmark.prompts.random_batch import random_batch
 from benchmark.seeds import generator
 
 SIZES = {
@@ -58,15 +59,10 @@ class Result:
     peak_mb: float
 
 
-def random_batch(d_vocab: int, n_prompts: int, n_tokens: int, device: torch.device) -> Batch:
-    """Random prompts of one length."""
-    draw = generator(0, "bench prompts")
-    clean, corrupted = torch.randint(d_vocab, (2, n_prompts, n_tokens), generator=draw)
-    lengths = torch.full((n_prompts,), n_tokens)
-    answers = torch.zeros(n_prompts, 1, dtype=torch.long)
-    ids = tuple(str(i) for i in range(n_prompts))
-    batch = Batch(clean, corrupted, lengths, lengths - 1, answers, answers + 1, ids)
-    return batch.to(device)
+def prompts(model: LanguageModel, n_prompts: int, n_tokens: int) -> Batch:
+    """Random prompts of one length, on the model's device."""
+    batch = random_batch(model.shape.d_vocab, n_prompts, n_tokens, same_length=True)
+    return batch.to(model.device)
 
 
 def operations(
@@ -160,7 +156,7 @@ def seconds(work: Callable[[], object], device: torch.device, elapsed: bool = Fa
 def measure(model: LanguageModel, shape: str, rows: int, rounds: int) -> Iterator[Result]:
     """Time all operations of one shape and number of rows against plain forward passes."""
     n_prompts, n_masks = ROWS[rows]
-    batch = random_batch(model.shape.d_vocab, n_prompts, N_TOKENS, model.device)
+    batch = prompts(model, n_prompts, N_TOKENS)
 
     @torch.no_grad()
     def plain() -> None:

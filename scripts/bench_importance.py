@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_engine import N_TOKENS, SIZES, random_batch, seconds
+from bench_engine import N_TOKENS, SIZES, prompts, seconds
 from bench_methods import plain_pass, problem
 from rich.console import Console
 from rich.table import Table
@@ -101,7 +101,7 @@ def measure(model: LanguageModel, rounds: int) -> Timed:
         device = model.device
         return [seconds(work, device) / seconds(plain, device) for _ in range(rounds)]
 
-    batch = random_batch(model.shape.d_vocab, PROMPTS, N_TOKENS, model.device)
+    batch = prompts(model, PROMPTS, N_TOKENS)
     unit, forward = gradient_passes(model, batch), plain_pass(model, batch.clean)
     kinds = estimates(model, batch)
     found = {name: ratios(work, unit, rounds) for name, work in kinds.items()}

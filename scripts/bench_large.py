@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import torch
-from bench_engine import random_batch
+from bench_engine import prompts
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +46,7 @@ def problem(model: LanguageModel, n_prompts: int, n_tokens: int) -> Problem:
     """Random prompts under counterfactual ablation."""
     return Problem(
         model=model,
-        batches=[random_batch(model.shape.d_vocab, n_prompts, n_tokens, model.device)],
+        batches=[prompts(model, n_prompts, n_tokens)],
         metric=configured("metric", "logit_difference"),
         ablation=configured("ablation", "counterfactual"),
         references={},

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_engine import N_TOKENS, SIZES, random_batch, seconds
+from bench_engine import N_TOKENS, SIZES, prompts, seconds
 from rich.console import Console
 from rich.table import Table
 
@@ -147,7 +147,7 @@ def plain_pass(model: LanguageModel, tokens: torch.Tensor) -> Callable[[], None]
 
 def measure(model: LanguageModel, rounds: int) -> dict[str, list[float]]:
     """The ratios of each operation."""
-    pool = random_batch(model.shape.d_vocab, POOL, N_TOKENS, model.device)
+    pool = prompts(model, POOL, N_TOKENS)
     ratios = {}
     for name, (work, n_prompts) in operations(model, pool).items():
         plain = plain_pass(model, pool.clean[:n_prompts])
@@ -161,7 +161,7 @@ def measure(model: LanguageModel, rounds: int) -> dict[str, list[float]]:
 
 def measure_acdc(model: LanguageModel, threshold: float) -> list[float]:
     """A whole search in plain passes for each of its tests."""
-    pool = random_batch(model.shape.d_vocab, PROMPTS, N_TOKENS, model.device)
+    pool = prompts(model, PROMPTS, N_TOKENS)
     plain = plain_pass(model, pool.clean)
     plain()
     before = [seconds(plain, model.device) for _ in range(5)]

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from bench_engine import masked_forward, multiply_adds, random_batch, seconds
+from bench_engine import masked_forward, multiply_adds, prompts, seconds
 from rich.console import Console
 from rich.table import Table
 
@@ -49,7 +49,7 @@ def cost(sizes: dict[str, int], rounds: int) -> tuple[float, float]:
     )
     with tempfile.TemporaryDirectory() as directory:
         model = load_model(save_random_model(directory, config), device="cpu", check=False)
-    batch = random_batch(1000, sizes["prompts"], sizes["tokens"], model.device)
+    batch = prompts(model, sizes["prompts"], sizes["tokens"])
     mask = torch.rand(sizes["masks"], *model.graph.exists.shape) * model.graph.exists
     values = zero_values(model.shape, keep_first=True)
     masked_forward(model, batch, mask, values)

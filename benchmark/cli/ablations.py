@@ -23,6 +23,7 @@ from benchmark.metric import KLDivergence
 from benchmark.models.loading import LanguageModel, load_model
 from benchmark.models.random_models import random_config, save_random_model
 from benchmark.prompts.batch import Batch
+from benchmark.prompts.random_batch import random_batch
 from benchmark.seeds import generator
 
 
@@ -53,7 +54,11 @@ class Comparison:
         scores = torch.rand(model.graph.exists.shape, generator=generator(self.seed, "edges"))
         ranked = EdgeScores(model.graph, scores, signed=True)
         mask = ranked.top(round(self.keep * model.graph.n_edges))
-        fitting, held_out = (self._prompts(model, split) for split in ("fitting", "held out"))
+        sizes = model.shape.d_vocab, self.n_prompts, self.length
+        fitting, held_out = (
+            random_batch(*sizes, first_token=0, seed=self.seed, name=name).to(model.device)
+            for name in ("fitting", "held out")
+        )
         table = Table("ablation", "loss gap (nats)", "+-", "passes", "seconds")
         table.title = (
             f"{model.name}: {mask.size:,} of {model.graph.n_edges:,} edges kept at random, "
@@ -95,16 +100,3 @@ class Comparison:
             clean = clean_logits(model, held_out.clean, held_out.read_at)
             logits = masked_logits(model, mask, held_out, replacement(held_out))
         return KLDivergence()(logits, held_out, clean)
-
-    def _prompts(self, model: LanguageModel, split: str) -> Batch:
-        """Prompts of random tokens; the corrupted one differs in half of them."""
-        draw = generator(self.seed, split)
-        shape = self.n_prompts, self.length
-        clean, other = torch.randint(model.shape.d_vocab, (2, *shape), generator=draw)
-        corrupted = torch.where(torch.rand(shape, generator=draw) < 0.5, other, clean)
-        clean[:, 0] = corrupted[:, 0] = 0
-        lengths = torch.randint(3, self.length, (self.n_prompts,), generator=draw) + 1
-        answers = torch.zeros(self.n_prompts, 1, dtype=torch.long)
-        ids = tuple(f"{split} {i}" for i in range(self.n_prompts))
-        batch = Batch(clean, corrupted, lengths, lengths - 1, answers, answers + 1, ids)
-        return batch.to(model.device)
