@@ -185,7 +185,8 @@ class Weights:
     """A whole model: embedding, layers, final norm and unembedding.
 
     `embed` maps tokens to the residual stream before layer 0 (token embedding, its scale and
-    learned positions included).
+    learned positions included). `learned_positions` is what it adds at each position, whatever the
+    token, or None if it adds nothing.
     """
 
     embed: Callable[[Int[Tensor, "rows pos"]], Float[Tensor, "rows pos d_model"]]
@@ -193,6 +194,7 @@ class Weights:
     final_norm: Norm
     W_U: Float[Tensor, "d_model d_vocab"]
     final_softcap: float | None = None
+    learned_positions: Float[Tensor, "positions d_model"] | None = None
 
 
 def stream_dtype(weight_dtype: torch.dtype) -> torch.dtype:

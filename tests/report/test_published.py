@@ -17,6 +17,7 @@ from benchmark.report.published.numbers import (
     COMPONENTS,
     FILES,
     PROVENANCE,
+    TRACING,
     published_curves,
     published_faithfulness,
     published_points,
@@ -60,7 +61,7 @@ def test_every_number_is_there_once():
     assert not SCORES.drop(columns="value").duplicated().any()
     folder = files("benchmark.report.published")
     tables = {entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")}
-    assert tables == {*FILES, COMPONENTS, "optimal_ablation.csv"}
+    assert tables == {*FILES, COMPONENTS, TRACING, "optimal_ablation.csv"}
 
 
 def test_every_number_is_in_its_range_and_has_a_size_of_its_kind():

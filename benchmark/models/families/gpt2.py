@@ -45,6 +45,7 @@ def read(model: Module) -> Weights:
         layers=tuple(_gpt2_layer(block) for block in body.h),
         final_norm=norm_of(body.ln_f),
         W_U=unembedding_of(model),
+        learned_positions=W_pos,
     )
 
 

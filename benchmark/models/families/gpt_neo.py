@@ -43,6 +43,7 @@ def read(model: Module) -> Weights:
         embed=lambda tokens: F.embedding(tokens, W_E) + W_pos[: tokens.shape[-1]],
         layers=tuple(_neo_layer(block) for block in body.h),
         final_norm=norm_of(body.ln_f),
+        learned_positions=W_pos,
         W_U=unembedding_of(model),
     )
 

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from benchmark.config import configured_names, option_text
 from benchmark.records.record import Record
-from benchmark.report.published.numbers import published_scores
+from benchmark.report.published.numbers import published_effects, published_scores
 
 
 def published_model(record: Record) -> str | None:
@@ -30,8 +30,8 @@ def published_cells(records: Iterable[Record]) -> set[tuple[str, str]]:
 @cache
 def _options() -> dict[tuple[str, str | None], str]:
     """The options that papers have numbers of, by the name and the revision of what they load."""
-    found = {}
-    for option in set(published_scores()["model"]) & set(configured_names("model")):
+    found, models = {}, {*published_scores()["model"], *published_effects()["model"]}
+    for option in models & set(configured_names("model")):
         settings = OmegaConf.create(option_text("model", option))
         found[settings.get("name"), settings.get("revision")] = option
     return found

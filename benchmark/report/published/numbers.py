@@ -5,7 +5,8 @@ edges and loss gap in nats, by task, ablation and method. "reference" is the man
 
 `li_2024_components.csv` holds its numbers of single components: a statistic of an ablation, alone
 or against another (`other`), or one component's loss gap in nats. What the paper calls mean,
-resample and optimal there has values per position.
+resample and optimal there has values per position. `li_2024_tracing.csv` holds the largest effects
+of its causal tracing.
 
 Every other file holds one number a row, in the columns of `COLUMNS`, under the names of our tasks,
 methods, models and ablations where there are such; "eap component" scores components with the rule
@@ -36,6 +37,11 @@ PROVENANCE = {"P": "paper", "R": "authors' result file", "3": "third party"}
 COMPONENTS, COMPONENT_COLUMNS = (
     "li_2024_components.csv",
     ("source", "where", "model", "task", "ablation", "other", "metric", "component", "value",
+     "provenance", "note"),
+)  # fmt: skip
+TRACING, TRACING_COLUMNS = (
+    "li_2024_tracing.csv",
+    ("source", "where", "model", "restored", "window", "tokens", "ablation", "layer", "value",
      "provenance", "note"),
 )  # fmt: skip
 # Letters are those of each file; here R is no result file.
@@ -78,6 +84,18 @@ def published_components() -> pd.DataFrame:
         ValueError: the file has other columns, or a row lacks what it needs.
     """
     return _read(COMPONENTS, COMPONENT_COLUMNS, COMPONENT_PROVENANCE)
+
+
+def published_effects() -> pd.DataFrame:
+    """The published effects of causal tracing, the largest of each group of layers.
+
+    Layers are numbered as there, where the first is dropped: 0 is layer 1 of the model.
+
+    Raises:
+        ValueError: the file has other columns, or a row lacks what it needs.
+    """
+    rows = _read(TRACING, TRACING_COLUMNS, COMPONENT_PROVENANCE)
+    return rows.astype({"window": int, "layer": int})
 
 
 def published_faithfulness(

@@ -1,0 +1,1 @@
+"""Where a fact is recalled: states restored in runs whose subject is corrupted."""

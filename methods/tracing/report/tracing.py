@@ -1,0 +1,59 @@
+"""The report on causal tracing: tables and pictures for every task and model.
+
+Corruptions stand side by side: optimal constants against Gaussian noise is figure 2 of Li & Janson
+2024 (arXiv 2409.09951).
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from benchmark.report.frame import Results
+from benchmark.report.protocol import Asked, ReportFigure, ReportTable
+from benchmark.report.published.belonging import published_model
+from benchmark.report.published.numbers import published_effects
+from methods.tracing.report.plots import effects_by_layer, effects_by_token, grid_of_fact
+from methods.tracing.report.series import TOKENS, Traced, traced
+from methods.tracing.report.tables import published_table, tables_of
+
+PUBLISHED_MODEL = "gpt2-xl"
+
+
+def tables(results: Results, asked: Asked) -> list[ReportTable]:
+    """Per task and model: top layers, sharpness, levels; and what the paper reports if asked."""
+    made = [table for found in traced(results) for table in tables_of(found)]
+    return [*made, *([published_table()] if asked.published else [])]
+
+
+def figures(results: Results, asked: Asked) -> list[ReportFigure]:
+    """Per task and model: effects against layers, averages over tokens, the grids of some facts.
+
+    What the paper reports is drawn beside the model that it is of.
+    """
+    return [
+        figure
+        for found in traced(results)
+        for figure in _figures_of(found, published=asked.published)
+    ]
+
+
+def _figures_of(found: Traced, *, published: bool) -> Iterator[ReportFigure]:
+    by_layer = found.part("layer")
+    data = pd.concat([rows.assign(corruption=name) for name, rows in by_layer.items()])
+    models = {published_model(record) for record in found.records.values()}
+    beside = published_effects() if published and models == {PUBLISHED_MODEL} else None
+    stem = found.task, found.model
+    for where in (name for name in TOKENS if (data["where"] == name).any()):
+        figure = effects_by_layer(by_layer, where, found.words, beside)
+        rows = data[data["where"] == where].dropna(axis=1, how="all")
+        yield ReportFigure(("tracing", where, *stem), figure, rows)
+    for name, rows in found.part("token").items():
+        if len(rows):
+            figure = effects_by_token(rows, f"{found.words}\n{found.corrupted_by(name)}")
+            words = ("tracing", "tokens", *stem, name)
+            yield ReportFigure(words, figure, rows.dropna(axis=1, how="all"))
+    for name, rows in found.part("prompt").items():
+        for fact, own in rows.groupby("fact", sort=False):
+            title = f"{found.words}, {found.corrupted_by(name)}: {fact}"
+            words = ("tracing", "fact", *stem, name, fact)
+            yield ReportFigure(words, grid_of_fact(own, title), own.dropna(axis=1, how="all"))
