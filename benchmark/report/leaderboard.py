@@ -10,12 +10,13 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from benchmark.files import file_stem
+from benchmark.report.fitted import FittedTable
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, tables_of
 from benchmark.report.left_out import Shown
 from benchmark.report.protocol import Asked
 from benchmark.report.score import Score
-from benchmark.report.tables import terminal, write_table
+from benchmark.report.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,6 @@ class Leaderboard:
             words = filter(None, [*made.words, self.experiment_name])
             stem = Path(self.directory) / file_stem(*words)
             written = write_table(made.table if made.data is None else made.data, stem, made.note)
-            shown += [terminal(made.table, made.title), *filter(None, [made.note])]
+            shown += [FittedTable(made.table, made.title), *filter(None, [made.note])]
             shown += [f"written: {path}" for path in written]
         return shown

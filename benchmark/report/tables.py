@@ -1,4 +1,4 @@
-"""A table of strings for the terminal, and as Markdown, CSV and LaTeX.
+"""A table of strings as Markdown, CSV and LaTeX; `fitted` is for the terminal.
 
 Names come from users and may hold any characters; each form escapes what it would read as its own.
 """
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
 from benchmark.errors import UserError
 from benchmark.files import replacing
@@ -18,14 +17,6 @@ DASH = "-"
 # What a spreadsheet would run as a formula; a number with a sign is none.
 FORMULA = re.compile(r"^\s*(?:[=@]|[+-](?!(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?:\s|$)))", re.I)
 SPACES = re.compile(r"\s+")
-
-
-def terminal(table: pd.DataFrame, title: str | None = None) -> Table:
-    """The table as the terminal shows it."""
-    shown = Table(*_heads(table), title=title)
-    for cells in _rows(table):
-        shown.add_row(*cells)
-    return shown
 
 
 def write_table(table: pd.DataFrame, stem: Path, note: str = "") -> list[Path]:

@@ -232,7 +232,10 @@ def _told_apart(notes: list[Note]) -> list[Note]:
 
 def summary(notes: list[Note]) -> Group:
     """A table of all cells, and how many ended how."""
-    table = Table("task method ablation model", "key", "state", "")
+    table = Table()
+    # What is copied or searched for is whole; the rest may be broken.
+    for head in ("task method ablation model", "key", "state", ""):
+        table.add_column(head, no_wrap=head in ("key", "state"), overflow="fold")
     notes = _told_apart(notes)
     shared = set.intersection(*(set(entry.changes) for entry in notes))
     for entry in notes:

@@ -5,7 +5,6 @@ The same layers' MLPs run as in the OCA lens, so these say what its constants ga
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -18,8 +17,6 @@ from methods.lens.lens import Lens
 class ZeroAttentionLens(Lens):
     """Attention adds nothing; see conf/method/zero_lens.yaml."""
 
-    cost: ClassVar[str] = "nothing"
-
     def fitted(self, given: Given) -> ConstantAttentionLens:
         """Nothing to fit."""
         model = given.model
@@ -31,8 +28,6 @@ class ZeroAttentionLens(Lens):
 class MeanAttentionLens(Lens):
     """Attention adds what it adds on average; see conf/method/mean_lens.yaml."""
 
-    cost: ClassVar[str] = "one forward for every train prompt"
-
     def fitted(self, given: Given) -> ConstantAttentionLens:
         """The means, the same for all start layers."""
         means = given.states.attention.mean(1)
@@ -42,8 +37,6 @@ class MeanAttentionLens(Lens):
 @dataclass(frozen=True)
 class ResampledLens(Lens):
     """Attention adds what it added in another prompt; see conf/method/resample_lens.yaml."""
-
-    cost: ClassVar[str] = "one forward for every train prompt"
 
     def fitted(self, given: Given) -> ResampledAttentionLens:
         """Keep what attention added in every prompt of the text."""

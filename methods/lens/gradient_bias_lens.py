@@ -5,7 +5,6 @@ account of the layers above explains.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from methods.lens.fitted import TranslatorLens
 from methods.lens.fitting.jacobian import mean_jacobian_at_read_position
@@ -22,7 +21,6 @@ class GradientBiasLens(TrainedLens):
 
     start: TranslatorStart
     n_prompts: int | None
-    cost: ClassVar[str] = "a forward and d_model backward for every prompt, then steps of a bias"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

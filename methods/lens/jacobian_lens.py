@@ -5,7 +5,6 @@ only the next token.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from methods.lens.fitted import TranslatorLens
 from methods.lens.fitting.jacobian import mean_jacobian_of_later_states
@@ -21,7 +20,6 @@ class JacobianLens(Lens):
     n_prompts: int | None
     skip_first: int
     skip_last: int
-    cost: ClassVar[str] = "a forward and d_model backward for every prompt"
 
     def __post_init__(self) -> None:
         """Check the ranges."""

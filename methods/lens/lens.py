@@ -43,7 +43,6 @@ class Lens(ABC):
     kind: ClassVar[str] = "lens"
     uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str]
 
     def __post_init__(self) -> None:
         """Check the ranges."""

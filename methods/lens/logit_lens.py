@@ -1,7 +1,6 @@
 """The logit lens: final norm and unembedding, straight from a state (nostalgebraist 2020)."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from methods.lens.fitted import TranslatorLens
 from methods.lens.fitting.text import Given
@@ -11,8 +10,6 @@ from methods.lens.lens import Lens
 @dataclass(frozen=True)
 class LogitLens(Lens):
     """Settings of the logit lens; see conf/method/logit_lens.yaml."""
-
-    cost: ClassVar[str] = "nothing"
 
     def fitted(self, given: Given) -> TranslatorLens:
         """Nothing to fit."""

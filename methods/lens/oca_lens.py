@@ -9,7 +9,6 @@ layers.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,7 +33,6 @@ class OCALens(TrainedLens):
     """Settings of the OCA lens; see conf/method/oca_lens.yaml."""
 
     start: ConstantStart
-    cost: ClassVar[str] = "one forward for every train prompt, then steps of half the MLPs a layer"
 
     def fitted(self, given: Given) -> ConstantAttentionLens:
         """Train the constants of all start layers side by side."""

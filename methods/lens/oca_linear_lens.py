@@ -5,7 +5,6 @@ For every layer W h + b, then final norm and unembedding, trained on KL(OCA || l
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 
@@ -23,7 +22,6 @@ class OCALinearLens(TrainedLens):
 
     start: TranslatorStart
     oca_steps: int
-    cost: ClassVar[str] = "an OCA lens, then steps of a matrix a layer"
 
     def fitted(self, given: Given) -> TranslatorLens:
         """Fit the OCA lens by its own recipe, then the maps."""

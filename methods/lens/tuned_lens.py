@@ -6,7 +6,6 @@ compare with one whose matrices and biases start as standard normal numbers, whi
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -31,7 +30,6 @@ class TunedLens(TrainedLens):
     """Settings of the tuned lens; see conf/method/tuned_lens.yaml."""
 
     start: TranslatorStart
-    cost: ClassVar[str] = "one forward for every train prompt, then steps of a matrix a layer"
 
     def fitted(self, given: Given) -> TranslatorLens:
         """Train all layers side by side."""

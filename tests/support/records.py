@@ -82,7 +82,7 @@ def score_rows(found, values=None):
         {
             **found.labels[r.key], "evaluation": "mean", "seed": r.config["seed"], "key": r.key,
             "value": (values or {}).get(r.key, 1.0), "low": np.nan, "high": np.nan,
-            "part": "", "passes": 10.0, "seconds": 1.0,
+            "part": "", "ended": r.created, "passes": 10.0, "seconds": 1.0,
         }
         for r in found.done
     ]  # fmt: skip

@@ -46,13 +46,16 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
 def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
     """Rows are methods, best mean rank first; columns are tasks, models and ablations.
 
+    Columns are in the order in which their first cell `ended`, which a grid does as it was typed.
+
     Several seeds of a cell are averaged, and their interval is that of the mean (Student's t, 95
     %); a single seed shows its own interval. Methods with a dash have no mean rank, and take no
     part in the others'.
     """
     scores = scores.assign(column=column_names(scores), row=row_names(scores))
     cells = scores.groupby(["row", "column"]).apply(_cell, include_groups=False)
-    values = cells["value"].unstack("column")
+    order = scores.groupby("column")["ended"].min().sort_values(kind="stable").index
+    values = cells["value"].unstack("column")[order]
     complete = values[values.notna().all(axis=1)]
     rank = complete.rank(axis=0, ascending=score.lower_is_better).mean(axis=1).reindex(values.index)
     shown = cells["shown"].unstack("column").reindex(columns=values.columns).fillna(DASH)

@@ -31,6 +31,7 @@ def score_table(results: Results, score: Score) -> pd.DataFrame:
                         "part": part,
                         "seed": record.config["seed"],
                         "key": record.key,
+                        "ended": record.created,
                         "value": value,
                         "low": low,
                         "high": high,

@@ -22,6 +22,16 @@ def test_ranks_are_among_the_complete_and_dashes_have_none():
     assert table.loc["a", "mean rank"] == table.loc["b", "mean rank"] == "1.50"
 
 
+def test_columns_stand_as_their_cells_ended_which_is_as_they_were_typed():
+    tasks = ("ioi", "docstring", "greater_than")
+    found = results(
+        *(record(f"{method}{n}", method, task, created=f"2026-01-01T00:0{n}:00+00:00")
+          for method in "ab" for n, task in enumerate(tasks))
+    )  # fmt: skip
+    table = leaderboard(score_rows(found), SCORE)
+    assert tuple(table.columns[:3]) == tasks
+
+
 def test_seeds_are_averaged_with_students_interval():
     found = results(*(record(f"s{seed}", seed=seed) for seed in range(3)))
     table = leaderboard(score_rows(found, {"s0": 1.0, "s1": 2.0, "s2": 3.0}), SCORE)
