@@ -91,7 +91,8 @@ def validate() -> None:
     from benchmark.run.jobs import with_state
     from benchmark.run.known_grids import known_grid, remember_grid
 
-    typed = sys.argv[1:]
+    # Where options lie is ours to say; of the user's own only `plugins` and flags tell.
+    typed = [text for text in sys.argv[1:] if text != search_path()]
     known = known_grid(typed)
     if known is not None:
         sys.exit(tell([with_state(entry) for entry in known]))

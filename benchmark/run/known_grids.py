@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from benchmark.config import ALLOWED_PACKAGES
+from benchmark.config import ALLOWED_PACKAGES, options_folder
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.files import cache_folder, replacing
@@ -107,7 +107,8 @@ def _place(arguments: list[str]) -> Path | None:
 
 @cache
 def _of_sources() -> str:
-    return digest([_facts(Path(str(files(package)))) for package in (*ALLOWED_PACKAGES, "conf")])
+    places = (*map(files, ALLOWED_PACKAGES), options_folder())
+    return digest([_facts(Path(str(place))) for place in places])
 
 
 def _facts(folder: Path) -> str:
