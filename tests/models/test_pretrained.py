@@ -7,6 +7,7 @@ from benchmark.config import configured
 from benchmark.evaluation.tasks import score_model
 from benchmark.forward.passes import clean_logits
 from benchmark.graph.shape import Shape
+from benchmark.models.loading import load_model
 from benchmark.prompts.task import Split
 
 pytestmark = [pytest.mark.slow, pytest.mark.pretrained]
@@ -50,3 +51,10 @@ def test_it_finds_indirect_objects(pretrained):
     assert found.accuracy == pytest.approx(0.715, abs=0.01)
     assert found.clean == pytest.approx(4.2, abs=0.05)
     assert found.corrupted == pytest.approx(-0.2, abs=0.05)
+
+
+def test_it_is_right_in_half_precision():
+    """Thirty layers round by more than a wrong adapter of few layers errs; the check knows both."""
+    model = load_model("smollm2-135m-q4", dtype="bfloat16")
+    assert model.largest_logit_difference is not None and model.dtype is torch.bfloat16
+    assert most_likely(model, "The capital of France is")[0] == " Paris"

@@ -20,11 +20,13 @@ class HookedHuggingFace:
         self.final_norm = getattr(body, "ln_f", None) or body.norm
         self.blocks = [parts(block) for block in getattr(body, "h", None) or body.layers]
 
+    @torch.no_grad()
     def cache(self, tokens):
         """Every source's output [src, b, t, d] in a plain run."""
         values = self.run(tokens, lambda *_: 0)[1]
         return torch.stack([values[name] for name in self.graph.sources])
 
+    @torch.no_grad()
     def logits(self, tokens, mask, ablated, keep_first):
         """Logits [b, t, vocab] of one mask [src, dst], given ablation values [src, b, t, d]."""
 
@@ -41,9 +43,30 @@ class HookedHuggingFace:
 
         return self.run(tokens, correction)[0]
 
-    @torch.no_grad()
-    def run(self, tokens, correction):
-        """Logits and live values with the corrections made."""
+    def effects(self, batch, objective, differences, inputs=None):
+        """First-order effects [src, dst], summed over prompts, of ablating every edge.
+
+        Args:
+            batch: the pairs; the clean prompts are run.
+            objective: from logits [b, vocab] at the positions that are read, to a number.
+            differences: live minus ablation values [src, b, t, d].
+            inputs: embeddings to run on instead, or None.
+        """
+        added = {}
+
+        def leaf(destination, _):
+            shape = *batch.clean.shape, differences.shape[-1]
+            added[destination] = torch.zeros(shape, dtype=differences.dtype, requires_grad=True)
+            return added[destination]
+
+        logits = self.run(batch.clean, leaf, inputs)[0]
+        total = objective(logits[torch.arange(len(batch)), batch.read_at])
+        leaves = [added[name] for name in self.graph.destinations]
+        gradients = torch.stack(torch.autograd.grad(total, leaves))
+        return torch.einsum("ubtd,vbtd->uv", differences, gradients) * self.graph.exists
+
+    def run(self, tokens, correction, inputs=None):
+        """Logits and live values with the corrections made; `inputs` are embeddings to run on."""
         live = {}
         with ExitStack() as hooks:
             for layer, block in enumerate(self.blocks):
@@ -53,7 +76,8 @@ class HookedHuggingFace:
                 lambda _, x: (x[0] + correction("logits", live),)
             )
             hooks.callback(last.remove)
-            return self.model(tokens, use_cache=False).logits, live
+            given = {"input_ids": tokens} if inputs is None else {"inputs_embeds": inputs}
+            return self.model(**given, use_cache=False).logits, live
 
     def hook(self, layer, block, live, correction):
         """Hooks on one block, that read for every reader and catch what every source writes."""
