@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchmark.effects.nodes.nodes import NodeKind as NodeKind
     from benchmark.effects.nodes.nodes import Nodes as Nodes
     from benchmark.errors import UserError as UserError
+    from benchmark.evaluation.circuits import CircuitScores as CircuitScores
     from benchmark.evaluation.circuits import HeldOut as HeldOut
     from benchmark.evaluation.circuits import circuit_scores as circuit_scores
     from benchmark.forward.passes import clean_logits as clean_logits
@@ -53,6 +54,7 @@ PUBLIC = {
     "Findings": "method.study",
     "FoundCircuit": "method.circuits",
     "GeneratedTask": "prompts.generated",
+    "CircuitScores": "evaluation.circuits",
     "HeldOut": "evaluation.circuits",
     "KLDivergence": "metric",
     "NodeKind": "effects.nodes.nodes",

@@ -33,14 +33,29 @@ class HeldOut:
     """What circuits are measured on.
 
     Attributes:
-        train: prompts that ablations are fitted to.
+        fit: prompts that ablations are fitted to, and constants trained on.
         test: batches of held-out prompts; see `passes`.
         metrics: what is measured, by name.
     """
 
-    train: Sequence[Batch]
+    fit: Sequence[Batch]
     test: Sequence[Batch]
     metrics: dict[str, Metric]
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitScores:
+    """Every metric of circuits, and of the two ends that they lie between, by its name.
+
+    Attributes:
+        empty: of the circuit without edges.
+        circuits: of the circuits, in their order.
+        full: of the whole model.
+    """
+
+    empty: dict[str, Float[Tensor, " prompts"]]
+    circuits: dict[str, Float[Tensor, "circuits prompts"]]
+    full: dict[str, Float[Tensor, " prompts"]]
 
 
 def passes(batch: Batch) -> list[Batch]:
@@ -68,8 +83,9 @@ def circuit_scores(
     held_out: HeldOut,
     checkpoint: Path | None = None,
     neurons: Float[Tensor, "circuits src d_model"] | None = None,
-) -> dict[str, Float[Tensor, "circuits prompts"]]:
-    """Every metric of every circuit.
+    full: dict[str, Float[Tensor, " prompts"]] | None = None,
+) -> CircuitScores:
+    """Every metric of every circuit, of the empty one and of the whole model.
 
     Args:
         model: the model.
@@ -78,9 +94,31 @@ def circuit_scores(
         held_out: prompts and metrics.
         checkpoint: where training of constants may keep its state; a number is added.
         neurons: how much of each coordinate that a source writes each circuit keeps.
+        full: what `full_model_scores` gave, which no ablation changes.
     """
+    if neurons is not None:
+        # Of the empty circuit any will do.
+        neurons = torch.cat([torch.zeros_like(neurons[:1]), neurons])
+    masks = [EdgeMask.empty(model.graph), *circuits]
+    scores = _scores_of_masks(model, masks, ablation, held_out, checkpoint, neurons)
+    return CircuitScores(
+        empty={name: rows[0] for name, rows in scores.items()},
+        circuits={name: rows[1:] for name, rows in scores.items()},
+        full=full_model_scores(model, held_out) if full is None else full,
+    )
+
+
+def _scores_of_masks(
+    model: Transformer,
+    circuits: Sequence[EdgeMask],
+    ablation: Ablation,
+    held_out: HeldOut,
+    checkpoint: Path | None,
+    neurons: Float[Tensor, "circuits src d_model"] | None,
+) -> dict[str, Float[Tensor, "circuits prompts"]]:
+    """Every metric of every mask, as many side by side as a pass may have."""
     at_once = _circuits_per_pass(model, ablation, held_out)
-    fitted = None if is_trained(ablation) else ablation.fit(model, held_out.train)
+    fitted = None if is_trained(ablation) else ablation.fit(model, held_out.fit)
     found: dict[str, list[Tensor]] = {name: [] for name in held_out.metrics}
     for number, start in enumerate(range(0, len(circuits), at_once)):
         chunk = slice(start, start + at_once)
@@ -88,9 +126,7 @@ def circuit_scores(
         kept = None if neurons is None else neurons[chunk].to(model.device)
         if is_trained(ablation):
             path = checkpoint and checkpoint.with_name(f"{checkpoint.name}.{number}")
-            replacement = ablation.train(
-                model, masks, held_out.train, checkpoint=path, neurons=kept
-            )
+            replacement = ablation.train(model, masks, held_out.fit, checkpoint=path, neurons=kept)
         else:
             assert fitted is not None
             replacement = fitted
@@ -117,6 +153,6 @@ def _scores(
 
 
 def _circuits_per_pass(model: Transformer, ablation: Ablation, held_out: HeldOut) -> int:
-    n_positions = max(batch.n_positions for batch in (*held_out.train, *held_out.test))
+    n_positions = max(batch.n_positions for batch in (*held_out.fit, *held_out.test))
     n_prompts = ablation.batch_size if is_trained(ablation) else PROMPTS_PER_PASS
     return min(CIRCUITS_PER_PASS, masks_that_fit(model, n_prompts, n_positions))

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from torch import Tensor
 
+from benchmark.evaluation.circuits import CircuitScores
 from benchmark.graph.mask import EdgeMask
 from benchmark.graph.overlap import component_overlap, edge_overlap
 from benchmark.method.circuits import FoundCircuit
@@ -15,24 +14,21 @@ from benchmark.statistics.areas import Curve, cpr_and_cmd, log_area, pessimistic
 from benchmark.statistics.bootstrap import interval_of_means
 from benchmark.statistics.sizes import averaged_draws, gap_curve, nominal_sizes
 
-Scores = dict[str, Float[Tensor, "circuits prompts"]]
-FullScores = dict[str, Float[Tensor, " prompts"]]
-
 
 def curve_rows(
-    circuits: Sequence[FoundCircuit], ablation: str, scores: Scores, full: FullScores
+    circuits: Sequence[FoundCircuit], ablation: str, scores: CircuitScores
 ) -> pd.DataFrame:
     """The rows of one evaluation ablation.
 
     Args:
         circuits: what was found.
         ablation: its name.
-        scores: metrics of the empty circuit, then of every circuit.
-        full: metrics of the whole model.
+        scores: what was measured of them.
     """
-    mean = {name: values.mean(1).numpy() for name, values in scores.items()}
-    empty, whole = mean["logit_difference"][0], float(full["logit_difference"].mean())
-    low, high = interval_of_means(scores["loss_gap"][1:].numpy())
+    mean = {name: values.mean(1).numpy() for name, values in scores.circuits.items()}
+    (empty,) = scores.empty["logit_difference"][None].mean(1).numpy()
+    whole = float(scores.full["logit_difference"].mean())
+    low, high = interval_of_means(scores.circuits["loss_gap"].numpy())
     rows = {
         "circuit": range(len(circuits)),
         "setting": [found.setting for found in circuits],
@@ -40,19 +36,19 @@ def curve_rows(
         "size": [found.size for found in circuits],
         "components": [found.mask.n_components for found in circuits],
         "ablation": ablation,
-        **{name: values[1:] for name, values in mean.items()},
+        **mean,
         "loss_gap_low": low,
         "loss_gap_high": high,
-        "faithfulness": (mean["logit_difference"][1:] - empty) / ((whole - empty) or np.nan),
+        "faithfulness": (mean["logit_difference"] - empty) / ((whole - empty) or np.nan),
     }
     return pd.DataFrame(rows)
 
 
-def ends(scores: Scores, full: FullScores) -> dict[str, dict[str, float]]:
+def ends(scores: CircuitScores) -> dict[str, dict[str, float]]:
     """The mean metrics of the empty circuit and of the whole model."""
     return {
-        "empty": {name: float(values[0].mean()) for name, values in scores.items()},
-        "full": {name: float(values.mean()) for name, values in full.items()},
+        "empty": {name: float(values.mean()) for name, values in scores.empty.items()},
+        "full": {name: float(values.mean()) for name, values in scores.full.items()},
     }
 
 

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from benchmark.config import configured
 from benchmark.evaluation.circuits import HeldOut, circuit_scores, full_model_scores
 from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
-from benchmark.graph.mask import EdgeMask
 from benchmark.meter import metering
 from benchmark.method.circuits import FoundCircuit, stacked_neurons
 from benchmark.method.findings import Findings
@@ -77,19 +75,15 @@ def _evaluated(
     metrics = {name: configured("metric", name) for name in dict.fromkeys(names)}
     # The loss gap is the first column of every curve, whatever else is measured.
     metrics = {"loss_gap": KLDivergence(), **{k: m for k, m in metrics.items() if k != "kl"}}
-    held_out = HeldOut(train=[prompts.train], test=prompts.held_out, metrics=metrics)
+    held_out = HeldOut(fit=[prompts.train], test=prompts.held_out, metrics=metrics)
     full = full_model_scores(model, held_out)
-    masks = [EdgeMask.empty(model.graph), *(found.mask for found in circuits)]
-    neurons = stacked_neurons(circuits)
-    if neurons is not None:
-        # Of the empty circuit, which comes first: any will do.
-        neurons = torch.cat([torch.zeros_like(neurons[:1]), neurons])
+    masks, neurons = [found.mask for found in circuits], stacked_neurons(circuits)
     rows, facts = [], {"ends": {}, "areas": {}, "recovery": {}}
     for option, ablation in cell.evaluation.items():
         name, checkpoint = evaluated_as(cell, option), work / f"constants_{option}.checkpoint"
-        scores = circuit_scores(model, masks, ablation, held_out, checkpoint, neurons)
-        rows.append(curve_rows(circuits, name, scores, full))
-        facts["ends"][name] = ends(scores, full)
+        scores = circuit_scores(model, masks, ablation, held_out, checkpoint, neurons, full)
+        rows.append(curve_rows(circuits, name, scores))
+        facts["ends"][name] = ends(scores)
         facts["areas"][name] = areas(rows[-1], facts["ends"][name], model.graph.n_edges)
         log.info("evaluated under %s", name)
     references = reference_masks(cell.built_task.family, model)

@@ -21,17 +21,19 @@ def test_the_ends_of_every_curve(gpt2):
     data = held_out()
     masks = [EdgeMask.empty(gpt2.graph), EdgeMask.full(gpt2.graph)]
     scores = circuit_scores(gpt2, masks, Counterfactual(keep_first=False), data)
-    full = full_model_scores(gpt2, data)
+    ablated, whole = scores.circuits, full_model_scores(gpt2, data)
     gaps = []
     for batch in data.test:
         clean, corrupted = (
             clean_logits(gpt2, tokens, batch.read_at) for tokens in (batch.clean, batch.corrupted)
         )
         gaps.append(KLDivergence()(corrupted, batch, clean))
-    assert largest(scores["loss_gap"][0], torch.cat(gaps)) < 1e-12
-    assert float(scores["loss_gap"][1].abs().max()) < 1e-12
+    assert largest(scores.empty["loss_gap"], torch.cat(gaps)) < 1e-12
+    assert float(ablated["loss_gap"][1].abs().max()) < 1e-12
     for name in METRICS:
-        assert largest(scores[name][1], full[name]) < 1e-12
+        assert largest(ablated[name][0], scores.empty[name]) < 1e-12
+        assert largest(ablated[name][1], scores.full[name]) < 1e-12
+        assert torch.equal(scores.full[name], whole[name])
 
 
 @pytest.mark.parametrize("name", ["counterfactual", "resample", "gaussian", "mean", "optimal"])
@@ -39,19 +41,21 @@ def test_a_circuit_scores_the_same_in_any_company(gpt2, name, monkeypatch):
     changes = dict(steps=5, batch_size=4) if name == "optimal" else {}
     ablation, data = configured("ablation", name, **changes), held_out()
     masks = circuits(gpt2.graph, 5)
-    together = circuit_scores(gpt2, masks, ablation, data)["loss_gap"]
-    alone = [circuit_scores(gpt2, [mask], ablation, data)["loss_gap"][0] for mask in masks]
+    together = circuit_scores(gpt2, masks, ablation, data).circuits["loss_gap"]
+    alone = [circuit_scores(gpt2, [mask], ablation, data).circuits["loss_gap"][0] for mask in masks]
     assert largest(together, torch.stack(alone)) < 1e-9
     monkeypatch.setattr("benchmark.forward.memory.MOST_BYTES", 1.0)
-    assert largest(circuit_scores(gpt2, masks, ablation, data)["loss_gap"], together) < 1e-9
+    assert (
+        largest(circuit_scores(gpt2, masks, ablation, data).circuits["loss_gap"], together) < 1e-9
+    )
 
 
 def test_every_circuit_gets_constants_of_its_own(gpt2):
     optimal, data = configured("ablation", "optimal", steps=8, batch_size=8), held_out()
     masks = circuits(gpt2.graph, 2)
-    scores = circuit_scores(gpt2, masks, optimal, data)["loss_gap"]
+    scores = circuit_scores(gpt2, masks, optimal, data).circuits["loss_gap"]
     for mask, found in zip(masks, scores, strict=True):
-        constants = optimal.train(gpt2, mask, data.train)
+        constants = optimal.train(gpt2, mask, data.fit)
         wanted = [
             KLDivergence()(
                 evaluate.masked_logits(gpt2, mask, batch, constants(batch)),
@@ -70,7 +74,8 @@ def test_training_of_constants_resumes(gpt2, tmp_path):
     first = circuit_scores(gpt2, masks, optimal, data, path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["constants.0"]
     assert torch.equal(
-        circuit_scores(gpt2, masks, optimal, data, path)["loss_gap"], first["loss_gap"]
+        circuit_scores(gpt2, masks, optimal, data, path).circuits["loss_gap"],
+        first.circuits["loss_gap"],
     )
 
 
@@ -91,16 +96,16 @@ def test_evaluation_applies_each_circuits_neurons(gpt2, name, tmp_path):
     nodes = (random_neurons(gpt2, 3)[..., :1] > 0.5).float()
     closed = [EdgeMask(gpt2.graph, m.keep * n) for m, n in zip(masks, nodes, strict=True)]
     neurons = nodes.expand(-1, -1, gpt2.shape.d_model)
-    expected = circuit_scores(gpt2, closed, ablation, data)["loss_gap"]
+    expected = circuit_scores(gpt2, closed, ablation, data).circuits["loss_gap"]
     path = tmp_path / "constants"
-    found = circuit_scores(gpt2, masks, ablation, data, path, neurons)["loss_gap"]
+    found = circuit_scores(gpt2, masks, ablation, data, path, neurons).circuits["loss_gap"]
     assert largest(found, expected) < 1e-9
     if name == "optimal":
         with pytest.raises(UserError, match="made with another model"):
             ablation.train(
                 gpt2,
                 stack(masks),
-                data.train,
+                data.fit,
                 neurons=1 - neurons,
                 checkpoint=next(tmp_path.iterdir()),
             )

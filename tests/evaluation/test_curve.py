@@ -5,7 +5,7 @@ import torch
 from support.held_out import circuits, held_out
 
 from benchmark.ablations.other_prompts import Counterfactual
-from benchmark.evaluation.circuits import circuit_scores, full_model_scores
+from benchmark.evaluation.circuits import circuit_scores
 from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
 from benchmark.graph.mask import EdgeMask
 from benchmark.method.circuits import FoundCircuit
@@ -15,22 +15,21 @@ def test_rows_of_a_curve(gpt2):
     data, ablation = held_out(), Counterfactual(keep_first=False)
     found = [FoundCircuit(mask, f"number {i}") for i, mask in enumerate(circuits(gpt2.graph))]
     found.append(FoundCircuit(EdgeMask.full(gpt2.graph), "all", gpt2.graph.n_edges))
-    masks = [EdgeMask.empty(gpt2.graph), *(circuit.mask for circuit in found)]
-    scores, full = circuit_scores(gpt2, masks, ablation, data), full_model_scores(gpt2, data)
-    rows = curve_rows(found, "counterfactual", scores, full)
+    scores = circuit_scores(gpt2, [circuit.mask for circuit in found], ablation, data)
+    rows = curve_rows(found, "counterfactual", scores)
     assert list(rows["setting"]) == ["number 0", "number 1", "number 2", "all"]
     assert list(rows["requested_size"].isna()) == [True, True, True, False]
     assert (rows["loss_gap_low"] <= rows["loss_gap"]).all()
     assert (rows["loss_gap"] <= rows["loss_gap_high"]).all()
     assert (rows["loss_gap_low"][:3] < rows["loss_gap_high"][:3]).all()
     assert rows["faithfulness"].iloc[3] == pytest.approx(1)
-    empty, whole = scores["logit_difference"][0].mean(), full["logit_difference"].mean()
-    wanted = (scores["logit_difference"][1].mean() - empty) / (whole - empty)
+    empty, whole = (end["logit_difference"].mean() for end in (scores.empty, scores.full))
+    wanted = (scores.circuits["logit_difference"][0].mean() - empty) / (whole - empty)
     assert rows["faithfulness"].iloc[0] == pytest.approx(float(wanted))
-    again = curve_rows(found, "counterfactual", scores, full)
+    again = curve_rows(found, "counterfactual", scores)
     assert rows.equals(again)
-    known = ends(scores, full)
-    assert known["empty"]["loss_gap"] == pytest.approx(float(scores["loss_gap"][0].mean()))
+    known = ends(scores)
+    assert known["empty"]["loss_gap"] == pytest.approx(float(scores.empty["loss_gap"].mean()))
     assert set(areas(rows, known, gpt2.graph.n_edges)) == {"cpr", "cmd", "log_area"}
 
 
