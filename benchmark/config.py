@@ -74,6 +74,12 @@ def configured_alone(name: str, **changes: Any) -> Any:  # noqa: ANN401
     return build(config, where=name)
 
 
+def texts_of(name: str) -> list[str]:
+    """The file conf/`name`.yaml, then those of that name in the folders of the user's own."""
+    places = (place.joinpath(f"{name}.yaml") for place in (options_folder(), *own_folders()))
+    return [place.read_text() for place in places if place.is_file()]
+
+
 def configured_names(group: str) -> list[str]:
     """The options of a config group, with those of the user's own."""
     return sorted(_options(group))

@@ -1,12 +1,6 @@
-"""How every picture looks: one colour, mark and dash per method, readable by the colour-blind.
+"""How every picture is laid out: axes, legends, and the files that it is written to."""
 
-A family has a colour, as more than eight cannot be told apart, and a member its mark and dash.
-"""
-
-import hashlib
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,113 +15,12 @@ from benchmark.report.tables import safe_csv
 # The palette of Okabe & Ito (2008), but for yellow, which is too light for lines.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, GREY, BLACK = "#56B4E9", "#CC79A7", "#7F7F7F", "#000000"
-# The muted palette of Tol (2021), for what ranks nodes and for names that are not known here.
-INDIGO, TEAL, OLIVE, WINE = "#332288", "#44AA99", "#999933", "#882255"
-MAGENTA, FOREST, ROSE = "#AA4499", "#117733", "#CC6677"
-Dash = str | tuple[int, tuple[int, ...]]
-LONG: Dash = (0, (9, 2))
-DOUBLE: Dash = (0, (6, 1, 2, 1, 2, 1))
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a method's line is drawn.
-
-    Attributes:
-        colour: of its line and marks.
-        mark: matplotlib's sign for the shape of a point.
-        dash: matplotlib's style of the line; dotted lines are left to what is published.
-    """
-
-    colour: str
-    mark: str
-    dash: Dash = "-"
-
-
-LOOKS = {
-    # Masks sampled uniformly, from hard concrete distributions, and to a target size.
-    "ugs": Look(BLUE, "o"),
-    "hcgs": Look(SKY, "v"),
-    "subnetwork_probing": Look(SKY, "s", "--"),
-    "subnetwork_probing_edges": Look(SKY, "D", "-."),
-    "edge_pruning": Look(PURPLE, "<"),
-    "hap": Look(PURPLE, ">", "--"),
-    # Gradients at one or both ends, and along a path.
-    "eap": Look(ORANGE, "s"),
-    "clean_corrupted": Look(ORANGE, "o", "--"),
-    "relp": Look(ORANGE, "^", "-."),
-    "gim": Look(ORANGE, "v", LONG),
-    "hisp": Look(ORANGE, "P", DOUBLE),
-    "eap_ig": Look(GREEN, "X"),
-    "eap_ig_activations": Look(GREEN, "o", "--"),
-    "eap_ig_activations_own": Look(GREEN, "^", "-."),
-    "eap_gp": Look(GREEN, "D", LONG),
-    # Edges removed one by one.
-    "acdc": Look(VERMILION, "P"),
-    "exact": Look(VERMILION, "o", "--"),
-    # No search, no gradient, or not found here.
-    "random": Look(GREY, "^"),
-    "activation_magnitude": Look(GREY, "s", "--"),
-    "information_flow_routes": Look(GREY, "o", "-."),
-    "reference": Look(BLACK, "D"),
-    "imported": Look(BLACK, "s", "--"),
-    # Nodes, not edges: gradients, then subsets of nodes, then one node at a time.
-    "atp": Look(ROSE, "s", "-."),
-    "atp_qk_fix": Look(TEAL, "^", "--"),
-    "atp_grad_drop": Look(FOREST, "v", LONG),
-    "atp_star": Look(INDIGO, "o"),
-    "subsampling": Look(OLIVE, "D"),
-    "blocks": Look(WINE, "<"),
-    "hierarchical": Look(MAGENTA, ">", "--"),
-    "iterative": Look(GREY, "P", LONG),
-    "activation_patching": Look(BLACK, "X", LONG),
-}
-ABLATION_COLOURS = {
-    "optimal": BLUE,
-    "optimal_positional": SKY,
-    "counterfactual": VERMILION,
-    "counterfactual_mean": "#882255",
-    "mean": GREEN,
-    "mean_positional": "#44AA99",
-    "resample": PURPLE,
-    "resample_positional": "#AA4499",
-    "zero": BLACK,
-    "gaussian": ORANGE,
-}
-SPARE = (WINE, TEAL, OLIVE, INDIGO, MAGENTA, FOREST)
 # A log axis over a larger factor has marks at powers of ten alone.
 WIDEST_WITH_STEPS = 2e3
 # One that goes below this has powers of ten for all its numbers.
 SMALLEST_PLAIN = 3e-5
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-DASHES: tuple[Dash, ...] = ("-", "--", "-.", LONG, DOUBLE)
 # A legend of more entries stands beside the axes.
 MOST_INSIDE = 6
-
-
-def look(label: str) -> Look:
-    """The look of a method, the same in every picture.
-
-    A variant ("eap absolute=False", "eap component") has the method's colour and a mark and dash of
-    its own.
-    """
-    name = label.split(" ")[0]
-    if label in LOOKS:
-        return LOOKS[label]
-    number = _number(label)
-    shade = LOOKS[name].colour if name in LOOKS else SPARE[number % len(SPARE)]
-    return Look(shade, MARKS[number % len(MARKS)], DASHES[number % len(DASHES)])
-
-
-def in_families(methods: Iterable[str]) -> list[str]:
-    """The methods, each once, those of a family side by side."""
-    present = set(methods)
-    return [*(name for name in LOOKS if name in present), *sorted(present - set(LOOKS))]
-
-
-def ablation_colour(name: str) -> str:
-    """The colour of an ablation, the same in every picture."""
-    return ABLATION_COLOURS.get(name.split(" ")[0], SPARE[_number(name) % len(SPARE)])
 
 
 def axes_of(title: str, n_panels: int = 1, per_row: int | None = None) -> tuple[Figure, list[Axes]]:
@@ -190,7 +83,3 @@ def save(figure: Figure, data: pd.DataFrame, path: Path) -> list[Path]:
     with replacing(csv) as temporary:
         temporary.write_text(safe_csv(data, index=False, float_format="%.6g"))
     return [png, pdf, csv]
-
-
-def _number(name: str) -> int:
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)

@@ -10,6 +10,7 @@ from support.records import of_gpt2, record, results
 from benchmark.config import configured_names
 from benchmark.report.circuits.beside import published_rows, published_tables
 from benchmark.report.leaderboard import Leaderboard
+from benchmark.report.looks import looks
 from benchmark.report.published import numbers as published
 from benchmark.report.published.belonging import published_cells, published_model
 from benchmark.report.published.numbers import (
@@ -24,7 +25,6 @@ from benchmark.report.published.numbers import (
     published_scores,
 )
 from benchmark.report.score import Score
-from benchmark.report.style import LOOKS
 
 SCORES = published_scores()
 MIB = {("ioi", model) for model in ("gpt2", "qwen2.5-0.5b", "llama-3.1-8b")}
@@ -77,7 +77,7 @@ def test_names_are_those_of_our_options_where_there_are_such():
     assert set(SCORES["task"]) - OTHER_TASKS <= set(configured_names("task"))
     assert set(SCORES["ablation"]) - {""} <= set(configured_names("ablation"))
     methods = {name.removesuffix(" component") for name in SCORES["method"]}
-    assert methods - OTHER_METHODS <= set(LOOKS)
+    assert methods - OTHER_METHODS <= set(looks().methods)
     of_family = [
         task.startswith(family) or family == "all"
         for task, family in zip(SCORES["task"], SCORES["family"], strict=True)

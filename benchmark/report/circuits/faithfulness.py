@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.style import axes_of, legend, log_axis, look
+from benchmark.report.looks import look
+from benchmark.report.style import axes_of, legend, log_axis
 
 # One curve far outside would flatten all others.
 LOWEST, HIGHEST = -0.6, 2.1
@@ -58,7 +59,7 @@ def _line(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     line = _means(rows)
     label = f"{name}  CPR {areas['cpr']:.2f}, CMD {areas['cmd']:.2f}"
     axes.plot(
-        line["size"], line["faithfulness"], ls=own.dash, color=own.colour, marker=own.mark,
+        line["size"], line["faithfulness"], ls=own.line, color=own.colour, marker=own.mark,
         ms=4, lw=1.4, alpha=0.9, label=label,
     )  # fmt: skip
 

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.style import Look, ablation_colour, axes_of, legend, log_axis, look
+from benchmark.report.looks import Look, ablation_colour, look
+from benchmark.report.style import axes_of, legend, log_axis
 
 SIZE, GAP = "edges in the circuit", "loss gap (nats)"
 # A gap of zero has no place on a log axis.
@@ -91,7 +92,7 @@ def score_map(table: pd.DataFrame, score: str, title: str, lower_is_better: bool
 
 def _curve(axes: Axes, rows: pd.DataFrame, label: str, own: Look) -> None:
     rows = _drawn(rows)
-    drawn: dict[str, Any] = dict(ls=own.dash, color=own.colour, lw=1.8)
+    drawn: dict[str, Any] = dict(ls=own.line, color=own.colour, lw=1.8)
     axes.plot([], [], marker=own.mark, ms=4, label=label, **drawn)
     if rows.empty:
         return

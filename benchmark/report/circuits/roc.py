@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.report.style import axes_of, legend, look
+from benchmark.report.looks import look
+from benchmark.report.style import axes_of, legend
 from benchmark.statistics.areas import Numbers, pessimistic_corners
 
 PARTS = {"edge": "edges", "component": "components"}
@@ -29,7 +30,7 @@ def roc(circuits: pd.DataFrame, title: str) -> Figure:
         areas = [f"{np.diff(x) @ y[:-1]:.2f}" for x, y in stairs.values()]
         for axes, (x, y) in zip(panels, stairs.values(), strict=True):
             axes.plot(
-                x, y, drawstyle="steps-post", ls=own.dash, color=own.colour, marker=own.mark,
+                x, y, drawstyle="steps-post", ls=own.line, color=own.colour, marker=own.mark,
                 ms=4, lw=1.4, alpha=0.85, label=f"{method}  {', '.join(areas)}", clip_on=False,
             )  # fmt: skip
     for axes, part in zip(panels, PARTS.values(), strict=True):

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.style import axes_of, in_families, legend, log_axis, look
+from benchmark.report.looks import in_families, look
+from benchmark.report.style import axes_of, legend, log_axis
 
 PANELS = {"100": "all K", "90": "90 % of K"}
 PLACES_IN_A_PANEL = 4
@@ -84,7 +85,7 @@ def _line(axes: Axes, rows: pd.DataFrame, name: str) -> None:
     method, setting = rows[["method", "setting"]].iloc[0]
     own = look(method)
     axes.plot(
-        mean.index, np.exp(mean), ls=own.dash, color=own.colour, marker=own.mark, ms=4,
+        mean.index, np.exp(mean), ls=own.line, color=own.colour, marker=own.mark, ms=4,
         markevery=0.12, lw=1.5, label=setting,
     )  # fmt: skip
     if deviation.any():

@@ -8,10 +8,10 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from benchmark.report.looks import ablation_place
 from benchmark.report.protocol import ReportTable
 from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
 from benchmark.report.tables import DASH
-from methods.importance.report.components.joined import in_order
 
 MODEL = "gpt2"
 WORDS = {
@@ -47,7 +47,7 @@ def _table(rows: pd.DataFrame) -> pd.DataFrame:
         ],
     )
     table = named.pivot_table("shown", "number", "ablation", aggfunc="first", sort=False)
-    return table.fillna(DASH)[sorted(table, key=in_order)]
+    return table.fillna(DASH)[sorted(table, key=ablation_place)]
 
 
 def _notes(rows: pd.DataFrame) -> str:

@@ -18,12 +18,8 @@ from benchmark.errors import UserError
 from benchmark.records.record import Record
 from benchmark.report.comparable import refuse_differences
 from benchmark.report.frame import Results
+from benchmark.report.looks import ablation_place
 
-# As tables and pictures show them.
-ORDER = (
-    "zero", "mean", "mean_positional", "resample", "resample_positional", "counterfactual_mean",
-    "gaussian", "optimal", "optimal_positional", "counterfactual",
-)  # fmt: skip
 RUN_ALIKE = "run them alike, or choose one experiment_name"
 
 
@@ -106,7 +102,7 @@ def _of_one(results: Results, task: str, model: str, records: list[Record]) -> J
                 f"records {twin.key} and {record.key} of {task} on {model} are of one ablation and "
                 "seed, run with different settings; delete one, or choose one experiment_name"
             )
-    names = sorted(cells, key=in_order)
+    names = sorted(cells, key=ablation_place)
     seeds = _shared_seeds(task, model, cells)
     keys = {name: [cells[name][seed].key for seed in seeds] for name in names}
     gaps = {
@@ -141,9 +137,3 @@ def _shared_seeds(task: str, model: str, cells: dict[str, dict[int, Record]]) ->
                     f"ablation has it: run it, {RUN_ALIKE.removeprefix('run them alike, ')}"
                 )
     return every
-
-
-def in_order(name: str) -> tuple[int, str]:
-    """What ablations are sorted by: where an option stands in `ORDER`, then the whole label."""
-    option = name.split(" ")[0]
-    return (ORDER.index(option) if option in ORDER else len(ORDER)), name

@@ -12,9 +12,10 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from benchmark.report.style import BLACK, GREY, MARKS, ablation_colour, axes_of, legend, log_axis
+from benchmark.report.looks import ablation_colour, ablation_mark
+from benchmark.report.style import BLACK, GREY, axes_of, legend, log_axis
 from benchmark.statistics.bootstrap import interval_of_means
-from methods.importance.report.components.joined import ORDER, Joined
+from methods.importance.report.components.joined import Joined
 from methods.importance.report.components.statistics import (
     SMALLEST_COMPONENT_GAP,
     log_correlation,
@@ -88,9 +89,8 @@ def _with_intervals(axes: Axes, name: str, gaps: np.ndarray, heights: np.ndarray
     mean = np.maximum(gaps.mean(1, dtype=np.float64), SMALLEST_COMPONENT_GAP)
     low, high = (np.maximum(end, SMALLEST_COMPONENT_GAP) for end in interval_of_means(gaps))
     whiskers = [np.maximum(mean - low, 0), np.maximum(high - mean, 0)]
-    option = name.split(" ")[0]
-    mark = MARKS[ORDER.index(option) % len(MARKS)] if option in ORDER else MARKS[-1]
-    shown: dict[str, Any] = dict(fmt=mark, ms=4, lw=0.9, color=ablation_colour(name), label=name)
+    shown: dict[str, Any] = dict(ms=4, lw=0.9, color=ablation_colour(name), label=name)
+    shown["fmt"] = ablation_mark(name)
     axes.errorbar(mean, heights, xerr=whiskers, **shown)
 
 

@@ -16,9 +16,8 @@ from benchmark.records.record import TENSORS
 from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.protocol import Asked
 from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
-from benchmark.report.style import ABLATION_COLOURS
 from benchmark.tensors import write_tensors
-from methods.importance.report.components.joined import ORDER, joined
+from methods.importance.report.components.joined import joined
 from methods.importance.report.components.statistics import (
     bound_table,
     bounds,
@@ -254,8 +253,3 @@ def test_published_numbers_of_components_are_sound():
     assert rows.loc[shares, "value"].between(0, 1).all()
     assert (rows["component"] != "").equals(rows["metric"] == "loss_gap")
     assert rows["component"].str.fullmatch(r"|m\d+|a\d+\.h\d+").all()
-
-
-def test_every_ablation_has_a_place_and_a_colour():
-    assert set(ORDER) == set(configured_names("ablation")) == set(ABLATION_COLOURS)
-    assert len(set(ABLATION_COLOURS.values())) == len(ABLATION_COLOURS)
