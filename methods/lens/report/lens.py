@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from benchmark.errors import UserError
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
+from benchmark.report.looks import look
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.style import axes_of, legend, log_axis, look
+from benchmark.report.style import axes_of, legend, log_axis
 from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
 from methods.lens.report.published import PROVENANCE, published_losses
@@ -211,7 +212,7 @@ def losses_by_layer(one: Compared, published: pd.DataFrame) -> Figure:
     for method, rows in one.losses.groupby("method", sort=False):
         how = look(str(method))
         axes.plot(
-            rows["layer"], rows["loss"], color=how.colour, marker=how.mark, ls=how.dash, ms=4,
+            rows["layer"], rows["loss"], color=how.colour, marker=how.mark, ls=how.line, ms=4,
             label=str(method),
         )  # fmt: skip
         axes.fill_between(
@@ -235,7 +236,7 @@ def losses_by_length(rows: pd.DataFrame, title: str) -> Figure:
         how = look(str(method))
         axes.plot(
             some["length"].astype(int), some["loss"], color=how.colour, marker=how.mark,
-            ls=how.dash, ms=4, label=str(method),
+            ls=how.line, ms=4, label=str(method),
         )  # fmt: skip
     _finish(figure, axes, "tokens read")
     return figure

@@ -14,7 +14,7 @@ from benchmark.report.figures import Figures
 from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.leaderboard import Leaderboard
-from benchmark.report.style import look
+from benchmark.report.looks import look
 from benchmark.tensors import read_arrays
 from methods.importance.report.missed_effects import bounds_beside_effects
 from methods.importance.report.node_importance import settings_compared
