@@ -10,15 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.report.looks import MARKS, ablation_colour
 from benchmark.report.style import (
     BLUE,
     GREEN,
     GREY,
-    MARKS,
     ORANGE,
     PURPLE,
     VERMILION,
-    ablation_colour,
     axes_of,
     legend,
 )
