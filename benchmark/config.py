@@ -22,6 +22,20 @@ from benchmark.shadows import check_own, options_folder
 ALLOWED_PACKAGES = ("benchmark", "tasks", "methods")
 # The group in which a directory or a repository serves as an option, with the settings of another.
 PLACES_IN, AS_OPTION = "model", "gpt2"
+# What the classes of a group say of themselves, for all who ask, and how that is written.
+SAID = {
+    "ablation": {"traits": "traits: ClassVar[Traits] = Traits(total=True)"},
+    "metric": {
+        "unit": 'unit: ClassVar[str] = "logits"',
+        "higher_is_better": "higher_is_better: ClassVar[bool] = True",
+        "differentiable": "differentiable: ClassVar[bool] = True",
+        "flat_at_clean": "flat_at_clean: ClassVar[bool] = False",
+    },
+    "method": {
+        "version": "version: ClassVar[int] = 1",
+        "uses": 'uses: ClassVar[frozenset[str]] = frozenset({"sizes"})',
+    },
+}
 
 
 def build(config: DictConfig, where: str) -> Any:  # noqa: ANN401
@@ -32,7 +46,8 @@ def build(config: DictConfig, where: str) -> Any:  # noqa: ANN401
         where: the node's full key, for messages ("ablation").
 
     Raises:
-        UserError: the target cannot be used, or a key is unknown, missing or of a wrong type.
+        UserError: the target cannot be used, does not say what every class of its group does, or
+            a key is unknown, missing or of a wrong type.
     """
     values: Any = OmegaConf.to_container(config, resolve=True)
     target = values.pop("_target_", None)
@@ -48,10 +63,17 @@ def build(config: DictConfig, where: str) -> Any:  # noqa: ANN401
     if missing:
         raise UserError(f"{where}.{missing[0]} is missing; {target} needs {', '.join(names)}")
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
+        built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{where}.{error.full_key} cannot be used: {reason}") from error
+    for part, written in SAID.get(where, {}).items():
+        if not hasattr(built, part):
+            raise UserError(
+                f"{target} does not say its {part}, which every {where} does; write in the "
+                f"class: {written}"
+            )
+    return built
 
 
 def configured(group: str, name: str, **changes: Any) -> Any:  # noqa: ANN401

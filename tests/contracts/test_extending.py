@@ -125,6 +125,28 @@ def test_mistakes_are_one_line(place, typed, message):
     assert len(result.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("file", "part", "what"),
+    [
+        ("constant.py", "traits", "ablation"),
+        ("margin.py", "differentiable", "metric"),
+        ("margin.py", "flat_at_clean", "metric"),
+        ("latest.py", "uses", "method"),
+    ],
+)
+def test_a_class_that_does_not_say_what_it_is_is_told_what_to_write(place, file, part, what):
+    path = place / "my_package" / file
+    lines = path.read_text().splitlines(keepends=True)
+    (written,) = [line for line in lines if line.startswith(f"    {part}: ClassVar")]
+    path.write_text("".join(line for line in lines if line is not written))
+    result = run_in_fork("run", "plugins=[my_package]", *OWN, *FEW, "method=latest", cwd=place)
+    assert result.returncode == 2, result.stderr
+    (message,) = result.stderr.strip().splitlines()
+    assert f"does not say its {part}, which every {what} does; write in the class: " in message
+    assert written.strip().split(" = ")[0] in message
+    assert not (place / "results").exists()
+
+
 def test_a_package_that_nobody_named_is_refused(place):
     """Its options may be at hand, as with --config-dir; its code is not run."""
     result = run_in_fork(
