@@ -72,7 +72,8 @@ class CellScores:
         sizes, values = nominal_sizes(curve), curve["faithfulness"].tolist()
         found = Curve(sizes, values, empty=0.0, full=1.0, n_edges=record.n_edges)
         most = at_share * record.n_edges
-        return found.at(most) if found.is_measured(most) else UNKNOWN
+        known = found.is_measured(most) and curve["faithfulness"].notna().any()
+        return found.at(most) if known else UNKNOWN
 
     def _z(self, record: Record, evaluation: str, at_share: float) -> float:
         """How many standard deviations below random circuits of a size (Li & Janson 2024, app. F).

@@ -37,3 +37,11 @@ def test_seeds_are_averaged_with_students_interval():
     table = leaderboard(score_rows(found, {"s0": 1.0, "s1": 2.0, "s2": 3.0}), SCORE)
     # t(0.975, 2) = 4.303; the standard error is 1 / sqrt(3).
     assert table.loc["eap", "ioi"] == "2.000 ±2.484"
+
+
+def test_a_method_is_not_first_among_those_that_the_score_is_not_known_of():
+    found = results(record("a", "a"), record("b", "b"))
+    table = leaderboard(score_rows(found, {"a": 0.3, "b": float("nan")}), SCORE)
+    assert list(table["mean rank"]) == [DASH, DASH] and table.loc["b", "ioi"] == DASH
+    alone = leaderboard(score_rows(results(record("a", "a"))), SCORE)
+    assert alone.loc["a", "mean rank"] == "1.00"

@@ -57,3 +57,17 @@ def test_faithfulness_at_a_share_is_that_of_the_largest_circuit_within_it():
 
 def test_a_share_of_edges_is_headed_as_given():
     assert Score("loss_gap", 0.034).title.endswith("at 3.4 % of edges")
+
+
+def test_faithfulness_that_is_not_defined_is_not_that_of_the_whole_model():
+    found = drawn(results(*recovered((0.7, 0.5))), faithfulness=np.nan)
+    assert np.isnan(score_table(found, Score("faithfulness", 1.0))["value"].item())
+
+
+@pytest.mark.parametrize("name", ["log_area", "faithfulness", "z"])
+def test_the_whole_model_alone_gives_no_score(name):
+    """Nor does it give that of the empty circuit."""
+    (made,) = recovered((0.7, 0.5))
+    ends = {"mean": {"empty": {"loss_gap": 2.0}, "full": {"loss_gap": 0.0}}}
+    found = drawn(results(replace(made, ends=ends)), size=100, requested_size=100)
+    assert np.isnan(score_table(found, Score(name, 0.5))["value"].item())
