@@ -16,13 +16,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from benchmark.config import ALLOWED_PACKAGES, options_folder
+from benchmark.config import ALLOWED_PACKAGES
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.files import cache_folder, replacing
 from benchmark.models.places import local_directory
 from benchmark.records.form import AtLeast, FormError, from_bytes, to_bytes
 from benchmark.run.sweep import Note
+from benchmark.shadows import options_folder
 
 if TYPE_CHECKING:
     from benchmark.run.cell import Cell
