@@ -89,7 +89,7 @@ def _name(kind: str, chosen: str, settings: Mapping[str, Any]) -> str:
         for key, value in own.items()
         if key not in UNNAMED and key in usual and value != usual[key]
     }
-    if chosen not in configured_names(kind) or changed.pop(place, None) is not None:
+    if changed.pop(place, None) is not None or (place and chosen not in configured_names(kind)):
         chosen = _called(kind, str(own[place]))
     return " ".join([chosen, *(f"{key}={words(value)}" for key, value in changed.items())])
 
@@ -97,11 +97,12 @@ def _name(kind: str, chosen: str, settings: Mapping[str, Any]) -> str:
 def _usual(kind: str, option: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The settings of an option where none is changed; None if there is no such option."""
     try:
-        known = OmegaConf.create(option_text(kind, option))
+        text = option_text(kind, option)
     except UserError:
         return None
+    known = OmegaConf.create(text)
     # An option may refer to other settings of the cell.
-    whole = OmegaConf.create({**settings, kind: known})
+    whole = OmegaConf.create({**settings, kind: known} if "${" in text else {kind: known})
     try:
         found: Any = OmegaConf.to_container(whole, resolve=True)
     except OmegaConfBaseException:
