@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from benchmark.forward.layers import embedded, positions_of, run_layers, unembedded
+from benchmark.forward.layers import embedded, positions_of, run, run_layers, unembedded
 from benchmark.forward.streams import PlainStream
 from benchmark.meter import count_passes
 from benchmark.transformer.blocks import mlp, write_heads
@@ -140,3 +140,27 @@ def logits_of_final(
 ) -> Float[Tensor, "*places vocab"]:
     """Final norm, unembedding and soft-cap of final states."""
     return unembedded(model, final)
+
+
+@torch.no_grad()
+def logits_from(
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    read_at: Int[Tensor, " batch"],
+    stream: Float[Tensor, "batch pos d_model"],
+    states: Float[Tensor, "rows batch d_model"],
+    start_layer: int,
+) -> Float[Tensor, "rows batch vocab"]:
+    """Logits at the read positions where the state there is replaced before a layer.
+
+    Args:
+        model: the model.
+        tokens: the prompts.
+        read_at: the positions whose states are replaced and whose logits are given.
+        stream: the stream before the layer, everywhere.
+        states: what stands at the read positions instead, row by row.
+        start_layer: the layer.
+    """
+    x = stream.expand(len(states), *stream.shape).clone()
+    x[:, torch.arange(len(tokens)), read_at] = states
+    return run(model, PlainStream(x[None]), tokens, read_at, start_layer=start_layer)[0]

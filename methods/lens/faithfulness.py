@@ -1,0 +1,102 @@
+"""Whether a lens reacts to changed states as the model does.
+
+The states at the read position are changed before a layer; the model goes on from there, and the
+lens reads the same changed states (Li & Janson 2024, arXiv 2409.09951, section 5). The study fits a
+lens and does so at every layer, by several interventions.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pandas as pd
+from torch import Tensor
+
+from benchmark.config import configured
+from benchmark.meter import metering
+from benchmark.method.findings import Findings
+from benchmark.method.problem import Problem
+from benchmark.prompts.batch import Batch, concatenate
+from methods.lens.effects import MEASURES, EffectsAtLayer
+from methods.lens.fitted import FittedLens
+from methods.lens.fitting.text import states_of
+from methods.lens.interventions import (
+    Changes,
+    Intervention,
+    Spread,
+    basis_directions,
+    moved,
+    random_directions,
+    size_for,
+)
+from methods.lens.lens import ONE_ABLATION, Lens
+from methods.ranges import check_above_zero, check_counts
+
+
+@dataclass(frozen=True)
+class LensFaithfulness:
+    """Settings of the study; see conf/method/lens_faithfulness.yaml."""
+
+    lens: str
+    steps: int | None
+    interventions: list[Intervention]
+    directions: int
+    examples: int
+    level: float
+    exchanged: int
+    kind: ClassVar[str] = "lens_faithfulness"
+    uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
+    version: ClassVar[int] = 1
+    cost: ClassVar[str] = "a lens, and half a forward for every layer, direction and example"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_counts(self, "steps", "directions", "examples", "exchanged")
+        check_above_zero(self, "level")
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """One name for the ablation, so that nothing is measured twice."""
+        return None if problem.ablation.traits.from_corrupted else ONE_ABLATION
+
+    def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
+        """Fit the lens, and compare its effects with the model's at every layer."""
+        with metering() as cost:
+            lens = self._fitted(problem)
+        examples = concatenate(held_out).split(self.examples)[0].trimmed()
+        with metering() as judging:
+            rows = list(self._rows(problem, lens, examples))
+        table = pd.DataFrame(rows)
+        summary = {f"mean_{name}": float(table[name].to_numpy().mean()) for name in MEASURES}
+        return Findings(table, {}, summary, cost, judging)
+
+    def _fitted(self, problem: Problem) -> FittedLens:
+        changes = {} if self.steps is None else {"steps": self.steps}
+        lens: Lens = configured("method", self.lens, **changes)
+        checkpoint = problem.checkpoint("lens")
+        return lens.fit(problem.model, problem.batches, seed=problem.seed, checkpoint=checkpoint)
+
+    def _rows(
+        self, problem: Problem, lens: FittedLens, examples: Batch
+    ) -> Iterator[dict[str, float | str | int]]:
+        of_text = states_of(problem.model, problem.batches).before
+        for layer in range(problem.model.shape.n_layers):
+            effects = EffectsAtLayer.of(lens, examples, layer)
+            changes = self._changes(effects, of_text[layer], problem.seed)
+            for intervention in self.interventions:
+                states = changes.made(intervention, effects.states)
+                found = effects.with_states(states, over_examples=len(states) == 1)
+                size = {"size": changes.size}
+                yield {"intervention": intervention.value, "layer": layer, **size, **found}
+
+    def _changes(self, effects: EffectsAtLayer, of_text: Tensor, seed: int) -> Changes:
+        """What the interventions are at a layer, as large as moves the model by the level."""
+        lens, layer, spread = effects.lens, effects.layer, Spread.of(of_text)
+        drawn = random_directions(spread, self.directions, seed, layer)
+        basis = basis_directions(spread, of_text, lens.final(of_text, layer))
+
+        def divergence(size: float) -> float:
+            some = moved(effects.states, drawn[: self.examples], size, seed)
+            return effects.mean_divergence(some)
+
+        size = size_for(divergence, self.level, lens.model.shape.n_layers - 1 - layer)
+        return Changes(spread, drawn, basis, size, self.exchanged, seed)

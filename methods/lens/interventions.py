@@ -1,0 +1,161 @@
+"""Interventions on the states before a layer, by which a lens is compared with its model.
+
+After Li & Janson (2024, arXiv 2409.09951, section 5): states are moved along random directions or
+those of a basis, their components along them are removed, or components in the span of the first
+directions are exchanged between examples. Directions live in the states' own covariance C = A A': a
+random one is A x for standard normal x, and the basis is A v for the right singular vectors v of
+W A, where W is the linear map from states to the lens's final states that fits best.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from benchmark.seeds import generator
+
+# Added to the diagonal of the covariance, as the authors do.
+RIDGE = 3e-4
+Directions = Float[Tensor, "directions d_model"]
+Moved = Float[Tensor, "rows examples d_model"]
+
+
+class Intervention(Enum):
+    """What is done to the states of some examples."""
+
+    random_perturbation = "random_perturbation"
+    random_projection = "random_projection"
+    basis_perturbation = "basis_perturbation"
+    basis_projection = "basis_projection"
+    resample = "resample"
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How the states before a layer spread over a text.
+
+    Attributes:
+        mean: their mean.
+        root: a square root A of their covariance, lower triangular.
+    """
+
+    mean: Float[Tensor, " d_model"]
+    root: Float[Tensor, "d_model d_model"]
+
+    @classmethod
+    def of(cls, states: Float[Tensor, "places d_model"]) -> "Spread":
+        """The spread of some states."""
+        mean = states.mean(0)
+        covariance = (states - mean).T @ (states - mean) / len(states)
+        ridge = RIDGE * torch.eye(len(covariance), dtype=states.dtype, device=states.device)
+        return cls(mean, torch.linalg.cholesky(covariance + ridge))
+
+
+def random_directions(spread: Spread, number: int, seed: int, layer: int) -> Directions:
+    """A x for standard normal x."""
+    draw = generator(seed, "directions of a lens", layer)
+    x = torch.randn(number, len(spread.mean), generator=draw, dtype=torch.float64)
+    return x.to(spread.root) @ spread.root.T
+
+
+def basis_directions(
+    spread: Spread,
+    states: Float[Tensor, "places d_model"],
+    finals: Float[Tensor, "places d_model"],
+) -> Directions:
+    """A v for the right singular vectors v of W A, first those that move the lens most.
+
+    Args:
+        spread: of the states.
+        states: before a layer.
+        finals: what the lens takes for the final states, given these.
+    """
+    whitened = torch.linalg.solve_triangular(spread.root, (states - spread.mean).T, upper=False)
+    # W A, by least squares on whitened states.
+    fitted = torch.linalg.lstsq(whitened.T, finals - finals.mean(0)).solution.T
+    rows = torch.linalg.svd(fitted, full_matrices=True).Vh
+    return rows @ spread.root.T
+
+
+def moved(
+    states: Float[Tensor, "examples d_model"], directions: Directions, size: float, seed: int
+) -> Moved:
+    """Each row moves every example along a direction, by a standard normal number of its own."""
+    draw = generator(seed, "steps of a lens", len(directions), len(states))
+    steps = torch.randn(len(directions), len(states), 1, generator=draw, dtype=torch.float64)
+    return states + size * steps.to(states) * directions[:, None]
+
+
+def projected(
+    states: Float[Tensor, "examples d_model"], directions: Directions, spread: Spread
+) -> Moved:
+    """Each row takes from every example its component along a direction, counted from the mean."""
+    unit = directions / directions.norm(dim=-1, keepdim=True)
+    along = (states - spread.mean) @ unit.T
+    return states - along.T[..., None] * unit[:, None]
+
+
+def exchanged(
+    states: Float[Tensor, "examples d_model"], directions: Directions, number: int
+) -> Moved:
+    """Every example gets the components of the next one in the span of the first directions."""
+    basis = torch.linalg.qr(directions[:number].T).Q
+    difference = states.roll(-1, 0) - states
+    return (states + difference @ basis @ basis.T)[None]
+
+
+def size_for(divergence: Callable[[float], float], level: float, layers_above: int) -> float:
+    """The largest of 50 sizes whose perturbation moves the model by less than `level` nats.
+
+    Sizes are spaced evenly in their logarithm, from 10^-1.5 to 10^0.2, and grow by a twentieth for
+    every layer above (spec of the authors' code); the smallest, if none moves it so little.
+    """
+    exponents = torch.linspace(-1.5, 0.2, 50, dtype=torch.float64)
+    sizes = (10**exponents * 1.05**layers_above).tolist()
+    low, high = 0, len(sizes)
+    # The divergence grows with the size, so half of the sizes are left out at a time.
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if divergence(sizes[middle]) < level else (low, middle)
+    return sizes[low]
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What the interventions are before one layer.
+
+    Attributes:
+        spread: of the states there.
+        drawn: random directions.
+        basis: directions of the basis, of which as many are taken.
+        size: of perturbations, in units of a direction.
+        exchanged: directions of the basis whose span is exchanged.
+        seed: of the perturbations.
+    """
+
+    spread: Spread
+    drawn: Float[Tensor, "n_drawn d_model"]
+    basis: Float[Tensor, "n_basis d_model"]
+    size: float
+    exchanged: int
+    seed: int
+
+    def made(
+        self, intervention: Intervention, states: Float[Tensor, "examples d_model"]
+    ) -> Float[Tensor, "rows examples d_model"]:
+        """The changed states: a row for each direction, or one of all examples for `resample`."""
+        basis = self.basis[: len(self.drawn)]
+        match intervention:
+            case Intervention.random_perturbation:
+                return moved(states, self.drawn, self.size, self.seed)
+            case Intervention.random_projection:
+                return projected(states, self.drawn, self.spread)
+            case Intervention.basis_perturbation:
+                return moved(states, basis, self.size, self.seed)
+            case Intervention.basis_projection:
+                return projected(states, basis, self.spread)
+            case Intervention.resample:
+                return exchanged(states, self.basis, self.exchanged)
