@@ -47,7 +47,6 @@ class LensFaithfulness:
     kind: ClassVar[str] = "lens_faithfulness"
     uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
     version: ClassVar[int] = 1
-    cost: ClassVar[str] = "a lens, and half a forward for every layer, direction and example"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
