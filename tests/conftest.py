@@ -92,3 +92,9 @@ def tiny(tmp_path_factory) -> LanguageModel:
     """A random GPT-2 of two layers of two heads, whose masks train in no time."""
     config = random_config("gpt2", n_layers=2, n_heads=2, d_model=16, d_mlp=32, d_vocab=20)
     return load_model(save_random_model(tmp_path_factory.mktemp("tiny"), config))
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--whole-campaign", action="store_true", help="try every fault of tests/campaign, not a few"
+    )

@@ -30,7 +30,10 @@ class EdgeScores:
         """Check the matrix against the graph."""
         check_shape(self.graph, self.value, "score")
         if not bool(self.value[self.graph.exists.to(self.value.device)].isfinite().all()):
-            raise UserError("scores must be finite numbers; some are NaN or infinite")
+            raise UserError(
+                "scores must be finite numbers; some are NaN or infinite (of a model in half "
+                "precision: type model.dtype=float32)"
+            )
 
     @property
     def rank_by(self) -> Float[Tensor, "src dst"]:

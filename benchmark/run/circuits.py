@@ -24,6 +24,7 @@ from benchmark.records.record import LEAST_ACCURACY
 from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
 from benchmark.run.discovery import discovered
+from benchmark.run.finite import check_finite
 from benchmark.run.prompts import Prompts
 
 log = logging.getLogger("benchmark")
@@ -33,7 +34,7 @@ def find_and_measure(cell: Cell, problem: Problem, prompts: Prompts, work: Path)
     """Find circuits and measure them; `work` keeps what a kill would lose.
 
     Raises:
-        UserError: no circuit was found, or sizes do not fit the model.
+        UserError: no circuit was found, sizes do not fit the model, or a number is not finite.
     """
     model = problem.model
     sizes = cell.sizes_of(model.graph)
@@ -77,11 +78,14 @@ def _evaluated(
     metrics = {"loss_gap": KLDivergence(), **{k: m for k, m in metrics.items() if k != "kl"}}
     held_out = HeldOut(fit=[prompts.train], test=prompts.held_out, metrics=metrics)
     full = full_model_scores(model, held_out)
+    check_finite(full, "the whole model", model.dtype)
     masks, neurons = [found.mask for found in circuits], stacked_neurons(circuits)
     rows, facts = [], {"ends": {}, "areas": {}, "recovery": {}}
     for option, ablation in cell.evaluation.items():
         name, checkpoint = evaluated_as(cell, option), work / f"constants_{option}.checkpoint"
         scores = circuit_scores(model, masks, ablation, held_out, checkpoint, neurons, full)
+        check_finite(scores.circuits, f"circuits under {name} ablation", model.dtype)
+        check_finite(scores.empty, f"the empty circuit under {name} ablation", model.dtype)
         rows.append(curve_rows(circuits, name, scores))
         facts["ends"][name] = ends(scores)
         facts["areas"][name] = areas(rows[-1], facts["ends"][name], model.graph.n_edges)

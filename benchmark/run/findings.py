@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from benchmark.files import replacing
 from benchmark.method.findings import Findings
 from benchmark.method.found import save_circuits, save_scores
@@ -10,6 +12,7 @@ from benchmark.method.study import Study
 from benchmark.records.record import CIRCUITS_FILE, SCORES, TABLE, TENSORS
 from benchmark.run.cell import Cell
 from benchmark.run.circuits import find_and_measure
+from benchmark.run.finite import HALF, check_finite
 from benchmark.run.prompts import Prompts
 from benchmark.tensors import write_tensors
 
@@ -18,11 +21,16 @@ def findings_of(cell: Cell, problem: Problem, prompts: Prompts, work: Path) -> F
     """Let the method of a cell work; `work` is where it may keep its state.
 
     Raises:
-        UserError: no circuit was found, or sizes do not fit the model.
+        UserError: no circuit was found, sizes do not fit the model, or a number is not finite.
     """
     method = cell.built_method
     if isinstance(method, Study):
-        return method.study(problem, prompts.held_out)
+        found, dtype = method.study(problem, prompts.held_out), problem.model.dtype
+        # Of a whole format, a study may have its reasons to leave a number undefined.
+        if dtype in HALF:
+            summary = {name: torch.tensor(value) for name, value in found.summary.items()}
+            check_finite(found.tensors | summary, "the study", dtype)
+        return found
     return find_and_measure(cell, problem, prompts, work)
 
 

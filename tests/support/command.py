@@ -5,23 +5,27 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 from benchmark.cli.main import main
 
 
-def run_in_fork(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_in_fork(
+    *arguments: str, cwd: Path | None = None, command: Callable[[], None] = main
+) -> subprocess.CompletedProcess[str]:
     """The command line in a child of this process, which has imported everything already.
 
     For the many mistakes that end early: a process of their own takes seconds to import torch.
+    `command` is called instead of the command line, if given.
     """
     for module in ("run.runner", "cli.ablations", "cli.show_task"):
         import_module(f"benchmark.{module}")
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if child == 0:
-            _become_command(arguments, out.fileno(), err.fileno(), cwd)
+            _become_command(arguments, out.fileno(), err.fileno(), cwd, command)
         _, status = os.waitpid(child, 0)
         texts = []
         for file in (out, err):
@@ -30,7 +34,9 @@ def run_in_fork(*arguments: str, cwd: Path | None = None) -> subprocess.Complete
     return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), *texts)
 
 
-def _become_command(arguments: tuple[str, ...], out: int, err: int, cwd: Path | None) -> None:
+def _become_command(
+    arguments: tuple[str, ...], out: int, err: int, cwd: Path | None, command: Callable[[], None]
+) -> None:
     code = 1
     try:
         os.dup2(out, 1)
@@ -38,7 +44,7 @@ def _become_command(arguments: tuple[str, ...], out: int, err: int, cwd: Path | 
         sys.stdout, sys.stderr = (os.fdopen(fd, "w", closefd=False) for fd in (1, 2))
         os.chdir(cwd or ".")
         sys.argv = ["ablation-bench", *arguments]
-        main()
+        command()
         code = 0
     except SystemExit as stopped:
         code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
