@@ -9,21 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from benchmark.errors import UserError
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
-from benchmark.report.looks import look
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.style import axes_of, legend, log_axis
 from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
+from methods.lens.report.plots import LOSS, losses_by_layer, losses_by_length
 from methods.lens.report.published import PROVENANCE, published_losses
 
-LOSS = "KL(model || lens), nats"
 MEASURES = ("loss", "agreement")
+# Settings that change what is judged, and not the lens.
+OF_JUDGING = ("lengths", "every_position")
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     made = []
     for one in every:
         theirs = published_losses(one.source) if asked.published else pd.DataFrame()
-        figure = losses_by_layer(one, theirs)
+        figure = losses_by_layer(one.losses, theirs, one.words)
         made.append(ReportFigure(("lens_loss", *one.names), figure, one.losses))
     for place, parts in _of_several_lengths(every):
         rows = pd.concat([part.overall.assign(length=part.length) for part in parts])
@@ -105,6 +103,7 @@ def _of_place(
     _refuse_other_rows(results, records)
     keys = [record.key for record in records]
     rows = results.tables[results.tables["key"].isin(keys)]
+    rows = rows.assign(method=rows["method"].map(_lens_name))
     for length, some in rows.groupby(rows["length"].astype("Int64"), dropna=False):
         number = None if pd.isna(length) else int(length)
         losses = _pooled(some.groupby(["method", "layer"], sort=False)).reset_index()
@@ -114,12 +113,16 @@ def _of_place(
         yield Compared(*place, source, number, losses, overall)
 
 
+def _lens_name(label: str) -> str:
+    return " ".join(word for word in label.split(" ") if word.split("=")[0] not in OF_JUDGING)
+
+
 def _refuse_other_rows(results: Results, records: list[Record]) -> None:
     seen: dict[tuple[str, int], str] = {}
     tests: dict[int, tuple[str, str]] = {}
     for record in records:
         seed = record.config["seed"]
-        cell = results.labels[record.key]["method"], seed
+        cell = _lens_name(results.labels[record.key]["method"]), seed
         twin = seen.setdefault(cell, record.key)
         if twin != record.key:
             raise UserError(
@@ -143,7 +146,7 @@ def _overall_of(results: Results, record: Record, length: int | None) -> dict[st
     (low,), (high,) = interval_of_means(loss.mean(0, keepdims=True))
     spent = record.cost["method"]
     return {
-        "method": results.labels[record.key]["method"],
+        "method": _lens_name(results.labels[record.key]["method"]),
         "loss": float(loss.mean()),
         "loss_low": low,
         "loss_high": high,
@@ -204,46 +207,3 @@ def _of_several_lengths(every: list[Compared]) -> Iterator[tuple[tuple[str, str]
     for one in every:
         places.setdefault((one.task, one.model), []).append(one)
     yield from ((place, parts) for place, parts in places.items() if len(parts) > 1)
-
-
-def losses_by_layer(one: Compared, published: pd.DataFrame) -> Figure:
-    """A line with its band for each lens; published losses dotted."""
-    figure, (axes,) = axes_of(one.words)
-    for method, rows in one.losses.groupby("method", sort=False):
-        how = look(str(method))
-        axes.plot(
-            rows["layer"], rows["loss"], color=how.colour, marker=how.mark, ls=how.line, ms=4,
-            label=str(method),
-        )  # fmt: skip
-        axes.fill_between(
-            rows["layer"], rows["loss_low"], rows["loss_high"], color=how.colour, alpha=0.15, lw=0
-        )
-    if len(published):
-        for lens, rows in published.groupby("lens", sort=False):
-            axes.plot(
-                rows["layer"], rows["loss"], ls=":", color=look(str(lens)).colour,
-                label=f"{lens} (published)",
-            )  # fmt: skip
-    _finish(figure, axes, "before layer")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    return figure
-
-
-def losses_by_length(rows: pd.DataFrame, title: str) -> Figure:
-    """The mean loss over layers against the tokens that were read, a line for each lens."""
-    figure, (axes,) = axes_of(title)
-    for method, some in rows.groupby("method", sort=False):
-        how = look(str(method))
-        axes.plot(
-            some["length"].astype(int), some["loss"], color=how.colour, marker=how.mark,
-            ls=how.line, ms=4, label=str(method),
-        )  # fmt: skip
-    _finish(figure, axes, "tokens read")
-    return figure
-
-
-def _finish(figure: Figure, axes: Axes, x: str) -> None:
-    log_axis(axes, "y")
-    axes.set_xlabel(x)
-    axes.set_ylabel(LOSS)
-    legend(figure, axes)

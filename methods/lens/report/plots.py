@@ -1,0 +1,53 @@
+"""The pictures of lenses' losses: by layer, and by the tokens that were read."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.report.looks import look
+from benchmark.report.style import axes_of, legend, log_axis
+
+LOSS = "KL(model || lens), nats"
+
+
+def losses_by_layer(losses: pd.DataFrame, published: pd.DataFrame, title: str) -> Figure:
+    """A line with its band for each lens; published losses dotted."""
+    figure, (axes,) = axes_of(title)
+    for method, rows in losses.groupby("method", sort=False):
+        how = look(str(method))
+        axes.plot(
+            rows["layer"], rows["loss"], color=how.colour, marker=how.mark, ls=how.line, ms=4,
+            label=str(method),
+        )  # fmt: skip
+        axes.fill_between(
+            rows["layer"], rows["loss_low"], rows["loss_high"], color=how.colour, alpha=0.15, lw=0
+        )
+    if len(published):
+        for lens, rows in published.groupby("lens", sort=False):
+            axes.plot(
+                rows["layer"], rows["loss"], ls=":", color=look(str(lens)).colour,
+                label=f"{lens} (published)",
+            )  # fmt: skip
+    _finish(figure, axes, "before layer")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def losses_by_length(rows: pd.DataFrame, title: str) -> Figure:
+    """The mean loss over layers against the tokens that were read, a line for each lens."""
+    figure, (axes,) = axes_of(title)
+    for method, some in rows.groupby("method", sort=False):
+        how = look(str(method))
+        axes.plot(
+            some["length"].astype(int), some["loss"], color=how.colour, marker=how.mark,
+            ls=how.line, ms=4, label=str(method),
+        )  # fmt: skip
+    _finish(figure, axes, "tokens read")
+    return figure
+
+
+def _finish(figure: Figure, axes: Axes, x: str) -> None:
+    log_axis(axes, "y")
+    axes.set_xlabel(x)
+    axes.set_ylabel(LOSS)
+    legend(figure, axes)
