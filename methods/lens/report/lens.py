@@ -31,7 +31,7 @@ class Compared:
     Attributes:
         task: its label.
         model: its label.
-        source: the repository or directory of the model.
+        source: the repository of the model, or nothing for a directory.
         length: tokens that are read, or None for all.
         losses: method, layer, loss, loss_low, loss_high and agreement; a row for each layer.
         overall: a row for each method: loss, its ends, agreement, parameters, passes, seconds.
@@ -109,7 +109,9 @@ def _of_place(
         losses = _pooled(some.groupby(["method", "layer"], sort=False)).reset_index()
         whole = pd.DataFrame([_overall_of(results, record, number) for record in records])
         overall = _pooled(whole.groupby("method", sort=False))
-        source = str(records[0].model.get("source", ""))
+        loaded = records[0].model
+        # A directory may hold anything, whatever it is called.
+        source = "" if loaded.get("files") else str(loaded.get("source", ""))
         yield Compared(*place, source, number, losses, overall)
 
 

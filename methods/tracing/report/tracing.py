@@ -20,9 +20,10 @@ PUBLISHED_MODEL = "gpt2-xl"
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
-    """Per task and model: top layers, sharpness, levels; and what the paper reports if asked."""
+    """Per task and model: top layers, sharpness, levels; the paper's beside its own model."""
     made = [table for found in traced(results) for table in tables_of(found)]
-    return [*made, *([published_table()] if asked.published else [])]
+    theirs = any(published_model(record) == PUBLISHED_MODEL for record in results.done)
+    return [*made, *([published_table()] if asked.published and theirs else [])]
 
 
 def figures(results: Results, asked: Asked) -> list[ReportFigure]:

@@ -43,7 +43,10 @@ def test_corruptions_stand_side_by_side(results):
     assert list(levels.table["facts"]) == ["25", "25"]
 
 
-def test_what_the_paper_reports_is_a_table_of_its_own(results):
+def test_what_the_paper_reports_is_a_table_of_its_own_beside_its_own_model(results, monkeypatch):
+    made = tables_of(results, Asked(published=True))
+    assert not any("published" in table.words for table in made)
+    monkeypatch.setattr("methods.tracing.report.tracing.published_model", lambda _: "gpt2-xl")
     (table,) = [
         table for table in tables_of(results, Asked(published=True)) if "published" in table.words
     ]
