@@ -18,12 +18,11 @@ SETTINGS = {"windows": [1, 3], "grid_window": 3, "draws": 2, "pictures": 2}
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tracing")
+    constants = dict(steps=5, learning_rate=0.01, batch_size=10)
     for ablation in ABLATIONS:
-        changes = {"method": SETTINGS}
-        if ablation == "optimal":
-            changes["ablation"] = {"steps": 5, "learning_rate": 0.01, "batch_size": 10}
         run_cell(
-            "capital_of_country", "causal_tracing", ablation, model="toy_llama", changes=changes,
+            "capital_of_country", "causal_tracing", ablation, model="toy_llama",
+            changes={"method": SETTINGS}, constants=constants,
             n_train=40, n_test=25, results_dir=str(folder), threads=1,
         )  # fmt: skip
     return load_kinds(folder)["tracing"]
