@@ -14,6 +14,7 @@ install_import_hook(["benchmark", "tasks", "methods"], "beartype.beartype")
 
 import pytest
 import torch
+from support.families import FAMILIES, STRUCTURES, quick_or_slow
 from transformers import GPT2LMHeadModel
 
 from benchmark.models.family import family_names
@@ -55,9 +56,19 @@ def models(model_directories) -> dict[str, LanguageModel]:
     return {name: load_model(path, dtype="float64") for name, path in model_directories.items()}
 
 
-@pytest.fixture(params=family_names())
+@pytest.fixture(params=quick_or_slow(FAMILIES))
 def model(request, models) -> LanguageModel:
-    """Each family in turn, in float64."""
+    """Each family in turn, in float64: for tests of the engine."""
+    return models[request.param]
+
+
+@pytest.fixture(params=quick_or_slow(STRUCTURES))
+def method_model(request, models) -> LanguageModel:
+    """A family of each structure, in float64: for what is built on the engine.
+
+    It reads a model only through the engine, which is tested on every family; so only what
+    changes its sums and derivatives (see `STRUCTURES`) can make a difference.
+    """
     return models[request.param]
 
 

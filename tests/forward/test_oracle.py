@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.families import FAMILIES, quick_or_slow
 from support.hooked import HookedHuggingFace
 from support.oracle import Oracle, written
 from support.prompts import random_batch
@@ -10,13 +11,13 @@ from support.values import largest, random_masks
 from benchmark.ablations.optimal import Optimal
 from benchmark.config import configured, configured_names
 from benchmark.forward.passes import masked_logits, source_values
-from benchmark.models.family import family_named, family_names
+from benchmark.models.family import family_named
 
 # Families whose bridge of TransformerLens gives every head an input of its own, as it should.
 BRIDGED = ("gemma2", "gpt2", "gpt_neox", "llama", "qwen2", "qwen3")
 
 
-@pytest.fixture(scope="module", params=family_names())
+@pytest.fixture(scope="module", params=quick_or_slow(FAMILIES))
 def judged(request, models):
     model = models[request.param]
     # Hugging Face's RMSNorm works in float32 inside a float64 model.
