@@ -17,7 +17,7 @@ from benchmark.cli.arguments import check_arguments, given
 from benchmark.cli.gathered import gathered, noting, tell
 from benchmark.cli.own import search_path, use_config_dir, use_typed
 from benchmark.cli.signals import leave_on_signals
-from benchmark.cli.terminal import or_refuse, refuse, show, show_whole
+from benchmark.cli.terminal import or_refuse, refuse, show, show_whole, warn
 from benchmark.config import build
 from benchmark.errors import near
 
@@ -101,7 +101,8 @@ def validate() -> None:
 
 
 def verify() -> None:
-    """Run a record again and compare; exit with 1 if a number differs."""
+    """Run a record again and compare; exit with 1 if a number differs, or the record is damaged."""
+    from benchmark.records.record import DamagedError
     from benchmark.run.verify import verify_record
 
     if sys.argv[1:] in (["-h"], ["--help"]):
@@ -111,9 +112,17 @@ def verify() -> None:
     if len(keys) != 1 or keys[0].startswith("-") or "=" in keys[0]:
         refuse("verify takes one key: ablation-bench verify KEY results_dir=results")
     results_dir = Path(given(sys.argv[1:], "results_dir", "results"))
-    agrees, table = or_refuse(lambda: verify_record(results_dir, keys[0]))
-    show(table)
-    sys.exit(0 if agrees else 1)
+
+    def agrees() -> bool:
+        try:
+            same, table = verify_record(results_dir, keys[0])
+        except DamagedError as error:
+            warn(str(error))
+            return False
+        show(table)
+        return same
+
+    sys.exit(0 if or_refuse(agrees) else 1)
 
 
 def list_tasks() -> None:

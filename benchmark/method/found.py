@@ -7,6 +7,8 @@ from typing import overload
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from benchmark.graph.circuits_file import StoredCircuits, StoredScores
 from benchmark.graph.graph import ComputationalGraph
@@ -39,6 +41,27 @@ class FoundCircuits(Sequence[FoundCircuit]):
     ) -> "FoundCircuits":
         """The best edges of each size; `choose` may be `EdgeScores.greedy` too."""
         circuits = [FoundCircuit(choose(scores, size), f"size={size}", size) for size in sizes]
+        return cls(circuits, {"": scores})
+
+    @classmethod
+    def ranked(
+        cls,
+        circuits: Sequence[FoundCircuit],
+        probabilities: Float[Tensor, "circuits src dst"] | None = None,
+    ) -> "FoundCircuits":
+        """Circuits, the one at the largest price (or threshold, ...) last, and their ranking.
+
+        An edge ranks by the last circuit that keeps it, and among the edges of one by the mean of
+        its `probabilities`, or by how many circuits keep it: its score is the number of that
+        circuit, from 1 (0 where none keeps it), plus half the mean.
+        """
+        if not circuits:
+            return cls(circuits)
+        keep = stack([found.mask for found in circuits])
+        numbers = torch.arange(1, len(circuits) + 1).to(keep)
+        last = (numbers[:, None, None] * (keep > 0)).amax(0)
+        mean = (keep if probabilities is None else probabilities).mean(0)
+        scores = EdgeScores(circuits[0].mask.graph, last + mean / 2, signed=True)
         return cls(circuits, {"": scores})
 
     def on(self, device: str) -> "FoundCircuits":

@@ -50,6 +50,10 @@ NUMBERS = ("seed", "n_train", "n_test")
 Config = Annotated[dict[str, Any], Has(AXES, dict), Has(NUMBERS, int), Has(SETTINGS)]
 
 
+class DamagedError(UserError):
+    """A record, or a file beside it, is not what was written."""
+
+
 class Status(Enum):
     """How a cell ended. A skipped cell asks for what its method cannot do, and says why."""
 
@@ -146,7 +150,7 @@ class Record:
                 f"record {path} was written by another version ({version}): {error}; {advice}"
             ) from error
         except FormError as error:
-            raise UserError(f"record {path} is damaged: {error}; {advice}") from error
+            raise DamagedError(f"record {path} is damaged: {error}; {advice}") from error
         return record
 
     def _check(self) -> None:

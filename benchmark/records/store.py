@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError, near
 from benchmark.locks import ENDING, Timeout, holding
-from benchmark.records.record import RECORD, Record
+from benchmark.records.record import RECORD, DamagedError, Record
 
 ASIDE, EXPERIMENTS, SHARED = "aside", ".experiments", ".shared"
 MOST_BYTES = 200  # of a name; file systems allow 255, endings included
@@ -57,7 +57,7 @@ class Folder:
         for name, digest in record.files.items():
             file = self.path / name
             if not file.is_file() or digest_of_file(file) != digest:
-                raise UserError(
+                raise DamagedError(
                     f"record {self.path / RECORD} is damaged: {name} beside it is missing or "
                     "another than it names; run its command again, or delete its folder"
                 )

@@ -18,6 +18,7 @@ from typing import ClassVar
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask, Pruning
 from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence
 from methods.circuits.search.order import phases
@@ -65,14 +66,18 @@ class ACDC:
         """Donors come from the same batch."""
         return without_donors(problem, self.batch_size)
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
-        """One circuit per threshold, whatever the sizes asked for."""
-        found = self.search(problem).run(problem.checkpoint("acdc"))
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> FoundCircuits:
+        """One circuit per threshold, whatever the sizes asked for, and the ranking of edges.
+
+        An edge ranks by the largest threshold at which it survives, then by at how many it does.
+        """
+        kept = self.search(problem).run(problem.checkpoint("acdc"))
         circuits = {
             threshold: EdgeMask(problem.graph, keep).pruned(Pruning.dead_ends)
-            for threshold, keep in found.items()
+            for threshold, keep in kept.items()
         }
-        return [FoundCircuit(circuits[tau], f"tau={tau:g}") for tau in sorted(circuits)]
+        found = [FoundCircuit(circuits[tau], f"tau={tau:g}") for tau in sorted(circuits)]
+        return FoundCircuits.ranked(found)
 
     def search(self, problem: Problem) -> Search:
         """The search, before its first test."""

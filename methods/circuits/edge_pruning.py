@@ -13,6 +13,7 @@ are counted over the whole graph.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from jaxtyping import Bool
@@ -20,11 +21,11 @@ from torch import Tensor
 
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask, Pruning
-from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from methods.circuits.masks.schedule import Ramp, SparsitySchedule
 from methods.circuits.masks.targeted import TargetedMasks
-from methods.circuits.masks.training import TrainsMasks, in_groups
+from methods.circuits.masks.training import Trained, TrainsMasks, trained_circuits
 from methods.ranges import check_above_zero, check_counts, check_each, check_not_below_zero
 
 
@@ -70,15 +71,13 @@ class EdgePruning(TrainsMasks):
         """Sizes too, unless there are targets."""
         return super().uses | (set() if self.targets else {"sizes"})
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> FoundCircuits:
         """One circuit per target, or per size asked for if no targets are set; largest first."""
-        targets, found = self._targets(problem, sizes), []
+        targets = self._targets(problem, sizes)
         subgraph = self._subgraph(problem).to(problem.model.device)
         at_once = self.targets_at_once or problem.masks_at_once(self.batch_size)
-        for first, group in in_groups(targets, at_once):
-            pairs = zip(self._trained(problem, subgraph, group, first), group, strict=True)
-            found += [FoundCircuit(mask, f"target={target:g}") for mask, target in pairs]
-        return found
+        trained = partial(self._trained, problem, subgraph)
+        return trained_circuits("target", targets, at_once, trained)
 
     def _subgraph(self, problem: Problem) -> Bool[Tensor, "src dst"]:
         """The edges to prune: all. Others are never kept, and count as sparse from the start."""
@@ -101,7 +100,7 @@ class EdgePruning(TrainsMasks):
 
     def _trained(
         self, problem: Problem, subgraph: Bool[Tensor, "src dst"], targets: list[float], first: int
-    ) -> list[EdgeMask]:
+    ) -> Trained:
         """Each target's circuit, without edges that cannot reach the logits: they change nothing.
 
         `first` is the number of the first target.
@@ -110,7 +109,7 @@ class EdgePruning(TrainsMasks):
         masks = self.masks(subgraph, problem.graph.n_edges, targets, steps, problem.seed)
         self._train(problem, masks, len(targets), first, steps)
         circuits = (EdgeMask(problem.graph, kept) for kept in masks.circuits())
-        return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]
+        return [x.pruned(Pruning.dead_ends) for x in circuits], masks.probabilities
 
     def masks(
         self,

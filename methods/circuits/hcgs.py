@@ -14,21 +14,19 @@ from typing import ClassVar
 
 import torch
 
-from benchmark.graph.mask import EdgeMask
-from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from methods.circuits.masks.concrete import ConcreteMasks
 from methods.circuits.masks.hard_concrete import LOW
 from methods.circuits.masks.prices import (
     check_prices,
     circuits_above,
-    circuits_of_prices,
     learning_rates,
     node_prices,
     prices_that_fit,
     steps_of,
 )
-from methods.circuits.masks.training import TrainsMasks
+from methods.circuits.masks.training import Trained, TrainsMasks, trained_circuits
 from methods.ranges import check_above_zero, check_not_below_zero
 
 # What divides the learning rate, by a trait of the ablation.
@@ -66,13 +64,13 @@ class HCGS(TrainsMasks):
         check_above_zero(self, "clip")
         check_not_below_zero(self, "node_price")
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> FoundCircuits:
         """One circuit per price, whatever the sizes asked for; the largest circuit first."""
         trained = partial(self._trained, problem)
         fit = prices_that_fit(problem, self.batch_size, self.masks_per_step)
-        return circuits_of_prices(self.prices, self.prices_at_once or fit, trained)
+        return trained_circuits("price", self.prices, self.prices_at_once or fit, trained)
 
-    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
+    def _trained(self, problem: Problem, prices: list[float], first: int) -> Trained:
         """The circuit of each of these prices; `first` is the number of the first one."""
         ablation = problem.ablation
         masks = ConcreteMasks(
@@ -88,4 +86,5 @@ class HCGS(TrainsMasks):
         )
         steps = self._steps(problem, steps_of(ablation))
         self._train(problem, masks, len(prices), first, steps)
-        return circuits_above(problem.graph, masks.logits, self.threshold, ablation)
+        circuits = circuits_above(problem.graph, masks.logits, self.threshold, ablation)
+        return circuits, masks.probabilities

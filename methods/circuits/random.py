@@ -25,7 +25,10 @@ DRAWS, MOST_ROUNDS = 64, 200
 
 @dataclass(frozen=True)
 class Random:
-    """Settings of random circuits; see conf/method/random.yaml."""
+    """Settings of random circuits; see conf/method/random.yaml.
+
+    They leave no scores: every circuit is drawn anew, so no edge is ever better than another.
+    """
 
     circuits_per_size: int
     tolerance: float

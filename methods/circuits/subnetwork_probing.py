@@ -18,11 +18,11 @@ import torch
 
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask, Pruning
-from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
-from methods.circuits.masks.prices import check_prices, circuits_of_prices, prices_that_fit
+from methods.circuits.masks.prices import check_prices, prices_that_fit
 from methods.circuits.masks.probing import Granularity, ProbingMasks
-from methods.circuits.masks.training import TrainsMasks
+from methods.circuits.masks.training import Trained, TrainsMasks, trained_circuits
 
 # How far Adam can move a log-alpha in the authors' 3,000 steps at 0.001.
 DISTANCE = 3.0
@@ -49,13 +49,13 @@ class SubnetworkProbing(TrainsMasks):
         if not 0 <= self.initial_mask <= 1:
             raise UserError(f"method.initial_mask={self.initial_mask} must lie in [0, 1]")
 
-    def discover(self, problem: Problem, sizes: Sequence[int]) -> list[FoundCircuit]:
+    def discover(self, problem: Problem, sizes: Sequence[int]) -> FoundCircuits:
         """One circuit per price, whatever the sizes asked for; the largest circuit first."""
         trained = partial(self._trained, problem)
         fit = prices_that_fit(problem, self.batch_size, self.masks_per_step)
-        return circuits_of_prices(self.prices, self.prices_at_once or fit, trained)
+        return trained_circuits("price", self.prices, self.prices_at_once or fit, trained)
 
-    def _trained(self, problem: Problem, prices: list[float], first: int) -> list[EdgeMask]:
+    def _trained(self, problem: Problem, prices: list[float], first: int) -> Trained:
         """What survives, without edges that cannot reach the logits, which change nothing."""
         steps = self._steps(problem)
         masks = ProbingMasks(
@@ -69,4 +69,4 @@ class SubnetworkProbing(TrainsMasks):
         )
         self._train(problem, masks, len(prices), first, steps)
         circuits = (EdgeMask(problem.graph, kept) for kept in masks.survivors())
-        return [circuit.pruned(Pruning.dead_ends) for circuit in circuits]
+        return [x.pruned(Pruning.dead_ends) for x in circuits], masks.probabilities

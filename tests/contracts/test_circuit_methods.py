@@ -8,6 +8,7 @@ from benchmark.config import configured, configured_names
 from benchmark.graph.mask import EdgeMask
 from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import CircuitMethod
+from benchmark.method.found import FoundCircuits
 from benchmark.method.study import Study
 from benchmark.mib.files import MibCircuit, write_mib
 
@@ -21,6 +22,8 @@ QUICK = {
 }
 
 
+# Their classes say why.
+UNRANKED = {"random", "reference"}
 CIRCUIT_METHODS = [
     name for name in configured_names("method") if not isinstance(configured("method", name), Study)
 ]
@@ -40,6 +43,8 @@ def test_every_method_keeps_the_contract(models, family, name, tmp_path):
     sizes = [10, model.graph.n_edges]
     found = method.discover(asked, sizes)
     assert found
+    ranked = isinstance(found, FoundCircuits) and bool(found.scores)
+    assert ranked == (name not in UNRANKED)
     for circuit in found:
         assert circuit.mask.graph == model.graph and circuit.setting
         assert circuit.requested_size in (None, *sizes)

@@ -13,7 +13,7 @@ from benchmark.errors import UserError
 from benchmark.forward import memory
 from benchmark.method.problem import Problem
 from benchmark.metric import LogitDifference, OverWrong
-from methods.circuits.masks import prices
+from methods.circuits.masks import training
 
 METRIC = LogitDifference(OverWrong.mean)
 
@@ -68,8 +68,8 @@ def test_prices_that_do_not_fit_together_give_the_same_circuits(planted, monkeyp
         groups.append(at_once)
         return in_groups(values, at_once)
 
-    in_groups = prices.in_groups
-    monkeypatch.setattr(prices, "in_groups", noted)
+    in_groups = training.in_groups
+    monkeypatch.setattr(training, "in_groups", noted)
     monkeypatch.setattr(memory, "MOST_BYTES", 1.0)
     alone = method.discover(asked, [])
     assert groups == [1]

@@ -1,5 +1,6 @@
 """A record that is run again and compared."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ from support.cells import cell
 from support.records import seal_anew
 
 from benchmark.errors import UserError
-from benchmark.records.record import TABLE
+from benchmark.records.record import RECORD, SCORES, TABLE
 from benchmark.run.runner import run_cell
 from benchmark.run.verify import verify_record
 
@@ -18,6 +19,16 @@ def test_the_same_cell_gives_the_same_numbers(finished):
     agrees, table = verify_record(Path(settings.results_dir), record.key)
     assert agrees
     assert "every number agrees exactly" in str(table.renderables[-1])
+
+
+def test_a_record_of_before_its_method_left_scores_agrees(tmp_path):
+    settings = cell(tmp_path)
+    record = run_cell(settings).record
+    files = {name: digest for name, digest in record.files.items() if name != SCORES}
+    (settings.folder.path / SCORES).unlink()
+    replace(record, files=files).write(settings.folder.path / RECORD)
+    agrees, table = verify_record(tmp_path, record.key)
+    assert agrees and "every number agrees exactly" in str(table.renderables[-1])
 
 
 def test_verify_notices_another_number(tmp_path):

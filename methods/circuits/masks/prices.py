@@ -8,7 +8,7 @@ What a setting of None stands for are the rules of Li & Janson (2024, arXiv 2409
 for edges with a logit each.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from jaxtyping import Float
@@ -17,9 +17,8 @@ from torch import Tensor
 from benchmark.ablations.contract import Ablation
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.mask import EdgeMask, Pruning
-from benchmark.method.circuits import FoundCircuit
 from benchmark.method.problem import Problem
-from methods.circuits.masks.training import STEPS, TrainsMasks, in_groups
+from methods.circuits.masks.training import STEPS, TrainsMasks
 from methods.ranges import check_above_zero, check_counts, check_each
 
 
@@ -37,25 +36,6 @@ def check_prices(method: TrainsMasks, prices: list[float]) -> None:
 def prices_that_fit(problem: Problem, batch_size: int, masks_per_step: int) -> int:
     """Prices whose masks fit into a pass together; at least one."""
     return max(1, problem.masks_at_once(batch_size) // masks_per_step)
-
-
-def circuits_of_prices(
-    prices: list[float],
-    prices_at_once: int,
-    trained: Callable[[list[float], int], list[EdgeMask]],
-) -> list[FoundCircuit]:
-    """One circuit per price; the largest circuit first.
-
-    Args:
-        prices: of an edge.
-        prices_at_once: how many share a pass.
-        trained: gives the circuit of each of some prices, and takes the number of the first too.
-    """
-    found = []
-    for first, group in in_groups(prices, prices_at_once):
-        pairs = zip(trained(group, first), group, strict=True)
-        found += [FoundCircuit(mask, f"price={price:g}") for mask, price in pairs]
-    return found
 
 
 def steps_of(ablation: Ablation) -> int:

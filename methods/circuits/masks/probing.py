@@ -70,6 +70,11 @@ class ProbingMasks(LearnedMasks):
         mean = (probability_nonzero(self._log_alpha) * self._share).sum((1, 2))
         return (self._prices * mean).sum()
 
+    @property
+    def probabilities(self) -> Float[Tensor, "prices src dst"]:
+        """The probability that an edge's mask is not 0; 0 where the graph has none."""
+        return self._of_edges(probability_nonzero(self._log_alpha))
+
     def survivors(self) -> Float[Tensor, "prices src dst"]:
         """1 for each edge of each price's circuit, as it is now."""
         return self._of_edges((self._log_alpha.detach() > 0).float())

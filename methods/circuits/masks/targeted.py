@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from benchmark.seeds import generator
-from methods.circuits.masks.hard_concrete import discrete, gates
+from methods.circuits.masks.hard_concrete import discrete, gates, probability_nonzero
 from methods.circuits.masks.learned import LearnedMasks
 from methods.circuits.masks.schedule import SparsitySchedule
 
@@ -85,6 +85,11 @@ class TargetedMasks(LearnedMasks):
             group["lr"] = group["initial_lr"] * rate
         super().update()
 
+    @property
+    def probabilities(self) -> Float[Tensor, "targets src dst"]:
+        """The probability that an edge's mask is not 0; 0 for edges that are not trained."""
+        return _product([x.probabilities for x in self._gates])
+
     def circuits(self) -> Float[Tensor, "targets src dst"]:
         """1 for each edge of each target's circuit, as it is now.
 
@@ -148,6 +153,11 @@ class SparseGates:
         excess = sparsity - schedule.target(step, self._start, self._targets)
         linear, square = self.multipliers.unbind(1)
         return linear * excess + square * excess**2
+
+    @property
+    def probabilities(self) -> Float[Tensor, "targets src columns"]:
+        """The probability that a gate is not 0."""
+        return probability_nonzero(self.log_alpha) * self._trained
 
     def kept(self) -> Bool[Tensor, "targets src columns"]:
         """The gates that are on, as they are now."""

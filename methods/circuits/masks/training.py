@@ -1,10 +1,17 @@
 """What methods that train masks share: their prompts, their steps, and the loop that trains."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from benchmark.ablations.constants import Constants
 from benchmark.ablations.contract import Ablation, is_trained
+from benchmark.graph.mask import EdgeMask
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
 from benchmark.training.loop import MaskedTraining
@@ -56,6 +63,32 @@ class TrainsMasks:
             checkpoint=problem.checkpoint(f"masks {first}"),
             label=type(self).__name__,
         )
+
+
+# Circuits, and the probability that each edge of the graph is kept.
+Trained = tuple[list[EdgeMask], Float[Tensor, "values src dst"]]
+
+
+def trained_circuits(
+    name: str, values: list[float], at_once: int, trained: Callable[[list[float], int], Trained]
+) -> FoundCircuits:
+    """One circuit per price or target, the largest circuit first, and the ranking of edges.
+
+    An edge ranks by the largest value at which it is kept, then by its mean probability over all.
+
+    Args:
+        name: what tables call a value: "price".
+        values: prices or targets.
+        at_once: how many share a pass.
+        trained: trains the masks of some values, and takes the number of the first too.
+    """
+    circuits, probabilities = [], []
+    for first, group in in_groups(values, at_once):
+        masks, of_group = trained(group, first)
+        pairs = zip(masks, group, strict=True)
+        circuits += [FoundCircuit(mask, f"{name}={value:g}") for mask, value in pairs]
+        probabilities.append(of_group.detach())
+    return FoundCircuits.ranked(circuits, torch.cat(probabilities) if probabilities else None)
 
 
 def in_groups(values: list[float], at_once: int) -> Iterator[tuple[int, list[float]]]:
