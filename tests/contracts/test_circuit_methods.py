@@ -19,6 +19,7 @@ QUICK = {
     "subnetwork_probing_edges": dict(steps=2),
     "edge_pruning": dict(steps=2),
     "hap": dict(steps=2),
+    "acdc": dict(thresholds=[0.001, 0.1]),
 }
 
 

@@ -219,6 +219,7 @@ def test_a_crash_leaves_what_was_there(results, monkeypatch):
     assert not list(folder.glob(".submission*"))
 
 
+@pytest.mark.slow
 def test_the_verb_writes_other_cells_too_if_asked(results):
     folder, _ = results
     arguments = [f"results_dir={folder}", "other_cells=true", "method_name=eap", "format=json"]

@@ -247,6 +247,7 @@ def test_held_out_frames_are_not_trained_on(tokenizer):
     assert torch.equal(held_out.slots, held_out.slots[first])
 
 
+@pytest.mark.slow
 def test_a_model_that_exchanges_nothing_scores_low(tokenizer):
     """toy_gpt2 does the task, but not by this circuit."""
     model = load_model("toy_gpt2", device="cpu")
@@ -278,6 +279,7 @@ def test_the_shipped_model_implements_the_graph_as_its_card_says(shipped):
     assert interchange_scores(shipped.hugging_face, idle, test, 0)["strict"] < 0.5
 
 
+@pytest.mark.slow
 def test_the_reference_edges_alone_do_the_task_and_each_connection_is_needed(shipped):
     """Under counterfactual ablation, with all three names of the corrupted prompt new."""
     graph = shipped.graph

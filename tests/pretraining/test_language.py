@@ -151,6 +151,7 @@ def test_a_corpus_depends_on_seed_and_step_alone_and_ends_every_text():
     assert 0.4 < share_of_ioi(50, 400) < 0.6
 
 
+@pytest.mark.slow
 def test_training_texts_hold_no_held_out_prompt():
     from random import Random
 

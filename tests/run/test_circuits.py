@@ -29,6 +29,7 @@ def neuron_cell(results_dir, **changes):
     return replace(settings, method={**settings.method, "granularity": "neuron"})
 
 
+@pytest.mark.slow
 def test_a_record_of_neurons(tmp_path, monkeypatch):
     settings = neuron_cell(tmp_path, evaluate_under=["counterfactual", "optimal"])
 
@@ -64,6 +65,7 @@ def test_a_record_of_neurons(tmp_path, monkeypatch):
     assert not Path(asked["directory"]).exists()
 
 
+@pytest.mark.slow
 def test_tables_and_figures_of_neurons_beside_edges(tmp_path):
     results_dir = tmp_path / "results"
     for settings in (neuron_cell(results_dir), cell(results_dir, sizes=[0.05, 0.5, 1.0])):
@@ -77,6 +79,7 @@ def test_tables_and_figures_of_neurons_beside_edges(tmp_path):
     assert any(pictures.iterdir())
 
 
+@pytest.mark.slow
 def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monkeypatch):
     settings, evaluated = cell(tmp_path), []
 
