@@ -27,6 +27,7 @@ MOST_LINES = 200
 
 EXAMPLES = {
     "{mask.size} edges": r"300 edges: \d\.\d+ nats\n\(8, 2\)\n",
+    "draw_trajectory": r"",
     "nodes.name": r"\['a\d.h\d<.>@\d+', .*\]\n",
 }
 
