@@ -94,7 +94,8 @@ def test_a_run_checks_its_model_at_the_length_of_its_prompts(tmp_path, monkeypat
     same = torch.zeros(1), torch.zeros(1)
     monkeypatch.setattr(check, "_both_logits", lambda *given: seen.append(given[2]) or same)
     cell = made_cell(tmp_path, model="tiny_gpt2", method="random", n_train=2, n_test=2)
-    prompts = Prompts.of(cell, cell.model_choice.load())
+    # Another test may have loaded the choice, which is then kept.
+    prompts = Prompts.of(cell, load_model("tiny_gpt2"))
     longest = max(batch.n_positions for batch in (prompts.train, *prompts.held_out))
     assert seen == [5, longest] and longest > 5
 
