@@ -23,7 +23,7 @@ def training(cwd):
         [COMMAND, *ENDLESS], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
-    while len(list(cwd.glob("results/*/log.txt"))) < 2:
+    while not list(cwd.glob("results/*/checkpoints/*.checkpoint")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
