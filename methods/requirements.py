@@ -1,4 +1,4 @@
-"""Which metrics a gradient at the clean prompts can attribute."""
+"""What methods ask of a metric and of an ablation, and the line that says what to give instead."""
 
 from benchmark.method.problem import Problem
 
@@ -24,8 +24,10 @@ def without_donors(problem: Problem, batch_size: int) -> str | None:
     return None
 
 
-def needs_counterfactual(problem: Problem) -> str | None:
-    """Why a path between two prompts needs counterfactual ablation, unless it is that."""
+def needs_counterfactual(
+    problem: Problem, why: str = "the path runs from the corrupted to the clean prompt"
+) -> str | None:
+    """Why a method needs counterfactual ablation, unless it is that."""
     if problem.ablation.traits.from_corrupted:
         return None
-    return "the path runs from the corrupted to the clean prompt; give ablation=counterfactual"
+    return f"{why}; give ablation=counterfactual"

@@ -36,7 +36,7 @@ class Replacement(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What methods, evaluation and reports ask of an ablation, whatever its class.
+    """What methods (requirements.py), evaluation and reports ask of an ablation of any class.
 
     Attributes:
         total: the values do not depend on the prompt, so that the best constants lose no more.

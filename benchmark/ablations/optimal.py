@@ -22,7 +22,7 @@ from benchmark.graph.mask import EdgeMask
 from benchmark.prompts.batch import Batch, concatenate
 from benchmark.training.learner import LearnedConstants
 from benchmark.training.loop import MaskedTraining
-from benchmark.training.masks import FixedMasks
+from benchmark.training.sampler import FixedMasks
 from benchmark.transformer.transformer import Transformer
 
 

@@ -17,7 +17,7 @@ from benchmark.cli.list_tasks import first_comment
 from benchmark.config import configured_names, option_text
 from benchmark.graph.shape import number_of_edges
 from benchmark.models.family_files import family_file, family_modules
-from benchmark.models.features import FEATURES
+from benchmark.models.unsupported import FEATURES
 from benchmark.zoo.cards import read_card, zoo_directory
 
 SHAPE = re.compile(r"^# Shape: (\d+) layers of (\d+) heads(, in parallel blocks)?\.$", re.MULTILINE)

@@ -2,7 +2,8 @@
 
 An `EdgeMask` says how much of each edge is kept (1 keep, 0 ablate, between = interpolate). Keeping
 it on the graph's own matrix makes pruning, comparing and saving a few lines each, and lets any
-method be a function of tensors (the layout of EAP-IG, Hanna et al. 2024).
+method be a function of tensors (the layout of EAP-IG, Hanna et al. 2024). Its use in a forward
+pass and the gradient of its entries are in benchmark/forward/mixture.py.
 """
 
 from collections.abc import Iterable, Sequence

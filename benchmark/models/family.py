@@ -14,8 +14,8 @@ from importlib import import_module
 from benchmark.errors import UserError, near
 from benchmark.graph.shape import Shape
 from benchmark.models.family_files import family_modules
-from benchmark.models.features import rotary_parameters, unsupported_features
 from benchmark.models.parts import Config, Facts, Module
+from benchmark.models.unsupported import rotary_parameters, unsupported_features
 from benchmark.transformer.weights import Weights
 
 # Layers, or heads of a layer; the largest models have about a hundred of each.

@@ -68,7 +68,8 @@ class Record:
 
     Attributes:
         schema: version of this form.
-        key: name of the record's folder: a digest of all that decides its numbers.
+        key: name of the record's folder: a digest of all that decides its numbers (`Cell.key`,
+            benchmark/run/cell.py).
         kind: what it is about: circuits, or what a study says.
         status: how it ended.
         reason: why it was skipped or failed, in a line.
@@ -90,7 +91,7 @@ class Record:
         versions: of this package, the task, the method, and the libraries.
         machine: where it ran.
         files: SHA-256 of the files beside it.
-        traceback: of a failure.
+        traceback: of a failure that is no `UserError`.
         warnings: what a reader should know.
     """
 

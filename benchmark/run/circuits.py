@@ -11,14 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.config import configured
 from benchmark.evaluation.circuits import HeldOut, circuit_scores, full_model_scores
 from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
+from benchmark.evaluation.metrics import evaluation_metrics
 from benchmark.meter import metering
 from benchmark.method.circuits import FoundCircuit, stacked_neurons
 from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
-from benchmark.metric import KLDivergence
 from benchmark.models.loading import LanguageModel
 from benchmark.records.record import LEAST_ACCURACY
 from benchmark.references.circuits import reference_masks
@@ -72,10 +71,7 @@ def _evaluated(
     work: Path,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The curve, and the fields of the record that sum it up."""
-    names = ("logit_difference", "accuracy", "exact_match", cell.metric_name)
-    metrics = {name: configured("metric", name) for name in dict.fromkeys(names)}
-    # The loss gap is the first column of every curve, whatever else is measured.
-    metrics = {"loss_gap": KLDivergence(), **{k: m for k, m in metrics.items() if k != "kl"}}
+    metrics = evaluation_metrics(cell.metric_name)
     held_out = HeldOut(fit=[prompts.train], test=prompts.held_out, metrics=metrics)
     full = full_model_scores(model, held_out)
     check_finite(full, "the whole model", model.dtype)

@@ -1,7 +1,8 @@
 """Running a cell: let its method work, and leave a whole record.
 
 Whatever happens, the cell ends with a record: done, skipped with the reason, or failed with the
-traceback.
+reason and, where no user can mend it, the traceback. Only where its folder cannot be written is
+there no more than the note of the command (sweep.py).
 """
 
 import logging

@@ -23,7 +23,7 @@ from benchmark.prompts.batch import Batch
 from benchmark.seeds import generator
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 from benchmark.training.learner import LearnedConstants
-from benchmark.training.masks import MaskSampler
+from benchmark.training.sampler import MaskSampler
 from benchmark.transformer.transformer import Transformer
 
 CHECKPOINT_EVERY = 100

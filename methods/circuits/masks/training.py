@@ -15,8 +15,9 @@ from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
 from benchmark.training.loop import MaskedTraining
-from benchmark.training.masks import MaskSampler
+from benchmark.training.sampler import MaskSampler
 from benchmark.transformer.transformer import Transformer
+from methods.requirements import without_donors
 
 STEPS = 3000
 
@@ -35,9 +36,7 @@ class TrainsMasks:
 
     def unsupported(self, problem: Problem) -> str | None:
         """Donors come from a step's own prompts."""
-        if problem.ablation.traits.needs_donors and self.batch_size < 2:
-            return "resample ablation takes donors from the step's prompts; give batch_size=2"
-        return None
+        return without_donors(problem, self.batch_size)
 
     def _steps(self, problem: Problem, rule: int = STEPS) -> int:
         """Optimiser steps: the method's, the cell's, or else those of the rule."""

@@ -20,6 +20,7 @@ from benchmark.prompts.batch import Batch
 from methods.importance.nodes.recall import contributions
 from methods.importance.nodes.truth import Question, exhaustive_effects
 from methods.ranges import check_counts
+from methods.requirements import needs_counterfactual
 
 
 class Direction(Enum):
@@ -45,8 +46,9 @@ class NodeSettings:
 
     def unsupported(self, problem: Problem) -> str | None:
         """Activations come from the paired prompt; positions need prompts of one length."""
-        if not problem.ablation.traits.from_corrupted:
-            return "nodes take their values from the corrupted prompt; give ablation=counterfactual"
+        reason = needs_counterfactual(problem, "nodes take their values from the corrupted prompt")
+        if reason:
+            return reason
         lengths = {int(n) for batch in problem.batches for n in batch.lengths}
         if self.positions is NodePositions.each and len(lengths) > 1:
             return (

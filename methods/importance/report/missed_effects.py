@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmark.report.frame import Results
-from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.style import (
+from benchmark.report.layout import (
     BLACK,
     BLUE,
     GREY,
@@ -25,6 +24,7 @@ from benchmark.report.style import (
     legend,
     log_axis,
 )
+from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
 from methods.importance.report.problems import headed, problems
 

@@ -4,9 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.report.frame import Results
+from benchmark.report.layout import axes_of, legend
 from benchmark.report.looks import look
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.style import axes_of, legend
 
 MEASURES = {
     "magnitude_correlation": "correlation of log effects",

@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.looks import MARKS, ablation_colour
-from benchmark.report.style import (
+from benchmark.report.layout import (
     BLUE,
     GREEN,
     GREY,
@@ -21,6 +20,7 @@ from benchmark.report.style import (
     axes_of,
     legend,
 )
+from benchmark.report.looks import MARKS, ablation_colour
 from methods.tracing.report.series import ORDER, PARTS, TOKENS, layers
 from methods.tracing.tokens import TOKENS as KINDS_OF_TOKENS
 

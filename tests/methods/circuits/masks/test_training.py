@@ -9,7 +9,7 @@ from support.values import largest, random_masks
 
 from benchmark.config import configured
 from benchmark.errors import UserError
-from benchmark.training.masks import FixedMasks, MaskSampler
+from benchmark.training.sampler import FixedMasks, MaskSampler
 from methods.circuits.masks.training import train_masks
 
 

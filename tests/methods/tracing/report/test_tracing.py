@@ -5,9 +5,9 @@ import pytest
 
 from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import figures_of, tables_of
+from benchmark.report.layout import save
 from benchmark.report.protocol import Asked
 from benchmark.report.published.numbers import published_effects
-from benchmark.report.style import save
 from benchmark.run.from_python import run_cell
 from methods.tracing.report.plots import effects_by_layer
 

@@ -1,8 +1,8 @@
 """The table and the picture of how sure models are."""
 
 from benchmark.report.frame import Results
+from benchmark.report.layout import axes_of
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.style import axes_of
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:

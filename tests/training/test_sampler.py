@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmark.errors import UserError
-from benchmark.training.masks import FixedMasks, MaskSampler
+from benchmark.training.sampler import FixedMasks, MaskSampler
 
 
 def test_fixed_masks_are_the_same_at_every_step_and_free():
