@@ -351,7 +351,8 @@ def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     """A known circuit gives AUROCs; random draws give z; published curves are overlaid."""
     model = ("model=ioi_known_circuit", "n_train=16", "n_test=16", "threads=1")
     arguments = ("-m", "method=eap,random,reference", "ablation=counterfactual", *model)
-    assert run_in_fork("run", *arguments, "sizes=[22,100]", cwd=tmp_path).returncode == 0
+    result = run_in_fork("run", *arguments, "sizes=[22,100]", cwd=tmp_path)
+    assert result.returncode == 0 and "3 done" in result.stdout, result.stdout + result.stderr
     by_method = {record.names["method"]: record for record in records(tmp_path)}
     assert by_method["eap"].recovery["auroc_edges"] > 0.75
     assert by_method["reference"].recovery["auroc_edges"] == 1
