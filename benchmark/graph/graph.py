@@ -141,7 +141,9 @@ class ComputationalGraph:
         """Destination names in order."""
         names = []
         for layer in range(self.n_layers):
-            names += [f"a{layer}.h{head}<{kind}>" for kind in "qkv" for head in range(self.n_heads)]
+            names += [
+                f"a{layer}.h{head}<{letter}>" for letter in "qkv" for head in range(self.n_heads)
+            ]
             names.append(f"m{layer}")
         return (*names, "logits")
 

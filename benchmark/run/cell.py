@@ -211,7 +211,7 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in words."""
-        names = (self.called[kind] for kind in ("task", "method", "ablation", "model"))
+        names = (self.called[axis] for axis in ("task", "method", "ablation", "model"))
         return " ".join([*names, f"seed={self.seed}"])
 
     def settings(self) -> dict[str, Any]:

@@ -57,11 +57,11 @@ class EdgeAtP:
         """The mean magnitude of each edge's effect on the metric, in its unit."""
         model, objective = problem.model, signed_objective(problem)
         together = self.positions is NodePositions.all
-        kind = PromptMagnitudes if together else PositionMagnitudes
+        sums = PromptMagnitudes if together else PositionMagnitudes
         total, batches = 0.0 * problem.graph.exists, problem.in_attribution_batches(self.batch_size)
         for batch in batches:
             replacement = problem.replacement(batch)
-            edges = effects_at_clean(model, batch, replacement, objective, kind).edges
+            edges = effects_at_clean(model, batch, replacement, objective, sums).edges
             if self.fix_softmax:
                 clean = CleanRun.of(model, batch, replacement)
                 for readers, found in query_key_magnitudes(

@@ -113,18 +113,18 @@ class _Layer:
 
     def _edges_into_heads(self, sources: slice) -> Float[Tensor, "src dst"]:
         found = []
-        for kind, projection in enumerate(self._block.projections):
-            focused = kind == 0 and self._last
+        for letter, projection in enumerate(self._block.projections):
+            focused = letter == 0 and self._last
             differences = self._clean.differences.of_stage(self.qkv_stage, focused)[sources]
             x = (at_positions(self._x, self._reads) if focused else self._x) - differences
             (changed,) = project_heads(self._block.norm(x), projection)
             # Values are not normalised; queries and keys may be, those of all heads jointly.
-            joint, n_heads = self._block.joint and kind < 2, self._model.shape.n_heads
+            joint, n_heads = self._block.joint and letter < 2, self._model.shape.n_heads
             inputs = list(self._qkv)
-            inputs[kind] = each_head_alone(inputs[kind], changed, n_heads) if joint else changed
+            inputs[letter] = each_head_alone(inputs[letter], changed, n_heads) if joint else changed
             if joint:
                 inputs = [one_per_query_head(i, n_heads) for i in inputs]
-            inputs = [i.expand(-1, inputs[kind].shape[1], -1, -1, -1) for i in inputs]
+            inputs = [i.expand(-1, inputs[letter].shape[1], -1, -1, -1) for i in inputs]
             z = blocks.attention(self._block, *inputs, self._positions)
             lost = self._passed_on(self._with_mlp(self._mid + self._change(z, joint)))
             found.append(lost.view(-1, n_heads) if joint else lost.view(n_heads, -1).T)

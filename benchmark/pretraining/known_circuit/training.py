@@ -176,9 +176,9 @@ def _exchange(
 
     A variable is fixed so that one that comes before it may act only through it.
     """
-    kind = torch.rand(len(VARIABLES), len(runs.tokens), generator=draw)
-    exchanged = dict(zip(VARIABLES, kind < EXCHANGED, strict=True))
-    fixed = dict(zip(VARIABLES, kind > 1 - FIXED, strict=True))
+    drawn = torch.rand(len(VARIABLES), len(runs.tokens), generator=draw)
+    exchanged = dict(zip(VARIABLES, drawn < EXCHANGED, strict=True))
+    fixed = dict(zip(VARIABLES, drawn > 1 - FIXED, strict=True))
     replaced = {name: [(exchanged[name], theirs[0]), (fixed[name], mine[0])] for name in VARIABLES}
     replacing = [
         circuit.of_variables(exchanged, theirs[1]),

@@ -48,15 +48,15 @@ def published_tables(rows: pd.DataFrame, score: Score) -> list[ReportTable]:
     curve = (rows["task"] + " " + rows["model"]).where(rows["size"] != "", "")
     origins = rows.groupby([*PUBLISHED_CURVE, curve.rename("curve")], sort=False)
     for (source, where, read_in, metric, one), found in origins:
-        varying = [kind for kind in (*ACROSS, *DOWN) if found[kind].nunique() > 1]
+        varying = [fact for fact in (*ACROSS, *DOWN) if found[fact].nunique() > 1]
         named = found.assign(
             shown=found["value"].map("{:g}".format),
             row=found["method"] + _joined(found, DOWN, varying, ", ").map(_in_brackets),
             column=_joined(found, ACROSS, varying, " / ").replace("", "value"),
         )
         table = named.pivot_table("shown", "row", "column", aggfunc="first", sort=False)
-        shared = {kind: found[kind].iloc[0] for kind in (*ACROSS, *DOWN) if kind not in varying}
-        words = [WORDS.get(kind, "{}").format(value) for kind, value in shared.items() if value]
+        shared = {fact: found[fact].iloc[0] for fact in (*ACROSS, *DOWN) if fact not in varying}
+        words = [WORDS.get(fact, "{}").format(value) for fact, value in shared.items() if value]
         title = f"{WARNING}: {source}, {where} ({read_in}): {', '.join(words)}"
         stem = tuple(filter(None, ("published", *score.words, metric, source, where, one)))
         table = table.fillna(DASH).rename_axis("method")
@@ -64,8 +64,8 @@ def published_tables(rows: pd.DataFrame, score: Score) -> list[ReportTable]:
     return tables
 
 
-def _joined(rows: pd.DataFrame, kinds: Sequence[str], varying: list[str], by: str) -> pd.Series:
-    chosen = [kind for kind in kinds if kind in varying]
+def _joined(rows: pd.DataFrame, facts: Sequence[str], varying: list[str], by: str) -> pd.Series:
+    chosen = [fact for fact in facts if fact in varying]
     return rows[chosen].apply(lambda row: by.join(filter(None, row)), axis=1, result_type="reduce")
 
 

@@ -51,9 +51,9 @@ def where_known(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
 
 def column_names(scores: pd.DataFrame) -> pd.Series:
     """Task, model, evaluation ablation and part; what all cells share is left out."""
-    kinds = ("task", "model", "evaluation", "part")
-    kinds = [kind for kind in kinds if scores[kind].nunique() > 1]
-    return scores[kinds or ["task"]].agg(" / ".join, axis=1)
+    axes = ("task", "model", "evaluation", "part")
+    axes = [axis for axis in axes if scores[axis].nunique() > 1]
+    return scores[axes or ["task"]].agg(" / ".join, axis=1)
 
 
 def row_names(scores: pd.DataFrame) -> pd.Series:

@@ -110,7 +110,7 @@ class PricedMasks(LearnedMasks, ABC):
     def _clipped(
         self, gradient: Float[Tensor, "*parts src dst"]
     ) -> Float[Tensor, "*parts src dst"]:
-        """The gradient with each kind of edge's L2 norm at most `clip`."""
+        """The gradient with the L2 norm of each group of edges at most `clip`."""
         for group in self._groups:
             norm = gradient[..., group].norm()
             gradient = torch.where(
@@ -120,8 +120,8 @@ class PricedMasks(LearnedMasks, ABC):
 
 
 def _edge_groups(graph: ComputationalGraph) -> Tensor:
-    """Edges by kind: between heads and MLPs, where the input and the logits count as MLPs."""
+    """Groups of edges: between heads and MLPs, where the input and the logits count as MLPs."""
     from_head = torch.tensor([name.startswith("a") for name in graph.sources])[:, None]
     into_head = torch.tensor([name.startswith("a") for name in graph.destinations])
-    kinds = [s & d for s in (from_head, ~from_head) for d in (into_head, ~into_head)]
-    return torch.stack([kind & graph.exists for kind in kinds])
+    groups = [s & d for s in (from_head, ~from_head) for d in (into_head, ~into_head)]
+    return torch.stack([group & graph.exists for group in groups])

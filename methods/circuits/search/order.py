@@ -41,7 +41,7 @@ def phases(graph: ComputationalGraph, projections: bool, last_head_first: bool) 
         found.append(Phase(layer, tuple(_edges(graph, graph.mlp_stage(layer), 0))))
         stage, heads = graph.qkv_stage(layer), list(range(graph.n_heads))
         heads = heads[::-1] if last_head_first else heads
-        readers = [kind * graph.n_heads + head for kind in (2, 1, 0) for head in heads]
+        readers = [letter * graph.n_heads + head for letter in (2, 1, 0) for head in heads]
         everything = tuple(_latest_first(graph, stage.n_sources))
         whole = [Test(everything, stage.start + reader) for reader in readers if projections]
         single = [test for reader in readers for test in _edges(graph, stage, reader)]

@@ -7,6 +7,7 @@ MLPs, as theirs; the bound is checked for the input too.
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.stats import pearsonr, rankdata, spearmanr
 
 from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
@@ -23,8 +24,10 @@ Gaps = Float[np.ndarray, " components"]
 
 
 def rank_correlation(one: Gaps, other: Gaps) -> float:
-    """Spearman's: Pearson's correlation of the ranks; not a number if all ranks are one."""
-    return _pearson(ranks(one), ranks(other))
+    """Spearman's; not a number if all gaps of either are equal, or there is one component."""
+    if not _vary(one, other):
+        return float("nan")
+    return float(spearmanr(one, other).statistic)
 
 
 def log_correlation(one: Gaps, other: Gaps) -> float:
@@ -34,12 +37,12 @@ def log_correlation(one: Gaps, other: Gaps) -> float:
     """
     x, y = logarithms(one), logarithms(other)
     kept = _within_tails(x) & _within_tails(y)
-    return _pearson(x[kept], y[kept])
+    return float(pearsonr(x[kept], y[kept]).statistic) if _vary(x[kept], y[kept]) else float("nan")
 
 
 def ranks(gaps: Gaps) -> Gaps:
     """The rank of each gap, 1 for the smallest; equal ones share their mean rank."""
-    return pd.Series(gaps).rank().to_numpy()
+    return rankdata(gaps)
 
 
 def logarithms(gaps: Gaps) -> Gaps:
@@ -165,10 +168,8 @@ def _within_tails(x: Gaps) -> np.ndarray:
     return (low <= x) & (x <= high)
 
 
-def _pearson(x: np.ndarray, y: np.ndarray) -> float:
-    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return float("nan")
-    return float(np.corrcoef(x, y)[0, 1])
+def _vary(*gaps: Gaps) -> bool:
+    return all(len(each) > 1 and np.ptp(each) > 0 for each in gaps)
 
 
 def _shown(value: float, form: str, unit: str = "") -> str:
