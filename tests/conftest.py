@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-hub-")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
+import jaxtyping
 from jaxtyping import install_import_hook
 
 install_import_hook(["benchmark", "tasks", "methods"], "beartype.beartype")
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("pretrained"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def shapes_are_checked(request):
+    """In the quick part, which covers every package; checks are a third of the time of a test."""
+    jaxtyping.config.update("jaxtyping_disable", bool(request.node.get_closest_marker("slow")))
 
 
 @pytest.fixture(scope="session")
