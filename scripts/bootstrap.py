@@ -41,7 +41,8 @@ def install() -> None:
     if "PIP_FIND_LINKS" in settings:
         settings.setdefault("UV_FIND_LINKS", settings["PIP_FIND_LINKS"])
     command = [python, "-m", "uv", "pip", "install", "--quiet", "--python", python]
-    command += ["-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[dev]"]
+    # Where Python may not keep bytecode itself, each command would compile thousands of files.
+    command += ["--compile-bytecode", "-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[dev]"]
     subprocess.run(command, check=True, env=settings)
     STAMP.write_text(wanted())
 
