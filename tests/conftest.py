@@ -9,9 +9,11 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-hub-")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import jaxtyping
+import support.shapes  # noqa: F401 - the hook finds it by name
 from jaxtyping import install_import_hook
 
-install_import_hook(["benchmark", "tasks", "methods"], "beartype.beartype")
+# Tasks have no shapes, and draw thousands of prompts.
+install_import_hook(["benchmark", "methods"], "support.shapes.checked")
 
 import pytest
 import torch
