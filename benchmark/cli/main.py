@@ -29,6 +29,7 @@ verbs:
   verify KEY   run a record again and compare every number
   leaderboard  methods by tasks and models for one score, and studies, from the records
   figures      all pictures, from the records
+  report       a page for a browser to look around in, from the records
   submit       a folder for the leaderboard of the MIB circuit track, from the records
   ablations    ablate a random half of a model's edges under every ablation and print the loss gaps
   methods      list methods, with their cost and the ablations that they work under
@@ -165,6 +166,7 @@ VERBS = {
     "verify": Verb(None, verify),
     "leaderboard": Verb("leaderboard", _printing("leaderboard")),
     "figures": Verb("figures", _printing("figures")),
+    "report": Verb("report", _printing("report")),
     "submit": Verb("submit", _printing("submit")),
     "ablations": Verb("ablations", _printing("ablations")),
     "methods": Verb(None, list_methods),

@@ -7,6 +7,7 @@ as tell them from an option, and from each other where they stand side by side.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -76,11 +77,11 @@ def is_said(change: str, settings: Mapping[str, Any]) -> bool:
     kind, _, rest = change.lstrip("+").partition(".")
     if kind not in AXES or rest.partition("=")[0] in UNNAMED:
         return False
-    return _usual(kind, str(settings["names"][kind]), settings) is not None
+    return usual_settings(kind, str(settings["names"][kind]), settings) is not None
 
 
 def _name(kind: str, chosen: str, settings: Mapping[str, Any]) -> str:
-    own, usual = settings[kind], _usual(kind, chosen, settings)
+    own, usual = settings[kind], usual_settings(kind, chosen, settings)
     if usual is None or own is None:
         return chosen
     place = PLACES.get(kind)
@@ -94,20 +95,29 @@ def _name(kind: str, chosen: str, settings: Mapping[str, Any]) -> str:
     return " ".join([chosen, *(f"{key}={words(value)}" for key, value in changed.items())])
 
 
-def _usual(kind: str, option: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+def usual_settings(kind: str, option: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The settings of an option where none is changed; None if there is no such option."""
     try:
         text = option_text(kind, option)
     except UserError:
         return None
-    known = OmegaConf.create(text)
-    # An option may refer to other settings of the cell.
-    whole = OmegaConf.create({**settings, kind: known} if "${" in text else {kind: known})
+    known = _plain(text)
+    if "${" not in text:
+        return dict(known)
     try:
-        found: Any = OmegaConf.to_container(whole, resolve=True)
+        # An option may refer to other settings of the cell.
+        found: Any = OmegaConf.to_container(
+            OmegaConf.create({**settings, kind: known}), resolve=True
+        )
     except OmegaConfBaseException:
         return {}
     return found[kind]
+
+
+@cache
+def _plain(text: str) -> dict[str, Any]:
+    """What a yaml file says, with its references as text."""
+    return OmegaConf.to_container(OmegaConf.create(text))  # pyright: ignore
 
 
 def _called(kind: str, place: str) -> str:

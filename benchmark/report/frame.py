@@ -76,10 +76,17 @@ def load(results_dir: Path, experiment: str | None = None, kind: str = CIRCUITS)
     return found[kind]
 
 
-def load_kinds(results_dir: Path, experiment: str | None = None) -> dict[str, Results]:
+def load_kinds(
+    results_dir: Path, experiment: str | None = None, *, unfinished: bool = False
+) -> dict[str, Results]:
     """All whole records of a folder, or those of one experiment, by their kind.
 
     What is damaged or foreign is left out, and said.
+
+    Args:
+        results_dir: the folder.
+        experiment: its name, or None for all.
+        unfinished: give kinds of which no record is finished, too.
 
     Raises:
         UserError: there is no folder, or no finished record in it.
@@ -90,9 +97,10 @@ def load_kinds(results_dir: Path, experiment: str | None = None) -> dict[str, Re
         where = _where(results_dir, experiment)
         why = f"; {len(left_out)} are left out, the first: {left_out[0]}" if left_out else ""
         raise UserError(f"{where} has no finished record; run something first{why}")
+    kinds = sorted({record.kind for _, record in whole}) if unfinished else finished
     return {
         kind: results_of([pair for pair in whole if pair[1].kind == kind], left_out)
-        for kind in finished
+        for kind in kinds
     }
 
 
@@ -116,7 +124,7 @@ def _where(results_dir: Path, experiment: str | None) -> str:
 
 
 def results_of(whole: list[tuple[Folder, Record]], left_out: tuple[str, ...] = ()) -> Results:
-    """Whole records of one kind, of which one or more are finished, with what they left."""
+    """Whole records of one kind, with what those that are finished left."""
     records = {record.key: record for _, record in whole}
     labels = all_labels(list(records.values()))
     paths = {folder.key: folder.path for folder, _ in whole}
@@ -128,6 +136,8 @@ def _joined_tables(
     records: Sequence[Record], labels: dict[str, dict[str, str]], paths: dict[str, Path]
 ) -> pd.DataFrame:
     """The tables of finished records as one; joined before pandas, which takes ms for each."""
+    if not records:
+        return pd.DataFrame()
     parts = [pq.ParquetFile(paths[record.key] / TABLE).read() for record in records]
     joined = pa.concat_tables(parts, promote_options="permissive").combine_chunks().to_pandas()
     added = [

@@ -63,7 +63,7 @@ def report_of(record: Record) -> Report:
         return summaries
     for package in (CORE, *_packages_of_the_method(record)):
         module = f"{package}.report.{record.kind}"
-        if not (_is_there(f"{package}.report") and _is_there(module)):
+        if not (_is_package(package) and _is_there(f"{package}.report") and _is_there(module)):
             continue
         report = import_module(module)
         if isinstance(report, Report):
@@ -86,9 +86,11 @@ def _packages_of_the_method(record: Record) -> Iterable[str]:
             yield package
 
 
+def _is_package(name: str) -> bool:
+    """Whether a name is a package, told without importing it: a method's module imports torch."""
+    spec = find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
+
+
 def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:
-        # What holds it is a module, not a package.
-        return False
+    return find_spec(module) is not None
