@@ -31,7 +31,7 @@ def test_ablations_prints_a_loss_gap_for_every_ablation(tmp_path, model_director
         "n_prompts=16",
         f"model_name={model_directories['llama']}",
     )
-    result = run(*arguments, cwd=tmp_path)
+    result = run_in_fork(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     rows = re.findall(r"│ (\w+) +│ ([\d.]+) +│ ([\d.]+)", result.stdout)
     gaps = {name: float(gap) for name, gap, _ in rows}
@@ -39,7 +39,7 @@ def test_ablations_prints_a_loss_gap_for_every_ablation(tmp_path, model_director
     assert all(gap > 0 for gap in gaps.values())
     assert gaps["optimal"] < gaps["zero"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["conf"]
-    again = run(*arguments, cwd=tmp_path)
+    again = run_in_fork(*arguments, cwd=tmp_path)
     assert re.findall(r"│ (\w+) +│ ([\d.]+) +│ ([\d.]+)", again.stdout) == rows
 
 
@@ -82,7 +82,7 @@ def test_mistakes_are_one_line(arguments, message):
 
 @pytest.mark.slow
 def test_a_task_without_prompts_for_a_tokenizer_is_one_line():
-    result = run("tasks", "show", "task=reversal")
+    result = run_in_fork("tasks", "show", "task=reversal")
     assert result.returncode == 2
     start = "ablation-bench: task reversal has 0 validation prompts for the tok"
     assert result.stderr.startswith(start) and len(result.stderr.strip().splitlines()) == 1
@@ -100,7 +100,7 @@ def test_help_is_quick_and_complete():
 
 @pytest.mark.slow
 def test_tasks_lists_every_task_with_the_scores_of_models():
-    result = run("tasks")
+    result = run_in_fork("tasks")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     for name in configured_names("task"):
@@ -114,7 +114,7 @@ def test_tasks_lists_every_task_with_the_scores_of_models():
 
 @pytest.mark.slow
 def test_tasks_show_prints_pairs_answers_and_predictions():
-    result = run("tasks", "show", "task=ioi", "model=toy_gpt2", "task.corruption=io_flip")
+    result = run_in_fork("tasks", "show", "task=ioi", "model=toy_gpt2", "task.corruption=io_flip")
     assert result.returncode == 0, result.stderr
     pairs = re.findall(r"│ \d clean +│ (.*?) +│ ' (\w+)' +│ ' (\w+)' +│ '(\w+)'", result.stdout)
     assert len(pairs) == 5
@@ -138,7 +138,7 @@ def test_tasks_show_works_on_the_users_own_prompts(tmp_path):
     ]
     (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)))
     arguments = ("task=own_data", "task.data=mine.jsonl", "model=toy_gpt2", "split=test")
-    result = run("tasks", "show", *arguments, cwd=tmp_path)
+    result = run_in_fork("tasks", "show", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "own_data and toy_gpt2: test prompts" in result.stdout
     assert "3 test prompts: accuracy" in result.stdout

@@ -1,12 +1,12 @@
 """What the READMEs show is what happens."""
 
 import re
-import subprocess
-import sys
+from functools import partial
 from typing import ClassVar
 
 import pytest
 import torch
+from support.command import run_in_fork
 from support.paths import ROOT
 from support.prompts import random_batch
 
@@ -36,11 +36,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("part", EXAMPLES)
 def test_python_examples_run(tmp_path, part):
     code = next(code for code in CODE if "load_model" in code and part in code)
-    example = tmp_path / "example.py"
-    example.write_text(code)
-    result = subprocess.run(
-        [sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    result = run_in_fork(cwd=tmp_path, command=partial(exec, code, {}))
     assert result.returncode == 0, result.stderr
     assert re.fullmatch(EXAMPLES[part], result.stdout)
 
