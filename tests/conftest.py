@@ -30,7 +30,7 @@ os.environ.setdefault("ABLATION_BENCH_MODELS", str(models_folder()))
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-cache-")
 # A child that is forked after work on several threads may wait for them for ever.
 torch.set_num_threads(1)
-torch.use_deterministic_algorithms(True)
+torch.set_deterministic_debug_mode("error")
 PRETRAINED = "smollm2-135m-q4"
 
 

@@ -36,7 +36,6 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
         OSError: what became of it cannot be noted.
     """
     from benchmark.run.machine import compute_repeatably
-    from benchmark.run.mirror import mirror
     from benchmark.run.runner import run_cell
 
     keep_freed_memory()
@@ -58,7 +57,9 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
         note(job, replace(begun, state=Status.failed.value, detail=_in_words(error)))
         return
     record = outcome.record
-    if record.status is Status.done:
+    if record.status is Status.done and cell.tracking != "off":
+        from benchmark.run.mirror import mirror
+
         mirror(record, cell)
     before = ["was there before"] if outcome.was_there else []
     detail = record.reason or "; ".join([*before, *record.warnings])

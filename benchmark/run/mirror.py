@@ -26,9 +26,9 @@ LONGEST_TAG = 64  # of Weights & Biases
 
 
 def mirror(record: Record, cell: Cell) -> None:
-    """Send a record's settings, curve, pictures, tables and summary, if tracking is on."""
+    """Send a record's settings, curve, pictures, tables and summary, unless they were sent."""
     marker = cell.folder.path / f"tracked_{cell.tracking}.txt"
-    if cell.tracking == "off" or marker.exists():
+    if marker.exists():
         return
     try:
         _send(record, cell)
