@@ -23,6 +23,7 @@ from benchmark.prompts.batch import concatenate
 from benchmark.seeds import generator
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", configured_names("ablation"))
 @pytest.mark.parametrize("keep_first", [False, True])
 def test_every_ablation_gives_values_that_run(model, name, keep_first):
@@ -133,6 +134,7 @@ def test_moments_do_not_depend_on_batching(gpt2):
         source_moments(gpt2, [], clean_tokens, **options)
 
 
+@pytest.mark.slow
 def test_many_prompts_are_fitted_in_the_memory_of_a_pass(gpt2, monkeypatch):
     """Six budgets' worth of prompts: several passes, the moments of one, no more than a budget."""
     budget, batch = 4e5, random_batch(n_prompts=160, n_positions=12)

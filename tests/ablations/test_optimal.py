@@ -91,6 +91,7 @@ def test_brute_force_finds_the_same_constant(tmp_path, d_head):
     assert largest(learned, centre) < 0.05
 
 
+@pytest.mark.slow
 def test_sets_per_mask_row_equal_separate_runs(tiny):
     batch = random_batch(d_vocab=20, n_prompts=8)
     masks = random_masks(tiny.graph, 2, binary=True).float()
@@ -103,6 +104,7 @@ def test_sets_per_mask_row_equal_separate_runs(tiny):
         assert largest(together.losses[:, row], alone.losses[:, 0]) < 1e-4
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_of_a_circuit(tiny):
     batch = random_batch(d_vocab=20, n_prompts=32)
     masks = random_masks(tiny.graph, 1, binary=True).float()

@@ -43,6 +43,7 @@ def test_ablations_prints_a_loss_gap_for_every_ablation(tmp_path, model_director
     assert re.findall(r"│ (\w+) +│ ([\d.]+) +│ ([\d.]+)", again.stdout) == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

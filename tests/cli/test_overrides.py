@@ -16,6 +16,7 @@ def test_flags_and_their_values_come_first():
                                   "a=b=c", "~method"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "typed", [["task=ioi", "-m"], ["experiment=smoke", "-m", "results_dir=x"], ["-m", "seed=0"]]
 )
@@ -80,6 +81,7 @@ def test_a_grid_and_a_name_of_many_parts_are_taken():
     check_readable([*typed, "experiment_name='${task.name}_${seed}'"], ["task", "seed"])
 
 
+@pytest.mark.slow
 def test_help_names_the_product():
     result = run_in_fork("run", "--help")
     assert result.stdout.startswith("ablation-bench is powered by Hydra")

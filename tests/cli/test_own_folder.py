@@ -41,6 +41,7 @@ def test_a_group_of_hydras_own_and_a_search_path_are_refused(tmp_path):
     assert result.returncode == 2 and "--config-dir FOLDER" in result.stderr
 
 
+@pytest.mark.slow
 def test_what_a_grid_needs_is_taken(tmp_path):
     option = tmp_path / "options" / "experiment" / "mine.yaml"
     option.parent.mkdir(parents=True)
@@ -71,6 +72,7 @@ def doubled(name):
     }[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -40,6 +40,7 @@ def left(request, tmp_path_factory):
     return place, folder_of(place / "results", name)
 
 
+@pytest.mark.slow
 def test_a_record_is_measured_again_and_ranked_by_its_scores(left):
     place, folder = left
     imported = ("run", *QUICK, "method=imported", f"method.path=results/{folder.name}")

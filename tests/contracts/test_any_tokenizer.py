@@ -86,6 +86,7 @@ def byte_pairs(request):
     return trained_on(training_texts(), request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [name for name in OPTIONS if name not in COMPILED])
 def test_any_tokenizer_serves(option, byte_pairs, monkeypatch):
     """Pairs that a tokenizer does not fit are redrawn; if none fits, one error says why."""

@@ -7,6 +7,8 @@ import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 OWN = ("benchmark", "methods", "tasks", "conf")
 
@@ -36,6 +38,7 @@ def extras(project: dict) -> list[str]:
     return [line for name, lines in groups if name != "dev" for line in lines]
 
 
+@pytest.mark.slow
 def test_declared_dependencies_are_the_imported_ones():
     files = [path for folder in OWN for path in (ROOT / folder).rglob("*.py")]
     modules = set().union(*(imported(path.read_text()) for path in files))

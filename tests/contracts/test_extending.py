@@ -58,6 +58,7 @@ def test_files_are_those_of_the_costs():
     assert own == {name for listed in COSTS.values() for name in listed}
 
 
+@pytest.mark.slow
 def test_one_of_everything_runs_from_a_package_of_ones_own(place):
     """A method and a study, on a task, a metric, an ablation and a model of one's own."""
     own = ("plugins=[my_package]", *OWN, *FEW)
@@ -76,6 +77,7 @@ def test_one_of_everything_runs_from_a_package_of_ones_own(place):
     assert "gap_" in pictures and "confidence.png" in pictures and "circuit_" in pictures
 
 
+@pytest.mark.slow
 def test_verify_and_tables_need_nothing_typed(place):
     run_in_fork("run", "plugins=[my_package]", *OWN, *FEW, "method=latest", cwd=place)
     run_in_fork("run", "plugins=[my_package]", *OWN, *FEW, "method=confidence", cwd=place)
@@ -89,6 +91,7 @@ def test_verify_and_tables_need_nothing_typed(place):
     assert "latest" in board.stdout and "how sure models are" in board.stdout
 
 
+@pytest.mark.slow
 def test_options_may_lie_in_a_folder_beside_the_package(place):
     shutil.move(place / "my_package" / "conf", place / "options")
     own = ("--config-dir", str(place / "options"), "plugins=[my_package]", *OWN, *FEW)
@@ -101,6 +104,7 @@ def test_options_may_lie_in_a_folder_beside_the_package(place):
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_the_lists_name_what_is_ones_own(place):
     listed = run_in_fork("methods", "plugins=[my_package]", cwd=place)
     assert listed.returncode == 0 and "The edges that come last." in listed.stdout, listed.stderr

@@ -32,6 +32,7 @@ def imported(code: str, heavy: tuple[str, ...], cwd: Path, *arguments: str) -> l
     return done.stdout.splitlines()[-1].split()[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [("--help",), ("tasks",), ("methods",)]
@@ -41,6 +42,7 @@ def test_verbs_without_a_model_import_no_torch(arguments, tmp_path):
     assert imported(RUN, HEAVY, tmp_path, *arguments) == []
 
 
+@pytest.mark.slow
 def test_a_known_grid_is_listed_without_torch_and_without_composing_its_cells(tmp_path):
     grid = ("validate", "-m", "task=ioi", "model=tiny_gpt2", "seed=0,1")
     heavy = (*HEAVY, "benchmark.run.cell")

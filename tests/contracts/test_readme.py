@@ -41,6 +41,7 @@ def test_python_examples_run(tmp_path, part):
     assert re.fullmatch(EXAMPLES[part], result.stdout)
 
 
+@pytest.mark.slow
 def test_the_example_of_a_method_finds_circuits(gpt2):
     code = next(code for code in CODE if "def discover" in code)
     known = (

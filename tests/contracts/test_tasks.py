@@ -8,6 +8,7 @@ from benchmark.prompts.dataset import batch_of, data_hash
 from benchmark.prompts.task import Split, Task
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", MARKED_OPTIONS)
 def test_answers_are_right_and_corruption_flips_or_destroys_them(option):
     task = configured("task", option)
@@ -53,6 +54,7 @@ def test_pairs_align_and_answers_continue_their_prompts(option):
     assert subjects == (spans if any(rows["subject"]) else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", MARKED_OPTIONS)
 def test_splits_share_no_prompt_whatever_the_seed(option):
     task, tokenizer = configured("task", option), tokenizer_for(option)

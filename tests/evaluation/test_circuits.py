@@ -36,6 +36,7 @@ def test_the_ends_of_every_curve(gpt2):
         assert torch.equal(scores.full[name], whole[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["counterfactual", "resample", "gaussian", "mean", "optimal"])
 def test_a_circuit_scores_the_same_in_any_company(gpt2, name, monkeypatch):
     changes = dict(steps=5, batch_size=4) if name == "optimal" else {}

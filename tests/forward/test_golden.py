@@ -131,6 +131,7 @@ def test_scores_whatever_the_batches(golden_model, batch, name, batch_size):
         assert float(found[graph.edge(edge)]) == pytest.approx(-effect, rel=1e-5, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [1, 8])
 def test_acdc_decides_as_its_authors_code(golden_model, batch, ahead):
     runs = read("acdc")["runs"]

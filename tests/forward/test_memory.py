@@ -57,6 +57,7 @@ def test_batches_with_donors_are_not_divided(gpt2, monkeypatch):
     assert [len(batch) for batch in asked.in_attribution_batches(32)] == [10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ugs", "hcgs", "subnetwork_probing_edges"])
 def test_prices_that_do_not_fit_together_give_the_same_circuits(planted, monkeypatch, name):
     given = dict(prices=[0.003, 0.03, 0.1], steps=6, masks_per_step=4)

@@ -56,6 +56,7 @@ def test_pruning_keeps_exactly_the_edges_on_paths(graph, density, seed):
     assert dangling.pruned(Pruning.dangling).edges() == dangling.edges()
 
 
+@pytest.mark.slow
 @given(graphs, seeds)
 def test_each_mask_is_pruned_for_itself(graph, seed):
     masks = [random_mask(graph, density, seed + i) for i, density in enumerate((0.05, 0.2, 0.6))]
@@ -117,6 +118,7 @@ def test_greedy_differs_from_top():
     assert scores.greedy(1).edges() == ["a0.h0->logits"]
 
 
+@pytest.mark.slow
 @given(graphs, st.floats(0, 1), seeds)
 def test_saved_masks_and_scores_come_back(tmp_path_factory, graph, density, seed):
     path = tmp_path_factory.mktemp("masks") / "mask.safetensors"

@@ -18,6 +18,7 @@ seeds = st.integers(0, 2**30)
 FORMS = pytest.mark.parametrize("form", ["json", "pt"])
 
 
+@pytest.mark.slow
 @FORMS
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(graphs, seeds, st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
@@ -31,6 +32,7 @@ def test_importances_come_back_exactly(tmp_path, form, graph, seed, dtype):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 @FORMS
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(graphs, seeds, st.sampled_from([0.0, 0.3, 1.0]))

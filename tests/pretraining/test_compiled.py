@@ -102,6 +102,7 @@ def test_cutting_a_reference_edge_changes_an_output_and_cutting_any_other_does_n
         assert max(effect for edge, effect in effects.items() if edge not in edges) < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ["zero", "counterfactual"])
 def test_all_other_edges_can_be_cut_at_once(compiled, ablation):
     prompts = all_prompts(compiled)

@@ -12,6 +12,7 @@ from benchmark.prompts.task import Split
 from tasks.words import names
 
 
+@pytest.mark.slow
 def test_asking_for_more_than_there_is_says_how_many_there_are():
     task, tokenizer = configured("task", "country_capital"), tokenizer_for("country_capital")
     with pytest.raises(UserError, match=r"has \d+ test prompts .* not the 1000") as caught:

@@ -46,6 +46,7 @@ def test_the_file_is_strict_json_and_undefined_numbers_come_back(tmp_path):
     assert isinstance(read["n"], float)
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_is_noticed(tmp_path):
     record("a", areas={"mean": {"cmd": math.inf}}).write(tmp_path / RECORD)
     whole = (tmp_path / RECORD).read_bytes()

@@ -168,6 +168,7 @@ def test_a_record_is_of_a_published_model_if_its_weights_are():
     assert published_model(replace(made, model={"files": "digest"})) is None
 
 
+@pytest.mark.slow
 def test_every_published_number_has_one_cell_of_a_table():
     cells = set(zip(SCORES["family"], SCORES["model"], strict=True))
     for name in ("auroc", "cmd", "cpr", "faithfulness", "loss_gap"):

@@ -15,6 +15,7 @@ FEW = dict(n_train=6, n_test=4, sizes=[0.1, 1.0], threads=1)
 CHANGES = {"method": {"absolute": False}}
 
 
+@pytest.mark.slow
 def test_the_cell_is_that_of_the_command_line(tmp_path):
     places = [str(tmp_path / name) for name in ("python", "typed")]
     typed = ("task=ioi", "method=eap", "ablation=mean", "model=tiny_gpt2", "method.absolute=false",
@@ -28,6 +29,7 @@ def test_the_cell_is_that_of_the_command_line(tmp_path):
     assert len(found.table) == 2 and found.path.parent == tmp_path / "python"
 
 
+@pytest.mark.slow
 def test_a_directory_serves_as_typed_everywhere(tmp_path):
     """In a sweep, to validate, to verify and from Python: one key, under the directory's name."""
     for parent in ("one", "two"):

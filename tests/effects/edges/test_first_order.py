@@ -154,6 +154,7 @@ def test_grouped_queries_score_as_if_every_head_had_keys_of_its_own(models):
     assert largest(found.edges, other.edges) < NEAR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["eap_ig", "eap_ig_activations", "clean_corrupted", "exact"])
 def test_scores_do_not_depend_on_batches_or_padding(gpt2, name):
     asked = problem(gpt2)

@@ -71,6 +71,7 @@ def plain(  # noqa: C901
     return keep, tests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gpt_neox", "gemma2"])
 @pytest.mark.parametrize("ablation", ["counterfactual", "zero", "mean"])
 def test_kept_edges_are_those_of_the_plain_algorithm(models, family, ablation):
@@ -94,6 +95,7 @@ def test_kept_edges_are_those_of_the_plain_algorithm(models, family, ablation):
     assert search.passes < 2 * search.tested
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("absolute", [False, True])
 def test_a_task_metric_and_absolute_changes(gpt2, absolute):
     asked = problem(gpt2)
@@ -135,6 +137,7 @@ def test_a_node_that_nothing_reads_loses_its_inputs_untested(gpt2):
     assert search.tested == gpt2.graph.n_sources
 
 
+@pytest.mark.slow
 def test_reused_prefixes_save_passes(gpt2):
     asked = problem(gpt2)
     search = configured("method", "acdc", thresholds=[0.001], candidates_at_once=1).search(asked)
@@ -145,6 +148,7 @@ def test_reused_prefixes_save_passes(gpt2):
     assert cost.forward / n_prompts < 0.8 * search.tested
 
 
+@pytest.mark.slow
 def test_a_search_resumes_where_it_stopped(gpt2, tmp_path, monkeypatch):
     acdc = configured("method", "acdc", thresholds=[0.001, 0.02])
     asked, path = problem(gpt2), tmp_path / "acdc.checkpoint"

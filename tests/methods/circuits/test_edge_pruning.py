@@ -141,6 +141,7 @@ def read_off(monkeypatch):
     return ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ["counterfactual", "optimal"])
 def test_the_target_is_met_and_mostly_by_edges_that_do_nothing(planted, ablation, read_off):
     silent, n_edges = edges_of_silent_nodes(planted.graph), planted.graph.n_edges
@@ -158,6 +159,7 @@ def test_the_target_is_met_and_mostly_by_edges_that_do_nothing(planted, ablation
     assert useful > 2 * float(kept[silent].float().mean())
 
 
+@pytest.mark.slow
 def test_a_target_gives_the_same_circuit_whatever_the_others_are(planted):
     method = configured("method", "edge_pruning", targets=[0.3, 0.6, 1.02], steps=40)
     together = method.discover(training_problem(planted), [])
@@ -179,6 +181,7 @@ def test_without_targets_there_is_one_per_size(planted):
     assert len(method.discover(training_problem(planted), [])) == 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch, read_off):
     method = configured(
         "method", "edge_pruning", targets=[0.4, 0.9], component_target=0.3, steps=14
@@ -205,6 +208,7 @@ def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch, read_o
             replace(method, **changes).discover(training_problem(planted, "optimal", tmp_path), [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.3, 0.6])
 def test_hap_never_keeps_an_edge_that_attribution_dropped(planted, share):
     method = configured("method", "hap", targets=[0.5, 1.02], share=share, steps=150)

@@ -79,6 +79,7 @@ def test_the_authors_rules_for_rates(planted):
     )
 
 
+@pytest.mark.slow
 def test_a_grid_gives_what_its_prices_give_alone(planted):
     hcgs = configured("method", "hcgs", prices=[0.003, 0.03], steps=12, masks_per_step=4)
     together = hcgs.discover(training_problem(planted), [])
@@ -91,6 +92,7 @@ def test_a_grid_gives_what_its_prices_give_alone(planted):
         assert torch.equal(a.mask.keep, b.mask.keep)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["optimal", "counterfactual"])
 def test_higher_prices_give_smaller_circuits(planted, name):
     hcgs = configured(
@@ -101,6 +103,7 @@ def test_higher_prices_give_smaller_circuits(planted, name):
     assert (large.requested_size, large.setting) == (None, "price=0.001")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch):
     hcgs = configured("method", "hcgs", prices=[0.01, 0.1], steps=12, masks_per_step=3)
     whole = hcgs.discover(training_problem(planted), [])
@@ -115,6 +118,7 @@ def test_a_killed_run_goes_on_bit_for_bit(planted, tmp_path, monkeypatch):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hcgs", "subnetwork_probing"])
 def test_a_price_is_weighed_against_the_mean_of_the_rows(kind):
     """A loss that adds up the rows moves the parameters by the mean of the rows' gradients."""

@@ -81,6 +81,7 @@ def test_the_content_of_a_file_decides_the_key(tmp_path):
         imported(tmp_path, path).checked()
 
 
+@pytest.mark.slow
 def test_a_record_is_imported_as_it_was_found_and_ranked_anew_by_its_scores(tmp_path):
     """Circuits keep their settings, sizes and numbers; scores give circuits of any size."""
     found = cell(tmp_path)
@@ -102,6 +103,7 @@ def test_a_record_is_imported_as_it_was_found_and_ranked_anew_by_its_scores(tmp_
     assert list(pd.read_parquet(other.folder.path / TABLE)["size"].unique()) == [7]
 
 
+@pytest.mark.slow
 def test_a_file_with_scores_and_a_circuit_is_its_circuit(tmp_path):
     """Both cases have one circuit of 27 edges; only by name are edges ranked anew."""
     tables = []
@@ -122,6 +124,7 @@ def test_a_file_with_scores_and_a_circuit_is_its_circuit(tmp_path):
     assert "has circuits and no scores" in run_cell(without).record.reason
 
 
+@pytest.mark.slow
 def test_imported_circuits_are_evaluated_as_all_others(tmp_path):
     """The circuits of a method, imported, have the method's own curve."""
     found = cell(tmp_path)

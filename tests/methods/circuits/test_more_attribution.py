@@ -52,6 +52,7 @@ def test_a_gradient_path_leaves_a_kept_position_where_it_is(gpt2):
     assert largest(path[:, :, 0], clean.inputs_at([1.0])[:, :, 0].expand_as(path[:, :, 0])) == 0
 
 
+@pytest.mark.slow
 def test_gradient_paths_do_not_depend_on_the_batch(gpt2):
     one, whole = (
         configured("method", "eap_gp", batch_size=size).scores(problem(gpt2)).value

@@ -85,6 +85,7 @@ QUICK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", ["counterfactual", "optimal"])
 @pytest.mark.parametrize("name", QUICK)
 def test_what_does_nothing_is_left_out(planted, name, ablation):
@@ -97,6 +98,7 @@ def test_what_does_nothing_is_left_out(planted, name, ablation):
     assert float(kept[useful].float().mean()) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_a_grid_gives_what_its_prices_give_alone(planted, name):
     method = configured("method", name, **QUICK[name] | dict(prices=[0.1, 10.0], steps=30))

@@ -126,6 +126,7 @@ def test_every_edge_is_of_one_kind_and_clipping_is_by_kind():
     assert torch.equal(masks(clip=1.0)._clipped(small), small)
 
 
+@pytest.mark.slow
 def test_a_grid_gives_what_its_prices_give_alone(tiny):
     ugs = configured("method", "ugs", prices=[0.003, 0.03], steps=12, masks_per_step=4)
     assert isinstance(ugs, CircuitMethod)
@@ -141,6 +142,7 @@ def test_a_grid_gives_what_its_prices_give_alone(tiny):
         assert torch.equal(a.mask.keep, b.mask.keep) and torch.equal(a.mask.keep, c.mask.keep)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["optimal", "counterfactual"])
 def test_higher_prices_give_smaller_circuits_that_beat_chance(tiny, name):
     ugs = configured(
@@ -167,6 +169,7 @@ def test_higher_prices_give_smaller_circuits_that_beat_chance(tiny, name):
         assert gap(large.mask) < min(gaps)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(tiny, tmp_path, monkeypatch):
     ugs = configured("method", "ugs", prices=[0.01, 0.1], steps=14, masks_per_step=3)
     ablation = configured("ablation", "optimal")

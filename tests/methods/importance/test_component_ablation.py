@@ -47,6 +47,7 @@ def test_heads_mlps_and_the_input_are_the_components(gpt2):
     assert rows.loc["input", "kind"] == "input" and pd.isna(rows.loc["input", "layer"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["counterfactual", "mean_positional", "zero", "resample"])
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "gemma2"])
 def test_gaps_are_those_of_a_whole_pass_for_each_component(models, family, name, monkeypatch):
@@ -162,6 +163,7 @@ def test_the_slip_is_one_of_means_alone(gpt2, name):
     assert torch.equal(right.tensors["loss_gap"], theirs.tensors["loss_gap"])
 
 
+@pytest.mark.slow
 def test_long_trained_constants_lose_less_than_what_they_bound(planted):
     """On the training prompts, all of which every step sees."""
     recipe = dict(steps=80, learning_rate=0.03, batch_size=12)
@@ -186,6 +188,7 @@ def records(tmp_path_factory):
     return place
 
 
+@pytest.mark.slow
 def test_records_hold_scores_and_come_out_again(records):
     (found,) = load_kinds(records).values()
     record = found.done[0]

@@ -47,6 +47,7 @@ def found_by(name, problem, **changes) -> Findings:
     return study_of(name, **changes).study(problem, problem.batches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_every_study_keeps_the_contract(models, family, name):
@@ -68,6 +69,7 @@ def test_every_study_keeps_the_contract(models, family, name):
         assert torch.equal(tensor.nan_to_num(9e9), again.tensors[tensor_name].nan_to_num(9e9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["iterative", "blocks", "hierarchical", "subsampling", "missed_effects"]
 )
@@ -154,6 +156,7 @@ def test_gradients_are_the_engines_and_cost_what_they_say(gpt2, name):
     assert found.summary["estimation_passes"] == 3 * (2 + 3 * backward)
 
 
+@pytest.mark.slow
 def test_magnitudes_are_taken_inside_or_outside_the_mean(gpt2):
     problem = pairs_problem(gpt2)
     for name in ("atp", "blocks", "iterative", "activation_patching"):
@@ -187,6 +190,7 @@ def passes(found):
     return [(part.forward, part.backward) for part in (found.cost, found.judging)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_what_is_kept_costs_what_it_took(gpt2, tmp_path, name):
     """Passes are the same whether effects are measured now, were kept, or partly so."""

@@ -50,6 +50,7 @@ def named_tables(one):
     return {"_".join(made.words): made.table for made in tables_of(results)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "table", "score"),
     [
@@ -93,6 +94,7 @@ def forge(one, scores):
     seal_anew(path)
 
 
+@pytest.mark.slow
 def test_a_study_is_mirrored_with_its_pictures_and_tables(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_SILENT", "true")

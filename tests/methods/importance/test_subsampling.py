@@ -147,6 +147,7 @@ def test_verified_nodes_are_never_patched_in_draws(gpt2, additive):
     assert found.summary["largest_missed"] == float(contribution[~verified].max())
 
 
+@pytest.mark.slow
 def test_the_best_by_the_gradient_are_verified(gpt2):
     problem = pairs_problem(gpt2)
     found = bounded(problem, positions="each", verified=7, judge=False)
@@ -172,6 +173,7 @@ def test_bounds_tighten_with_draws_and_grow_with_confidence(gpt2, additive):
         assert found.summary[name] == pytest.approx(last[name].mean())
 
 
+@pytest.mark.slow
 def test_bounds_hold_as_often_as_they_say(gpt2, additive):
     found = bounded(pairs_problem(gpt2), draws=256, repeats=30)
     last = found.table[found.table["draws"] == 256]

@@ -26,6 +26,7 @@ def results(tmp_path_factory):
     return load_kinds(folder)["lens"]
 
 
+@pytest.mark.slow
 def test_lenses_of_one_text_stand_side_by_side(results):
     short, long = compared(results)
     assert (short.length, long.length) == (4, 8)

@@ -76,6 +76,7 @@ def test_the_gradient_of_the_constants_is_that_of_finite_differences(gpt2):
         assert constants[layer].grad[start, unit] == pytest.approx(slope.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_oca_never_loses_more_than_mean_zero_or_resampled_attention_on_its_text(model):
     states = states_of(model, TEXT)
 
@@ -101,6 +102,7 @@ def test_training_lowers_the_loss_from_either_start(gpt2, name, start):
     assert many < few
 
 
+@pytest.mark.slow
 def test_the_linear_lens_learns_what_oca_says_and_not_what_the_model_says(gpt2):
     changes = dict(batch_size=24, learning_rate=0.01)
     oca = lens_of("oca_lens", steps=1, **changes).fit(gpt2, TEXT)

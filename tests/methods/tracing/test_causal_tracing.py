@@ -62,6 +62,7 @@ def subject_noise(model, batch, seed=0):
     return torch.randn(shape, generator=draw, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ablation", CORRUPTIONS)
 def test_every_family_and_corruption_gives_a_whole_table(model, ablation):
     found = study(model, ablation)
@@ -203,6 +204,7 @@ def trained(model, facts, group=GROUP, **changes):
     return ConstantTraining(model, facts, group, layers, recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_trained_constants_never_lose_more_than_mean_zero_and_resampled(models, family):
     model = models[family]
@@ -234,6 +236,7 @@ def test_the_loss_is_the_fall_of_the_answers_probability(gpt2):
     torch.testing.assert_close(training.losses(constants), fall.detach(), atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 def test_equal_constants_of_all_places_are_the_shared_constant(model):
     train, test = known_batch(model, 12, seed=1), known_batch(model)
     groups = [GROUP, Group(Restored.attention, 2, Where.last), Group(Restored.state, 1, Where.last)]
@@ -252,6 +255,7 @@ def test_equal_constants_of_all_places_are_the_shared_constant(model):
                 torch.testing.assert_close(own, common, atol=1e-10, rtol=0)
 
 
+@pytest.mark.slow
 def test_batches_change_nothing(gpt2):
     few = {"restored": ["attention", "mlp"], "windows": [2], "where": ["last_subject"]}
     for ablation in ("resample", "optimal"):
@@ -264,6 +268,7 @@ def test_batches_change_nothing(gpt2):
         )
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_kept_constants(gpt2, tmp_path):
     problem = tracing_problem(gpt2, "optimal", work_folder=tmp_path, **QUICK)
     whole = study(gpt2, problem=problem)
@@ -275,6 +280,7 @@ def test_training_goes_on_from_kept_constants(gpt2, tmp_path):
     assert with_kept.table.equals(whole.table)
 
 
+@pytest.mark.slow
 def test_severed_parts_and_shared_constants_are_settings(gpt2):
     for changes in ({"severed": "mlp"}, {"constants": "shared"}):
         found = study(gpt2, "optimal", windows=[2], where=["last_subject"], **changes)
@@ -282,6 +288,7 @@ def test_severed_parts_and_shared_constants_are_settings(gpt2):
     assert Sharing("shared") is Sharing.shared
 
 
+@pytest.mark.slow
 def test_as_in_the_authors_code_layer_0_is_dropped_and_the_corrupted_run_leaks(gpt2):
     ours, theirs = (study(gpt2, "mean", paper_compat=compat) for compat in (False, True))
     assert set(layers_of(theirs)["layer"]) == {0}

@@ -18,6 +18,7 @@ METHODS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_an_edge_ranks_by_the_smallest_circuit_that_keeps_it(planted, name):
     """Kept edges of equal circuits, and edges that no circuit has, are told apart too."""

@@ -48,6 +48,7 @@ class SigmoidMasks:
             self.logits.copy_(state["logits"])
 
 
+@pytest.mark.slow
 def test_joint_training_moves_both_masks_and_constants(tiny, tmp_path, monkeypatch):
     batch = random_batch(d_vocab=20, n_prompts=16)
     optimal = configured("ablation", "optimal", steps=40, batch_size=8)

@@ -60,6 +60,7 @@ def test_the_loss_gap_has_no_first_order_effect(gpt2):
     assert "zero" in reason
 
 
+@pytest.mark.slow
 def test_constants_of_single_sources_lose_less_than_means(gpt2):
     """What attribution under optimal ablation uses is better than the mean for each source."""
     asked = problem(gpt2, "optimal", steps=60, batch_size=10)

@@ -80,6 +80,7 @@ def test_the_standard_error_depends_on_draws_and_not_on_the_probability(probabil
     assert actual == pytest.approx(expected, rel=0.1)
 
 
+@pytest.mark.slow
 def test_bounds_hold_as_often_as_they_say_and_tighten_with_draws():
     effects = torch.linspace(-0.4, 0.5, 20, dtype=torch.float64)
     found = torch.tensor(

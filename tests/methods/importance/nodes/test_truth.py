@@ -38,6 +38,7 @@ def one_by_one(asked: NodeProblem):
     return torch.cat(rows).T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["noising", "denoising"])
 @pytest.mark.parametrize("positions", ["each", "all"])
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
@@ -47,6 +48,7 @@ def test_the_truth_is_every_node_patched_alone(models, family, positions, direct
     assert (asked.truth != 0).any(0).sum() > len(asked.nodes) / 3
 
 
+@pytest.mark.slow
 def test_the_truth_of_neurons_and_of_all_nodes(gpt2):
     problem = pairs_problem(gpt2, n_pairs=2, n_positions=3)
     found = {kind: asked_of(problem, nodes=kind) for kind in ("attention", "neurons", "all")}
@@ -157,6 +159,7 @@ def flip(path: Path, draw: random.Random) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_flipped_bits_and_swapped_files_never_change_a_number(gpt2, tmp_path, caplog):
     problem, draw = pairs_problem(gpt2, shared_folder=tmp_path), random.Random(0)
     whole = asked_of(problem).truth

@@ -185,6 +185,7 @@ def test_cancellation_by_hand():
     assert bars["the tenth that matter most"].iloc[-1] == 100
 
 
+@pytest.mark.slow
 def test_cancellation_needs_more_than_one_pair(compared):
     kinds = {words[0]: words for words in named_figures(compared)}
     assert set(kinds) == {"recall", "ranks", "cancellation"}
@@ -325,6 +326,7 @@ def test_a_broken_bound_is_called_so(tmp_path):
     assert ends == ["(broken)", "(holds)", "(holds)"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_bounds_that_are_still_open_are_drawn_all_the_same(known):
     rows = pd.DataFrame(dict(draws=[2, 4], largest_missed=np.nan))
@@ -351,6 +353,7 @@ def test_bounds_are_drawn_from_where_most_repetitions_have_one():
     assert shade.get_label() == "too few draws for a bound" and shade.get_x() == 2
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_tables_and_pictures_of_both(tmp_path):
     folder, out = tmp_path / "results", tmp_path / "out"
     for n_pairs in (2, 3):

@@ -28,6 +28,7 @@ def results(tmp_path_factory):
     return load_kinds(folder)["tracing"]
 
 
+@pytest.mark.slow
 def test_corruptions_stand_side_by_side(results):
     top, sharpness, levels = tables_of(results)
     assert list(top.table.columns) == ["optimal", "gaussian"]
@@ -53,6 +54,7 @@ def test_what_the_paper_reports_is_a_table_of_its_own_beside_its_own_model(resul
     assert table.table.loc["MLPs, 1 layer, all subject tokens", "gaussian"].startswith("0: 0.699")
 
 
+@pytest.mark.slow
 def test_pictures_of_layers_tokens_and_facts(results, tmp_path):
     made = list(figures_of(results, Asked(published=True)))
     names = ["_".join(figure.words) for figure in made]
