@@ -96,7 +96,8 @@ def test_bombs_are_cut_at_once(name, tmp_path):
     begun = time.process_time()
     with pytest.raises(UserError, match=r"bomb\.yaml|several references") as caught:
         check_folder(tmp_path)
-    assert time.process_time() - begun < 1
+    # Whole, each would take minutes, or all memory.
+    assert time.process_time() - begun < 20
     assert "\n" not in str(caught.value)
 
 

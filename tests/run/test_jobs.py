@@ -354,6 +354,7 @@ def test_scores_and_pictures_know_the_published_and_the_random(tmp_path):
     result = run_in_fork("run", *arguments, "sizes=[22,100]", cwd=tmp_path)
     assert result.returncode == 0 and "3 done" in result.stdout, result.stdout + result.stderr
     by_method = {record.names["method"]: record for record in records(tmp_path)}
+    assert all(record.recovery for record in by_method.values()), by_method
     assert by_method["eap"].recovery["auroc_edges"] > 0.75
     assert by_method["reference"].recovery["auroc_edges"] == 1
     assert by_method["random"].recovery["auroc_edges"] < 0.7
