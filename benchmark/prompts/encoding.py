@@ -5,6 +5,7 @@ that no other answer begins with. A pair that a tokenizer does not fit raises `M
 which words are at fault, so that a task can draw another pair.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -98,35 +99,30 @@ class PromptEncoder:
         """
         for pieces in pair.pieces:
             self._check_pieces(pieces)
-        texts = {name: getattr(pair, name) for name in ("clean", "corrupted")}
-        typed = {name: text.removeprefix(self.typed_start) for name, text in texts.items()}
-        pair = replace(pair, **typed)
+        pair = replace(
+            pair,
+            clean=pair.clean.removeprefix(self.typed_start),
+            corrupted=pair.corrupted.removeprefix(self.typed_start),
+        )
         clean, corrupted = self._known(pair.clean), self._known(pair.corrupted)
         self._check_aligned(pair, clean, corrupted)
-        continuations = {
-            name: [self._continuation(prompt, ids, answer) for answer in getattr(pair, name)]
-            for prompt, ids, names in (
-                (pair.clean, clean, ("answers", "wrong")),
-                (pair.corrupted, corrupted, ("corrupted_answers",)),
-            )
-            for name in names
-        }
+        right = self._continuations(pair.clean, clean, pair.answers)
+        wrong = self._continuations(pair.clean, clean, pair.wrong)
+        flipped = self._continuations(pair.corrupted, corrupted, pair.corrupted_answers)
         # Some tokenizers (Llama 3) put the space before a number in a token of its own.
-        space = self._shared_space([ids for found in continuations.values() for ids in found])
-        answers, wrong, flipped = (
-            [ids[len(space)] for ids in found] for found in continuations.values()
-        )
-        if len({*answers, *wrong}) != len(answers + wrong):
+        space = self._shared_space(right + wrong + flipped)
+        first_of = len(space)
+        if len({ids[first_of] for ids in right + wrong}) != len(right + wrong):
             raise Misfit("begins as another answer does", *pair.answers, *pair.wrong)
-        if len({*flipped}) != len(flipped):
+        if len({ids[first_of] for ids in flipped}) != len(flipped):
             raise Misfit("begins as another answer does", *pair.corrupted_answers)
         return EncodedPair(
             clean=self.start + clean + space,
             corrupted=self.start + corrupted + space,
-            answers=answers,
-            wrong=wrong,
-            corrupted_answers=flipped,
-            whole_answers=[list(ids[len(space) :]) for ids in continuations["answers"]],
+            answers=[ids[first_of] for ids in right],
+            wrong=[ids[first_of] for ids in wrong],
+            corrupted_answers=[ids[first_of] for ids in flipped],
+            whole_answers=[list(ids[first_of:]) for ids in right],
             subject=self._span(pair.clean, clean, pair.subject),
         )
 
@@ -165,6 +161,11 @@ class PromptEncoder:
                     raise Misfit("is not of as many tokens as", word, than=other)
         if len(clean) != len(corrupted):
             raise Misfit("is not of as many tokens as", pair.clean, than=pair.corrupted)
+
+    def _continuations(
+        self, prompt: str, ids: list[int], answers: Sequence[str]
+    ) -> list[tuple[int, ...]]:
+        return [self._continuation(prompt, ids, answer) for answer in answers]
 
     def _continuation(self, prompt: str, ids: list[int], answer: str) -> tuple[int, ...]:
         """The tokens that an answer adds to the prompt."""
