@@ -1,25 +1,29 @@
 """A dataclass as a file that holds only what its types allow, written in one way and sealed.
 
 The file is strict JSON: an infinity is text ("inf"), an undefined number null. Its `seal` is the
-SHA-256 of the canonical JSON of all else, and its bytes must be those that would be written, so no
-flipped bit passes. What a field may hold is said by its annotation alone; a rule such as `AtLeast`
-is put beside the type by `Annotated`.
+SHA-256 of the canonical JSON of all else, and all but its indentation must be what would be
+written, so no flipped bit passes. What a field may hold is said by its annotation alone; a rule
+such as `AtLeast` is put beside the type by `Annotated`.
 """
 
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from benchmark.digests import digest
 
 SEAL = "seal"
 MOST_NESTED = 50
+INDENTATION = re.compile(rb"\n *")
 INFINITE = {"inf": math.inf, "-inf": -math.inf}
 Sealed = TypeVar("Sealed")
+# Gives a value from what JSON has, checked; the text says where it stands.
+Reader = Callable[[Any, str], Any]
 
 
 class FormError(ValueError):
@@ -88,7 +92,7 @@ def to_bytes(thing: object) -> bytes:
     """
     content = _plain(asdict(thing), MOST_NESTED)  # pyright: ignore[reportArgumentType]
     _typed(type(thing), content)
-    return _text(content)
+    return _canonical(content | {SEAL: digest(content)}, indent=1)
 
 
 def from_bytes(form: type[Sealed], text: bytes, schema: int) -> Sealed:
@@ -99,13 +103,13 @@ def from_bytes(form: type[Sealed], text: bytes, schema: int) -> Sealed:
         FormError: it is damaged, or was written by something else.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise FormError(f"it is not JSON ({error})") from error
     if not isinstance(content, dict):
         raise FormError("it is not a JSON object")
     seal = content.pop(SEAL, None)
-    content = _plain(content, MOST_NESTED)
+    _check_depth(content)
     intact = seal == digest(content)
     # Before there were seals there were schemas.
     if (intact or seal is None) and content.get("schema", schema) != schema:
@@ -117,19 +121,25 @@ def from_bytes(form: type[Sealed], text: bytes, schema: int) -> Sealed:
         verb = "has" if strange[0] in content else "lacks"
         raise VersionError(f"it {verb} the field {strange[0]!r}", content)
     fields = _typed(form, content)
-    if _text(content) != text:
+    if INDENTATION.sub(b"", text) != _canonical(content | {SEAL: seal}, indent=None).rstrip():
         raise FormError("it is not written as records are")
     return form(**fields)
 
 
-def _text(content: dict[str, Any]) -> bytes:
-    sealed = content | {SEAL: digest(content)}
-    return json.dumps(sealed, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n"
+def _no_number(text: str) -> float:
+    raise FormError(f"it is not JSON ({text} is no number)")
+
+
+def _canonical(sealed: dict[str, Any], indent: int | None) -> bytes:
+    """The one text of a content; without indentation it is on one line, and quickly made."""
+    between = ",", ": "
+    text = json.dumps(sealed, indent=indent, separators=between, sort_keys=True, allow_nan=False)
+    return text.encode() + b"\n"
 
 
 def _typed(form: type, content: dict[str, Any]) -> dict[str, Any]:
     hints = _hints(form)
-    return {name: _read(hints[name], value, name) for name, value in content.items()}
+    return {name: _reader(hints[name])(value, name) for name, value in content.items()}
 
 
 @lru_cache
@@ -139,8 +149,7 @@ def _hints(form: type) -> dict[str, Any]:
 
 def _plain(value: Any, levels: int) -> Any:  # noqa: ANN401
     """The value as strict JSON has it."""
-    if levels < 0:
-        raise FormError(f"it is nested more than {MOST_NESTED} deep")
+    _check_level(levels)
     if isinstance(value, dict):
         return {str(key): _plain(part, levels - 1) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -152,39 +161,68 @@ def _plain(value: Any, levels: int) -> Any:  # noqa: ANN401
     return value
 
 
-def _read(hint: Any, value: Any, where: str) -> Any:  # noqa: ANN401
-    """The value of a type that JSON has, with what the type allows checked."""
-    if hint is Any:
-        return value
+def _check_depth(value: Any, levels: int = MOST_NESTED) -> None:  # noqa: ANN401
+    _check_level(levels)
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_depth(part, levels - 1)
+
+
+def _check_level(levels: int) -> None:
+    if levels < 0:
+        raise FormError(f"it is nested more than {MOST_NESTED} deep")
+
+
+@lru_cache
+def _reader(hint: Any) -> Reader:  # noqa: ANN401
+    """What reads values of a type that JSON has, and checks what the type allows."""
     origin, inside = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return lambda value, where: value
     if origin is Annotated:
-        return _ruled(inside, value, where)
+        return _ruled(_reader(inside[0]), inside[1:])
     if type(None) in inside:
-        (other,) = (part for part in inside if part is not type(None))
-        return None if value is None else _read(other, value, where)
+        (other,) = (_reader(part) for part in inside if part is not type(None))
+        return lambda value, where: None if value is None else other(value, where)
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return _member(hint, value, where)
+        return partial(_member, hint)
     if hint is float:
-        return _number(value, where)
-    kind = origin or hint
+        return _number
+    if origin is dict:
+        return _mapping(*map(_reader, inside))
+    if origin is list:
+        return _listed(_reader(inside[0]))
+    return partial(_of_type, hint)
+
+
+def _of_type(kind: type, value: Any, where: str) -> Any:  # noqa: ANN401
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise FormError(f"{where}: {str(value)[:80]!r} is not of type {kind.__name__}")
-    if kind is dict:
-        key, part = inside
-        return {
-            _read(key, name, where): _read(part, one, f"{where}.{name}")
-            for name, one in value.items()
-        }
-    return [_read(inside[0], one, where) for one in value] if kind is list else value
+    return value
 
 
-def _ruled(inside: tuple[Any, ...], value: Any, where: str) -> Any:  # noqa: ANN401
-    found = _read(inside[0], value, where)
-    for rule in inside[1:]:
-        wrong = rule(found)
-        if wrong:
-            raise FormError(f"{where}: {wrong}")
-    return found
+def _mapping(name: Reader, part: Reader) -> Reader:
+    def read(value: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
+        found = _of_type(dict, value, where).items()
+        return {name(key, where): part(one, f"{where}.{key}") for key, one in found}
+
+    return read
+
+
+def _listed(part: Reader) -> Reader:
+    return lambda value, where: [part(one, where) for one in _of_type(list, value, where)]
+
+
+def _ruled(read: Reader, rules: Sequence[Callable[[Any], str | None]]) -> Reader:
+    def ruled(value: Any, where: str) -> Any:  # noqa: ANN401
+        found = read(value, where)
+        for rule in rules:
+            wrong = rule(found)
+            if wrong:
+                raise FormError(f"{where}: {wrong}")
+        return found
+
+    return ruled
 
 
 def _member(kind: type[Enum], value: Any, where: str) -> Enum:  # noqa: ANN401

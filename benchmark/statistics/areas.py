@@ -6,6 +6,7 @@ its largest circuit that is no larger, and by the empty circuit if it has none.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -56,17 +57,17 @@ class Curve:
             at.setdefault(size, []).append(value)
         sizes = sorted(at)
         return sizes, [
-            self.full
-            if size >= self.n_edges
-            else float(np.mean(at[size]))
-            if at[size]
-            else self.empty
-            for size in sizes
+            self.full if size >= self.n_edges else _mean(at[size] or [self.empty]) for size in sizes
         ]
 
     def is_measured(self, most: float | int) -> bool:
         """Whether it has a circuit, neither empty nor the whole model, of at most `most` edges."""
         return any(0 < size <= most and size < self.n_edges for size in self.sizes)
+
+
+def _mean(values: list[float]) -> float:
+    # NumPy takes microseconds for a mean of one, and there are many.
+    return values[0] if len(values) == 1 else float(np.mean(values))
 
 
 def cpr_and_cmd(metric: Curve) -> tuple[float, float]:
@@ -95,12 +96,16 @@ def log_area(loss_gap: Curve) -> float:
     low, high = (share * loss_gap.n_edges for share in LOG_AREA_SHARES)
     if not loss_gap.is_measured(high):
         return float("nan")
-    n_points = 1 + round(POINTS_PER_FACTOR_TEN * np.log10(high / low))
-    points = np.geomspace(low, high, n_points)
     known, values = loss_gap.by_size()
     smallest = np.minimum.accumulate(values)
-    gaps = smallest[np.searchsorted(known, points, side="right") - 1]
+    gaps = smallest[np.searchsorted(known, _log_points(low, high), side="right") - 1]
     return float(np.log10(np.maximum(gaps, FLOOR)).mean())
+
+
+@lru_cache
+def _log_points(low: float, high: float) -> Numbers:
+    n_points = 1 + round(POINTS_PER_FACTOR_TEN * np.log10(high / low))
+    return np.geomspace(low, high, n_points)
 
 
 def pessimistic_auroc(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:

@@ -1,8 +1,10 @@
 """Circuits by size: several draws of one requested size count as one circuit of mean quality."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.statistics.areas import Curve
 
@@ -34,7 +36,7 @@ def averaged_draws(rows: pd.DataFrame, cells: Sequence[str] = ()) -> pd.DataFram
 
 
 def gap_curve(
-    circuits: pd.DataFrame,
+    circuits: pd.DataFrame | Mapping[str, NDArray[np.float64]],
     ends: dict[str, dict[str, float]],
     n_edges: int,
     column: str = "loss_gap",

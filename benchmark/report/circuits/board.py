@@ -4,7 +4,7 @@ A method that cannot do a column has a dash there, and no mean is taken over das
 """
 
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from benchmark.errors import UserError
 from benchmark.report.circuits.beside import published_rows, published_tables
@@ -79,7 +79,7 @@ def _cell(rows: pd.DataFrame) -> pd.Series:
     if pd.isna(value):
         return pd.Series({"value": value, "shown": DASH})
     if len(rows) > 1:
-        half = t.ppf(0.975, len(rows) - 1) * rows["value"].std() / len(rows) ** 0.5
+        half = stdtrit(len(rows) - 1, 0.975) * rows["value"].std() / len(rows) ** 0.5
         return pd.Series({"value": value, "shown": f"{value:.3f} ±{half:.3f}"})
     low, high = rows["low"].iloc[0], rows["high"].iloc[0]
     interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"

@@ -1,14 +1,18 @@
 """The scores of one record under one evaluation ablation, from its curve.
 
-Curves are cut out of the table of all records once, so that time grows with the number of records
-and not with its square.
+Curves are cut out of the table of all records once, as arrays, so that time grows with the number
+of records and not with its square, and by little for each.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from benchmark.digests import digest
 from benchmark.records.names import option
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
@@ -18,7 +22,9 @@ from benchmark.statistics.sizes import averaged_draws, gap_curve, nominal_sizes
 
 # A value with the lower and the upper end of its interval; NaN where one is not known.
 Interval = tuple[float, float, float]
+Columns = dict[str, NDArray[np.float64]]
 CELL = ["key", "evaluation"]
+GAPS = ["loss_gap", "loss_gap_low", "loss_gap_high"]
 UNKNOWN = float("nan")
 
 
@@ -43,36 +49,42 @@ class CellScores:
         return record.areas[evaluation][name], UNKNOWN, UNKNOWN
 
     @cached_property
-    def _curves(self) -> dict[tuple[str, str], pd.DataFrame]:
-        return _by_cell(self._results.tables)
+    def _curves(self) -> "_Cut":
+        rows = self._results.tables
+        columns = ["nominal_size", "requested_size", "faithfulness", "loss_gap"]
+        return _Cut(rows.assign(nominal_size=nominal_sizes(rows)), columns)
 
     @cached_property
-    def _circuits(self) -> dict[tuple[str, str], pd.DataFrame]:
+    def _circuits(self) -> "_Cut":
         """The curves, with the draws of one requested size averaged."""
-        return _by_cell(averaged_draws(self._results.tables, CELL))
+        return _Cut(averaged_draws(self._results.tables, CELL), ["size", *GAPS])
 
     @cached_property
-    def _random(self) -> list[Record]:
-        return [record for record in self._results.done if option(record, "method") == "random"]
+    def _random(self) -> dict[str, list[Record]]:
+        """Records of random circuits, by prompts and model."""
+        found: dict[str, list[Record]] = defaultdict(list)
+        for record in self._results.done:
+            if option(record, "method") == "random":
+                found[_prompts_and_model(record)].append(record)
+        return found
 
     def _log_area(self, record: Record, evaluation: str) -> Interval:
         circuits, ends = self._circuits[record.key, evaluation], record.ends[evaluation]
-        columns = ("loss_gap", "loss_gap_low", "loss_gap_high")
-        areas = [log_area(gap_curve(circuits, ends, record.n_edges, column)) for column in columns]
+        areas = [log_area(gap_curve(circuits, ends, record.n_edges, column)) for column in GAPS]
         return areas[0], areas[1], areas[2]
 
     def _loss_gap(self, record: Record, evaluation: str, most_edges: float) -> Interval:
         best = _best(self._circuits[record.key, evaluation], most_edges)
         if best is None:
             return UNKNOWN, UNKNOWN, UNKNOWN
-        return best["loss_gap"], best["loss_gap_low"], best["loss_gap_high"]
+        return best[0], best[1], best[2]
 
     def _faithfulness(self, record: Record, evaluation: str, at_share: float) -> float:
         curve = self._curves[record.key, evaluation]
-        sizes, values = nominal_sizes(curve), curve["faithfulness"].tolist()
+        sizes, values = curve["nominal_size"].tolist(), curve["faithfulness"].tolist()
         found = Curve(sizes, values, empty=0.0, full=1.0, n_edges=record.n_edges)
         most = at_share * record.n_edges
-        known = found.is_measured(most) and curve["faithfulness"].notna().any()
+        known = found.is_measured(most) and not np.isnan(values).all()
         return found.at(most) if known else UNKNOWN
 
     def _z(self, record: Record, evaluation: str, at_share: float) -> float:
@@ -82,34 +94,47 @@ class CellScores:
         asked for that is within the share.
         """
         drawn = self._random_curve(record, evaluation)
-        if drawn is not None:
-            drawn = drawn[drawn["requested_size"] <= at_share * record.n_edges]
-        if drawn is None or drawn.empty:
+        if drawn is None:
             return UNKNOWN
-        size = drawn["requested_size"].max()
-        gaps = drawn[drawn["requested_size"] == size]["loss_gap"]
-        best = _best(self._circuits[record.key, evaluation], float(size))
-        if best is None or len(gaps) < FEWEST_RANDOM_CIRCUITS or not np.std(gaps):
+        sizes = drawn["requested_size"]
+        fitting = sizes[sizes <= at_share * record.n_edges]
+        if not len(fitting):
             return UNKNOWN
-        return float((best["loss_gap"] - gaps.mean()) / gaps.std())
+        gaps = drawn["loss_gap"][sizes == fitting.max()]
+        best = _best(self._circuits[record.key, evaluation], float(fitting.max()))
+        if best is None or len(gaps) < FEWEST_RANDOM_CIRCUITS or not gaps.std():
+            return UNKNOWN
+        return float((best[0] - gaps.mean()) / gaps.std(ddof=1))
 
-    def _random_curve(self, record: Record, evaluation: str) -> pd.DataFrame | None:
+    def _random_curve(self, record: Record, evaluation: str) -> Columns | None:
         """The random circuits on the same prompts, if possible those of the same ablation."""
-        twins = [
-            other
-            for other in self._random
-            if other.data == record.data
-            and other.model["files"] == record.model["files"]
-            and evaluation in other.areas
-        ]
+        twins = self._random.get(_prompts_and_model(record), [])
+        twins = [other for other in twins if evaluation in other.areas]
         twins.sort(key=lambda other: other.names["ablation"] != record.names["ablation"])
         return self._curves[twins[0].key, evaluation] if twins else None
 
 
-def _by_cell(rows: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    return dict(iter(rows.groupby(CELL, sort=False)))  # pyright: ignore
+def _prompts_and_model(record: Record) -> str:
+    return digest([record.data, record.model["files"]])
 
 
-def _best(circuits: pd.DataFrame, most_edges: float) -> pd.Series | None:
-    fitting = circuits[(circuits["size"] <= most_edges) & (circuits["size"] > 0)]
-    return None if fitting.empty else fitting.loc[fitting["loss_gap"].idxmin()]
+class _Cut:
+    """The columns of each curve of a table of many."""
+
+    def __init__(self, rows: pd.DataFrame, columns: Sequence[str]) -> None:
+        self._places = rows.groupby(CELL, sort=False).indices
+        self._columns = {name: rows[name].to_numpy(float, na_value=np.nan) for name in columns}
+
+    def __getitem__(self, cell: tuple[str, str]) -> Columns:
+        places = self._places[cell]
+        return {name: values[places] for name, values in self._columns.items()}
+
+
+def _best(circuits: Columns, most_edges: float) -> tuple[float, ...] | None:
+    """The smallest loss gap of circuits of at most so many edges, and its interval."""
+    sizes, gaps = circuits["size"], circuits["loss_gap"]
+    fitting = (sizes <= most_edges) & (sizes > 0) & ~np.isnan(gaps)
+    if not fitting.any():
+        return None
+    best = np.where(fitting, gaps, np.inf).argmin()
+    return tuple(float(circuits[name][best]) for name in GAPS)
