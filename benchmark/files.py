@@ -1,6 +1,7 @@
 """Names of files, and writing them: a crash, a kill or a full disk never leaves half of one."""
 
 import fcntl
+import hashlib
 import os
 import re
 import sys
@@ -24,6 +25,20 @@ def cache_folder() -> Path:
 def file_stem(*words: object) -> str:
     """A name of a file, without its ending, from words that may hold any characters."""
     return "_".join(re.sub(r"[^\w.=-]+", "-", str(word)) for word in words)
+
+
+class Stems:
+    """Names of the files of one command: no two things share one, in capitals or without."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self, *words: str) -> str:
+        """The stem of these words; of words whose stem others have, with a digest of their own."""
+        stem = file_stem(*words)
+        if self._named.setdefault(stem.casefold(), words) == words:
+            return stem
+        return f"{stem}~{hashlib.sha256(repr(words).encode()).hexdigest()[:8]}"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmark.errors import near
-from benchmark.files import remove_leftovers, replacing
+from benchmark.files import Stems, remove_leftovers, replacing
 from benchmark.memory import keep_freed_memory
 from benchmark.seeds import derived_seed, generator
 
@@ -44,6 +44,16 @@ def test_leftovers_of_killed_writers_go_and_those_of_living_ones_stay(tmp_path):
         remove_leftovers(tmp_path, of_all=True)
         assert not left.exists() and living.exists()
     assert sorted(p.name for p in tmp_path.rglob("*")) == [".hidden", "deep", "file"]
+
+
+def test_no_two_names_share_a_file():
+    stems = Stems()
+    things = [("a b",), ("a-b",), ("A-B",), ("a_b", "c"), ("a", "b_c"), ("a/b",), ("a\nb",)]
+    names = [stems(*words) for words in things]
+    assert names[0] == "a-b" and names[3] == "a_b_c"
+    assert len({name.casefold() for name in names}) == len(things)
+    assert [stems(*words) for words in things] == names
+    assert all(name == name.replace("/", "").replace("\n", "") for name in names)
 
 
 def test_seeds_depend_on_every_name_and_never_change():

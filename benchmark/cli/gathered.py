@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from hydra.errors import CompactHydraException
 
-from benchmark.cli.signals import SIGNALLED
 from benchmark.cli.terminal import or_refuse, show, show_whole, warn
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
+from benchmark.signals import SIGNALLED, signal_code
 
 if TYPE_CHECKING:
     from benchmark.run.sweep import Note
@@ -46,6 +46,7 @@ def gathered(
             except SystemExit as stopped:
                 # A signal, or a launcher whose job was killed; the table still tells of the others.
                 code = int(stopped.code or 0) if not isinstance(stopped.code, str) else 1
+            code = signal_code() or code
             notes = noted(folder)
             signalled = code in SIGNALLED
             if notes and not signalled and all(entry.state == REFUSED for entry in notes):

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a verb needs it, so help and completion stay quick.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from omegaconf import DictConfig
 from benchmark.cli.arguments import check_arguments, given
 from benchmark.cli.gathered import gathered, noting, tell
 from benchmark.cli.own import search_path, use_config_dir, use_typed
-from benchmark.cli.signals import leave_on_signals
 from benchmark.cli.terminal import or_refuse, refuse, show, show_whole, warn
 from benchmark.config import build
 from benchmark.errors import near
+from benchmark.signals import leave_if_signalled, leave_on_signals
 
 USAGE = """usage: ablation-bench VERB [key=value ...]
 
@@ -193,7 +194,12 @@ def main() -> None:
     if settings is not None:
         rest = [*or_refuse(lambda: check_arguments(settings, rest)), search_path()]
     sys.argv = [f"ablation-bench {name}", *rest]
-    verb.run()
+    # What is started to run cells looks into the user's folder no more than the command does.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        verb.run()
+    finally:
+        leave_if_signalled()
 
 
 def _job() -> tuple[int, tuple[str, ...]]:

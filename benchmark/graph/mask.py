@@ -9,7 +9,6 @@ pass and the gradient of its entries are in benchmark/forward/mixture.py.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.graph.circuits_file import StoredCircuits
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.pruning import drop_dead_ends, drop_unfed
 
@@ -110,24 +108,6 @@ class EdgeMask:
             # No third sweep: whatever a fed node feeds is fed, so its path to the logits stays.
             keep = drop_unfed(self.graph, keep)
         return EdgeMask(self.graph, keep)
-
-    def save(self, path: Path) -> None:
-        """Write a file of this one circuit, atomically."""
-        keep = as_array(self.keep)[None]
-        StoredCircuits(self.graph.outline, keep, ("",), (None,)).write(path)
-
-    @classmethod
-    def load(cls, path: Path) -> "EdgeMask":
-        """Read a mask that `save` wrote.
-
-        Raises:
-            UserError: the file cannot be read, or has more than one circuit.
-        """
-        stored = StoredCircuits.read(path)
-        if len(stored.keep) != 1:
-            raise UserError(f"{path} has {len(stored.keep)} circuits, not one")
-        graph = ComputationalGraph.of_outline(stored.graph)
-        return cls(graph, torch.from_numpy(stored.keep[0]))
 
 
 def stack(masks: Sequence[EdgeMask]) -> Float[Tensor, "masks src dst"]:

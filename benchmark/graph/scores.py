@@ -2,16 +2,14 @@
 
 import heapq
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.errors import UserError
-from benchmark.graph.circuits_file import StoredScores
 from benchmark.graph.graph import ComputationalGraph
-from benchmark.graph.mask import EdgeMask, as_array, check_shape
+from benchmark.graph.mask import EdgeMask, check_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,24 +98,6 @@ class EdgeScores:
             keep[u, v] = 1.0
             include(u)
         return EdgeMask(self.graph, keep)
-
-    def save(self, path: Path) -> None:
-        """Write a file of this one ranking, atomically."""
-        value = as_array(self.value)[None]
-        StoredScores(self.graph.outline, value, ("",), (self.signed,)).write(path)
-
-    @classmethod
-    def load(cls, path: Path) -> "EdgeScores":
-        """Read scores that `save` wrote.
-
-        Raises:
-            UserError: the file cannot be read, or has more than one ranking.
-        """
-        stored = StoredScores.read(path)
-        if len(stored.value) != 1:
-            raise UserError(f"{path} has {len(stored.value)} rankings, not one")
-        graph = ComputationalGraph.of_outline(stored.graph)
-        return cls(graph, torch.from_numpy(stored.value[0]), stored.signed[0])
 
     def _check_size(self, n: int) -> None:
         if not 0 <= n <= self.graph.n_edges:

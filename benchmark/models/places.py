@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.config import configured_names, option_text
 from benchmark.errors import UserError
 from benchmark.files import cache_folder
 from benchmark.zoo.cards import zoo_directory
@@ -58,13 +59,21 @@ def local_directory(name: str) -> Path | None:
     """The directory behind the name of a shipped or fetched model, or behind a path; else None.
 
     Raises:
-        UserError: the model is to be fetched first.
+        UserError: the model is to be fetched first, or a folder here has the name of a repository
+            that an option names.
     """
     shipped = zoo_directory(name)
     if shipped is not None:
         return shipped
     if name not in FETCHABLE:
-        return Path(name) if Path(name).is_dir() else None
+        if not Path(name).is_dir():
+            return None
+        if _is_of_the_hub(name):
+            raise UserError(
+                f"{name} is a repository of the hub, and a folder here has its name; type "
+                f"./{name} if you mean the folder, or give it another name"
+            )
+        return Path(name)
     directory = fetched_directory(name)
     if not directory.is_dir():
         raise UserError(
@@ -72,3 +81,9 @@ def local_directory(name: str) -> Path | None:
             f".venv/bin/python scripts/fetch_model.py {name}"
         )
     return directory
+
+
+def _is_of_the_hub(name: str) -> bool:
+    """Whether an option of conf/model is a repository of this name."""
+    texts = (option_text("model", option) for option in configured_names("model"))
+    return any(f"\nname: {name}\n" in text for text in texts)

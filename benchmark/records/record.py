@@ -33,6 +33,8 @@ RECORD, TABLE, CIRCUITS_FILE, SCORES, TENSORS, CONFIG, LOG = (
     "config.yaml",
     "log.txt",
 )
+# Of the digests of data, that of all that decides a task's prompts, whatever the seed.
+TASK = "task"
 # Of a key, as many letters as tell a reader which record it is.
 SHORT = 6
 # Below this accuracy of the whole model, its circuits say little about the task.
@@ -80,7 +82,7 @@ class Record:
         created: when it ended, in UTC.
         model: what was loaded.
         n_edges: edges of the model's graph.
-        data: digest of the prompts of each split.
+        data: digests of the prompts of each split, and of the whole task with its files.
         accuracy: the whole model's, on the test prompts.
         evaluation: per evaluation ablation, its settings.
         ends: per evaluation ablation, the metrics of the empty circuit and of the whole model.

@@ -16,6 +16,8 @@ from benchmark.locks import ENDING, Timeout, holding
 from benchmark.records.record import RECORD, DamagedError, Record
 
 ASIDE, EXPERIMENTS, SHARED = "aside", ".experiments", ".shared"
+# Where Weights & Biases keeps what it sends, or will.
+MIRRORS = "wandb"
 MOST_BYTES = 200  # of a name; file systems allow 255, endings included
 log = logging.getLogger("benchmark")
 
@@ -105,6 +107,11 @@ class Folder:
         target = self._place_aside(f"{self.key}-{self.work.name}", created)
         self.work.rename(target)
         return target
+
+    def mirrors_aside(self, created: str) -> None:
+        """Move what an earlier record of this key left for Weights & Biases out of the way."""
+        for path in (self.results_dir / MIRRORS).glob(f"offline-run-*-{self.key}"):
+            path.rename(self._place_aside(path.name, created))
 
     def _place_aside(self, name: str, created: str) -> Path:
         stamp = created.replace(":", "").replace("-", "")

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UserError
-from benchmark.records.record import Record, Status
+from benchmark.records.record import TASK, Record, Status
 from benchmark.report.frame import AXES, Results
 
 Facts = dict[tuple[Any, ...], Any]
@@ -80,6 +80,7 @@ def _refuse_differences_of_columns(results: Results, scores: pd.DataFrame) -> No
                 {
                     (*column, row.seed, "prompts"): record.data,
                     **{(*column, what): value for what, value in shared},
+                    (row.task, row.model, "task data"): record.data.get(TASK),
                     (row.method, "method version"): record.versions["method"],
                 },
             )

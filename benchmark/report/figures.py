@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from benchmark.errors import UserError
-from benchmark.files import file_stem
+from benchmark.files import Stems
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import figures_of, of_each_kind
 from benchmark.report.layout import save
@@ -41,18 +41,19 @@ class Figures:
             circuits=self.circuits,
         )
         loaded = load_kinds(Path(self.results_dir), self.experiment_name)
+        stems = Stems()
         try:
-            paths, refused = of_each_kind(loaded, lambda results: self._drawn(results, asked))
+            paths, refused = of_each_kind(loaded, lambda found: self._drawn(found, asked, stems))
         except OSError as error:
             raise UserError(f"directory={self.directory} cannot be written: {error}") from error
         pictures = (str(path) for path in paths if path.suffix == ".png")
         return Shown(*pictures, *refused, left_out=next(iter(loaded.values())).left_out)
 
-    def _drawn(self, results: Results, asked: Asked) -> list[Path]:
+    def _drawn(self, results: Results, asked: Asked, stems: Stems) -> list[Path]:
         """The pictures of one kind, each written before the next is drawn."""
         place = Path(self.directory)
         return [
             path
             for made in figures_of(results, asked)
-            for path in save(made.figure, made.data, place / file_stem(*made.words))
+            for path in save(made.figure, made.data, place / stems(*made.words))
         ]

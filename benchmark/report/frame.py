@@ -5,10 +5,10 @@ differs is added, so that no two kinds of run share a label.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ OF_CELLS = {
     "task": ("n_train", "n_test"),
     "method": ("attribution_metric", "training_steps", "sizes"),
 }
+Named = TypeVar("Named", bound=Hashable)
 # Settings that no label needs.
 UNLABELLED = ("_target_", *UNNAMED)
 
@@ -125,11 +126,19 @@ def _where(results_dir: Path, experiment: str | None) -> str:
 
 def results_of(whole: list[tuple[Folder, Record]], left_out: tuple[str, ...] = ()) -> Results:
     """Whole records of one kind, with what those that are finished left."""
-    records = {record.key: record for _, record in whole}
+    evaluations = _evaluations(record for _, record in whole)
+    records = {
+        record.key: _relabelled(record, evaluations) if evaluations else record
+        for _, record in whole
+    }
     labels = all_labels(list(records.values()))
     paths = {folder.key: folder.path for folder, _ in whole}
     done = [record for record in records.values() if record.status is Status.done]
-    return Results(records, labels, _joined_tables(done, labels, paths), left_out, paths)
+    tables = _joined_tables(done, labels, paths)
+    if evaluations:
+        places = zip(tables["key"], tables["evaluation"], strict=True)
+        tables["evaluation"] = [evaluations.get(place, place[1]) for place in places]
+    return Results(records, labels, tables, left_out, paths)
 
 
 def _joined_tables(
@@ -155,24 +164,56 @@ def _joined_tables(
 def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
     """The label of each of `AXES` for each record, by key."""
     labels: dict[str, dict[str, str]] = {record.key: {} for record in records}
-    for kind in AXES:
-        settings = {record.key: _settings(record, kind) for record in records}
-        names = _names(records, kind)
-        n_records = Counter(names.values())
-        alike = Counter(
-            (names[key], setting, repr(value))
-            for key, mine in settings.items()
-            for setting, value in mine.items()
-        )
-        for key, mine in settings.items():
-            name = names[key]
-            differing = [
-                f"{setting}={words(value)}"
-                for setting, value in mine.items()
-                if alike[name, setting, repr(value)] < n_records[name]
-            ]
-            labels[key][kind] = " ".join([name, *differing])
+    for axis in AXES:
+        settings = {record.key: _settings(record, axis) for record in records}
+        for key, label in _with_what_differs(_names(records, axis), settings).items():
+            labels[key][axis] = label
     return labels
+
+
+def _with_what_differs(
+    names: Mapping[Named, str], settings: Mapping[Named, dict[str, Any]]
+) -> dict[Named, str]:
+    """Names, with those settings that not all that have the name share."""
+    n_named = Counter(names.values())
+    alike = Counter(
+        (names[key], setting, repr(value))
+        for key, mine in settings.items()
+        for setting, value in mine.items()
+    )
+    labels: dict[Named, str] = {}
+    for key, mine in settings.items():
+        name = names[key]
+        differing = (
+            f"{setting}={words(value)}"
+            for setting, value in mine.items()
+            if alike[name, setting, repr(value)] < n_named[name]
+        )
+        labels[key] = " ".join([name, *differing])
+    return labels
+
+
+def _evaluations(records: Iterable[Record]) -> dict[tuple[str, str], str]:
+    """By key and name, labels of evaluation ablations that have one name and several recipes."""
+    recipes = {
+        (record.key, name): recipe[-1]
+        for record in records
+        for name, recipe in record.evaluation.items()
+        # As `described` writes it; records may hold anything here.
+        if isinstance(recipe, list) and recipe and isinstance(recipe[-1], dict)
+    }
+    labels = _with_what_differs({place: place[1] for place in recipes}, recipes)
+    return {place: label for place, label in labels.items() if label != place[1]}
+
+
+def _relabelled(record: Record, evaluations: Mapping[tuple[str, str], str]) -> Record:
+    """The record, with its evaluation ablations under their labels."""
+    parts: dict[str, Any] = {
+        part: {evaluations.get((record.key, name), name): found for name, found in of.items()}
+        for part in ("evaluation", "areas", "ends")
+        for of in [getattr(record, part)]
+    }
+    return replace(record, **parts)
 
 
 def _names(records: Sequence[Record], kind: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
-from benchmark.files import file_stem
+from benchmark.files import Stems
 from benchmark.report.fitted import FittedTable
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, tables_of
@@ -45,15 +45,16 @@ class Leaderboard:
             allow_missing=self.allow_missing,
         )
         loaded = load_kinds(Path(self.results_dir), self.experiment_name)
-        shown, refused = of_each_kind(loaded, lambda results: self._made(results, asked))
+        stems = Stems()
+        shown, refused = of_each_kind(loaded, lambda found: self._made(found, asked, stems))
         return Shown(*shown, *refused, left_out=next(iter(loaded.values())).left_out)
 
-    def _made(self, results: Results, asked: Asked) -> list[RenderableType]:
+    def _made(self, results: Results, asked: Asked, stems: Stems) -> list[RenderableType]:
         """The tables of one kind, written, and where."""
         shown: list[RenderableType] = []
         for made in tables_of(results, asked):
             words = filter(None, [*made.words, self.experiment_name])
-            stem = Path(self.directory) / file_stem(*words)
+            stem = Path(self.directory) / stems(*words)
             written = write_table(made.table if made.data is None else made.data, stem, made.note)
             shown += [FittedTable(made.table, made.title), *filter(None, [made.note])]
             shown += [f"written: {path}" for path in written]

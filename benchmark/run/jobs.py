@@ -16,6 +16,7 @@ from benchmark.records.record import RECORD, Status
 from benchmark.records.store import Folder
 from benchmark.run.known_grids import decided_by_settings, model_facts
 from benchmark.run.sweep import KILLED, MISSING, REFUSED, Note, note, stop, stopped
+from benchmark.signals import leave_if_signalled
 
 if TYPE_CHECKING:
     from benchmark.run.cell import Cell
@@ -38,6 +39,7 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     from benchmark.run.machine import compute_repeatably
     from benchmark.run.runner import run_cell
 
+    leave_if_signalled()
     keep_freed_memory()
     compute_repeatably()
     _log_to_stderr()
@@ -53,8 +55,9 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     try:
         outcome = run_cell(cell)
     except Exception as error:
+        reason = _in_words(error)
         _stop_if_asked(cell)
-        note(job, replace(begun, state=Status.failed.value, detail=_in_words(error)))
+        note(job, replace(begun, state=Status.failed.value, detail=reason))
         return
     record = outcome.record
     if record.status is Status.done and cell.tracking != "off":
@@ -126,6 +129,7 @@ def _begun(config: DictConfig, job: int, changes: tuple[str, ...]) -> "tuple[Not
 
 def _in_words(error: Exception) -> str:
     """What went wrong, in a line; what no user can mend is a bug, and its traceback is logged."""
+    leave_if_signalled()
     if isinstance(error, UserError):
         return str(error)
     words = f"{type(error).__name__}: {' '.join(str(error).split())}"

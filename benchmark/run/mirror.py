@@ -1,7 +1,9 @@
 """The mirror of a finished record on Weights & Biases: the local record comes first and counts.
 
-The run's id is the record's key, its group the experiment. What goes wrong here is written to the
-record's folder and never fails the cell. The same command mirrors what is not mirrored yet.
+The run's id is the record's key, its group the experiment; its files lie in the folder of results.
+A record that is made again has no second run: online it continues the first one, and what waits
+offline to be sent of the first is put aside. What goes wrong here is written to the record's folder
+and never fails the cell. The same command mirrors what is not mirrored yet.
 """
 
 import logging
@@ -51,7 +53,9 @@ def _send(record: Record, cell: Cell) -> None:
     import wandb
 
     curve = pd.read_parquet(cell.folder.path / TABLE)
+    cell.folder.mirrors_aside(record.created)
     run = wandb.init(
+        dir=cell.results_dir,
         project="ablation-bench",
         id=record.key,
         name=cell.title,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.evaluation.circuits import passes
 from benchmark.models.check import check_longer
@@ -13,6 +14,7 @@ from benchmark.prompts.batch import Batch
 from benchmark.prompts.dataset import batch_of, data_hash
 from benchmark.prompts.notes import kept_content, longer_answers
 from benchmark.prompts.task import PromptTask, Split
+from benchmark.records.record import TASK
 from benchmark.run.cell import Cell
 from benchmark.seeds import derived_seed
 
@@ -28,7 +30,7 @@ class Prompts:
         train: of the train split.
         held_out: of the test split, in batches as circuits are measured on; none for a study that
             does not use them.
-        digests: of the texts, by split.
+        digests: of the texts, by split, and of the task.
         warnings: what a reader should know.
     """
 
@@ -45,7 +47,8 @@ class Prompts:
             UserError: the model cannot read them, or differs from Hugging Face's at their length,
                 or a split has too few.
         """
-        batches, digests, warnings = {}, {}, []
+        batches, warnings = {}, []
+        digests = {TASK: digest(cell.built_task.fingerprint())}
         wanted = {Split.train: cell.n_train}
         if "n_test" in cell.uses:
             wanted[Split.test] = cell.n_test

@@ -32,6 +32,7 @@ from benchmark.run.findings import findings_of, write_findings
 from benchmark.run.machine import code_digest, library_versions, machine
 from benchmark.run.prompts import Prompts
 from benchmark.seeds import derived_seed
+from benchmark.signals import leave_if_signalled
 
 # Names, in a folder of checkpoints, the code that made them.
 MADE_BY = "made_by"
@@ -97,6 +98,8 @@ def _record_of(cell: Cell, folder: Folder) -> Record:
     try:
         record = _run(cell, folder)
     except Exception as error:
+        # Whatever a signal became on its way here, the cell did not fail.
+        leave_if_signalled()
         record = _failure(cell, error)
     try:
         record = _sealed(record, cell, folder)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.campaign import CELLS, contents, run_cells, share_what_cells_need, spent
+from support.campaign import CELLS, contents, runner, spent
 from support.faults import counting_into
 
 
@@ -28,14 +28,20 @@ class Undisturbed:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
-    """A finished run of each cell; all children share what is loaded here."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        share_what_cells_need(monkeypatch, tmp_path_factory.mktemp("shared"))
-        yield [finished_run(chosen, tmp_path_factory.mktemp(chosen["method"])) for chosen in CELLS]
+def run_cells(tmp_path_factory):
+    """Runs cells in children that share what is loaded once."""
+    with runner(tmp_path_factory.mktemp("shared")) as run:
+        yield run
 
 
-def finished_run(chosen, place):
+@pytest.fixture(scope="session")
+def undisturbed(run_cells, tmp_path_factory):
+    """A finished run of each cell."""
+    places = ((chosen, tmp_path_factory.mktemp(chosen["method"])) for chosen in CELLS)
+    return [finished_run(run_cells, chosen, place) for chosen, place in places]
+
+
+def finished_run(run_cells, chosen, place):
     result = run_cells(place, [chosen], counting_into(place / "count"))
     assert result.returncode == 0, result.stderr
     results, n_operations = place / "results", int((place / "count").read_text())

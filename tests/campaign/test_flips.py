@@ -5,7 +5,7 @@ import shutil
 import signal
 
 import pytest
-from support.campaign import contents, run_cells
+from support.campaign import contents
 from support.faults import kill_at
 
 from benchmark.errors import UserError
@@ -75,7 +75,7 @@ def test_no_flip_in_what_cells_share_passes(undisturbed, tmp_path, flips):
 
 
 @pytest.fixture
-def interrupted(undisturbed, tmp_path):
+def interrupted(run_cells, undisturbed, tmp_path):
     """A cell that was killed after its last checkpoint, with all that it keeps until its end."""
     (one,) = (one for one in undisturbed if one.chosen["method"] == "ugs")
     for number in range(one.n_operations - 10, 0, -7):
@@ -88,7 +88,7 @@ def interrupted(undisturbed, tmp_path):
     raise AssertionError("it keeps nothing")
 
 
-def test_no_flip_in_a_checkpoint_passes_and_each_is_healed(interrupted, tmp_path, flips):
+def test_no_flip_in_a_checkpoint_passes_and_each_is_healed(run_cells, interrupted, tmp_path, flips):
     one, place, work = interrupted
     draw, kinds = random.Random(2), set()
     for path in work:
@@ -117,7 +117,7 @@ def test_no_flip_in_a_checkpoint_passes_and_each_is_healed(interrupted, tmp_path
 
 
 @pytest.mark.parametrize("kind", [RECORD, "table.parquet", SHARED])
-def test_the_same_command_heals_what_is_damaged(undisturbed, tmp_path, kind):
+def test_the_same_command_heals_what_is_damaged(run_cells, undisturbed, tmp_path, kind):
     (one,) = (one for one in undisturbed if one.chosen["method"] == "atp")
     shutil.copytree(one.results, tmp_path / "results")
     (folder,) = folders(tmp_path / "results")

@@ -4,13 +4,13 @@ import shutil
 import signal
 
 import pytest
-from support.campaign import age, contents, finished, run_cells, spent
+from support.campaign import age, contents, finished, spent
 from support.faults import full_from, kill_at
 
 pytestmark = pytest.mark.slow
 
 
-def ends_alike(one, place):
+def ends_alike(run_cells, one, place):
     """Run the same command again: what was finished is not run again, and all is as ever."""
     results = place / "results"
     before = finished(results)
@@ -26,18 +26,18 @@ def ends_alike(one, place):
     shutil.rmtree(place)
 
 
-def test_a_kill_at_any_file_operation_loses_nothing(undisturbed, sample, tmp_path, record_property):
+def test_a_kill_at_any_file_operation_loses_nothing(run_cells, sample, tmp_path, record_property):
     chosen = sample(12)
     for one, number in chosen:
         (tmp_path / "place").mkdir()
         killed = run_cells(tmp_path / "place", [one.chosen], kill_at(number))
         assert killed.returncode == -signal.SIGKILL, (number, killed.stderr)
-        ends_alike(one, tmp_path / "place")
+        ends_alike(run_cells, one, tmp_path / "place")
     record_property("kills", len(chosen))
 
 
 def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(
-    undisturbed, sample, tmp_path, record_property
+    run_cells, sample, tmp_path, record_property
 ):
     chosen = sample(8)
     for one, number in chosen:
@@ -47,5 +47,5 @@ def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(
         whole = (place / "results").is_dir() and contents(place / "results") == one.contents
         assert full.returncode in (1, 2) or whole, (number, full.stderr)
         assert "Traceback" not in full.stderr, (number, full.stderr)
-        ends_alike(one, place)
+        ends_alike(run_cells, one, place)
     record_property("full disks", len(chosen))

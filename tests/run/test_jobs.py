@@ -180,7 +180,8 @@ def test_a_finished_record_is_mirrored_offline(tmp_path):
     result = run("run", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     (record,) = records(tmp_path)
-    (file,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    (file,) = (tmp_path / "results" / "wandb").glob("offline-run-*/*.wandb")
+    assert not (tmp_path / "wandb").exists()
     assert file.name == f"run-{record.key}.wandb"
     content = list(offline_records(file))
     runs = [r.run for r in content if r.WhichOneof("record_type") == "run"]
@@ -338,7 +339,9 @@ def test_two_processes_on_one_cell_make_one_record(tmp_path):
     ids=["joblib", "submitit_local"],
 )
 def test_launchers_run_cells_in_processes_of_their_own(tmp_path, launcher):
-    """submitit_local runs what submitit_slurm would hand to Slurm."""
+    """submitit_local runs what submitit_slurm would hand to Slurm. Files here hide nothing."""
+    for name in ("tasks.py", "methods.py", "benchmark.py", "conf.py"):
+        (tmp_path / name).write_text("raise SystemExit('the file of the user was run')")
     arguments = ("-m", "method=eap,random", "ablation=counterfactual", *QUICK, *launcher)
     result = run("run", *arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

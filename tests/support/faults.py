@@ -1,6 +1,7 @@
 """Faults at a chosen file operation of this process: a kill, or a disk that is full from there on.
 
-Needs nothing but the standard library, so that a worker may install one before anything else.
+Needs nothing but the standard library, so that a worker may install one before anything else. What
+is to happen can be pickled.
 """
 
 import errno
@@ -8,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -51,29 +53,28 @@ def _changes(event, arguments, folder) -> bool:
 
 def kill_at(number: int) -> Act:
     """SIGKILL this process before the operation of this number."""
-
-    def act(n, _):
-        if n == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return act
+    return partial(_kill, number)
 
 
 def full_from(number: int) -> Act:
     """No operation from this number on finds room."""
-
-    def act(n, event):
-        if n >= number and event in NEEDS_ROOM:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    return act
+    return partial(_refuse, number)
 
 
 def counting_into(path: Path) -> Act:
     """Write the number of each operation into a file that is elsewhere."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT)
+    return partial(_count, path)
 
-    def act(n, _):
-        os.pwrite(handle, f"{n:>10}".encode(), 0)
 
-    return act
+def _kill(number: int, n: int, _: str) -> None:
+    if n == number:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _refuse(number: int, n: int, event: str) -> None:
+    if n >= number and event in NEEDS_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _count(path: Path, n: int, _: str) -> None:
+    path.write_text(str(n))

@@ -28,7 +28,7 @@ def record(key, method="eap", task="ioi", seed=0, status=Status.done, **changes)
         n_edges=110,
         data={split: digest([split, seed]) for split in ("train", "test")},
         areas={"mean": {}},
-        evaluation={"mean": "recipe"},
+        evaluation={"mean": ["Mean", {"keep_first": True}]},
         versions={"task": 1, "method": 1, "ablation-bench": "1"},
         files={name: digest(name) for name in (TABLE, CIRCUITS_FILE)},
     )

@@ -27,7 +27,8 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     score = asked.score
     scores = score_table(results, score)
     if asked.evaluation is not None:
-        scores = scores[scores["evaluation"] == asked.evaluation]
+        asked_for = scores["evaluation"].str.split(" ").str[0] == asked.evaluation
+        scores = scores[asked_for | (scores["evaluation"] == asked.evaluation)]
     if scores.empty:
         raise UserError(f"no record was evaluated under evaluation={asked.evaluation}")
     refuse_incomparable(results, scores, allow_missing=asked.allow_missing)

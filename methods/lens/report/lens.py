@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UserError
-from benchmark.records.record import Record
+from benchmark.records.record import TASK, Record
 from benchmark.report.frame import Results
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
@@ -119,6 +119,10 @@ def _lens_name(label: str) -> str:
     return " ".join(word for word in label.split(" ") if word.split("=")[0] not in OF_JUDGING)
 
 
+def _of_one_task(record: Record, other: Record) -> bool:
+    return record.data.get(TASK) == other.data.get(TASK)
+
+
 def _refuse_other_rows(results: Results, records: list[Record]) -> None:
     seen: dict[tuple[str, int], str] = {}
     tests: dict[int, tuple[str, str]] = {}
@@ -132,7 +136,7 @@ def _refuse_other_rows(results: Results, records: list[Record]) -> None:
                 "settings; delete one, or choose one experiment_name"
             )
         key, test = tests.setdefault(seed, (record.key, str(record.data.get("test"))))
-        if test != str(record.data.get("test")):
+        if test != str(record.data.get("test")) or not _of_one_task(record, records[0]):
             raise UserError(
                 f"records {key} and {record.key} read different rows of one text; run them alike "
                 "(n_test), or choose one experiment_name"

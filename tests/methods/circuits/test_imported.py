@@ -12,11 +12,14 @@ from support.problems import problem
 
 from benchmark.config import configured
 from benchmark.errors import UserError
+from benchmark.graph.circuits_file import CIRCUITS_FORMAT, SCORES_FORMAT
 from benchmark.graph.mask import EdgeMask
-from benchmark.method.found import load_circuits, load_scores
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import load_circuits, load_scores, save_circuits, save_scores
 from benchmark.mib.files import MibCircuit, write_mib
 from benchmark.records.record import CIRCUITS_FILE, SCORES, TABLE, Status
 from benchmark.run.runner import run_cell
+from benchmark.tensors import write_arrays
 
 CASES = ROOT / "tests/cases/mib"
 
@@ -25,7 +28,10 @@ CASES = ROOT / "tests/cases/mib"
 @pytest.mark.parametrize("absolute", [True, False])
 def test_an_importance_file_gives_the_circuits_of_its_scores(gpt2, tmp_path, ending, absolute):
     scores, path = random_scores(gpt2.graph), tmp_path / f"scores.{ending}"
-    scores.save(path) if ending == "safetensors" else write_mib(path, MibCircuit(scores), D_MODEL)
+    if ending == "safetensors":
+        save_scores(path, {"": scores})
+    else:
+        write_mib(path, MibCircuit(scores), D_MODEL)
     imported = configured("method", "imported", path=str(path), absolute=absolute)
     found = imported.discover(problem(gpt2), [3, 20])
     ranked = scores.absolute() if absolute else scores
@@ -38,7 +44,7 @@ def test_binary_files_are_shown_as_they_are(gpt2, tmp_path):
     masks = [random_mask(gpt2.graph, seed) for seed in range(3)]
     write_mib(tmp_path / "a.json", MibCircuit(mask=masks[0]), D_MODEL)
     write_mib(tmp_path / "b.pt", MibCircuit(random_scores(gpt2.graph), masks[1]), D_MODEL)
-    masks[2].save(tmp_path / "c.safetensors")
+    save_circuits(tmp_path / "c.safetensors", [FoundCircuit(masks[2])])
     (tmp_path / "notes.txt").write_text("not a circuit")
     found = configured("method", "imported", path=str(tmp_path)).discover(problem(gpt2), [5])
     assert [(c.setting, c.requested_size) for c in found] == [
@@ -56,12 +62,25 @@ def test_files_that_cannot_be_imported_are_refused(gpt2, tmp_path):
         with pytest.raises(UserError, match=r"has no circuit; type method.path=FILE"):
             configured("method", "imported", path=str(path)).data_digest()
     foreign = tmp_path / "foreign.safetensors"
-    EdgeMask.full(GRAPH).save(foreign)
+    save_circuits(foreign, [FoundCircuit(EdgeMask.full(GRAPH))])
     with pytest.raises(UserError, match="with 1 layers of 2 heads; this one has"):
         configured("method", "imported", path=str(foreign)).discover(problem(gpt2), [5])
     foreign.write_bytes(b"damaged")
     with pytest.raises(UserError, match="is damaged, or was not written by this package"):
         configured("method", "imported", path=str(foreign)).discover(problem(gpt2), [5])
+
+
+@pytest.mark.parametrize("form", [CIRCUITS_FORMAT, SCORES_FORMAT])
+def test_a_file_of_our_own_form_without_its_fields_is_one_line(gpt2, tmp_path, form):
+    path, content = tmp_path / "own.safetensors", {"keep": GRAPH.exists.float().numpy()[None]}
+    whole = {"format": form, "n_layers": "1", "n_heads": "2", "parallel": "False"}
+    for facts in ({"format": form}, whole, whole | {"sources": "[", "destinations": "[]"}):
+        write_arrays(path, content, facts)
+        with pytest.raises(UserError, match=r"own\.safetensors is damaged: \w+Error"):
+            configured("method", "imported", path=str(path)).discover(problem(gpt2), [5])
+    write_arrays(path, content, {})
+    with pytest.raises(UserError, match=r"own\.safetensors"):
+        configured("method", "imported", path=str(path)).discover(problem(gpt2), [5])
 
 
 def imported(results_dir, path):

@@ -102,7 +102,16 @@ def test_a_study_is_mirrored_with_its_pictures_and_tables(finished, tmp_path, mo
     record = one.folder.record()
     mirror(record, one)
     assert not (one.folder.path / "tracking_error.txt").exists()
-    (file,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    (file,) = (Path(one.results_dir) / "wandb").glob("offline-run-*/*.wandb")
+    assert not list(tmp_path.iterdir())
+    before = file.parent.name
+    mirrored = one.folder.path / "tracked_offline.txt"
+    mirrored.unlink()
+    mirror(record, one)
+    # Made again, it has one run, and the old one is kept.
+    (file,) = (Path(one.results_dir) / "wandb").glob("offline-run-*/*.wandb")
+    (aside,) = (Path(one.results_dir) / "aside").iterdir()
+    assert aside.name.startswith(before) and file.name == f"run-{record.key}.wandb"
     content = list(offline_records(file))
     sent = {
         item.nested_key[0]

@@ -36,7 +36,7 @@ def test_one_table_has_the_aurocs_of_edges_and_components():
 
 
 def test_aurocs_stand_once_whatever_circuits_are_evaluated_under():
-    two = recovered((0.7, 0.5), evaluation={"zero": "recipe"})[0]
+    two = recovered((0.7, 0.5), evaluation={"zero": ["Zero", {}]})[0]
     two = replace(two, areas={"zero": AREAS["mean"], "resample": AREAS["mean"]})
     found = drawn(results(two))
     rows = score_table(found, Score("auroc", 0.1))

@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from benchmark.errors import UserError
-from benchmark.records.record import Record
+from benchmark.records.record import TASK, Record
 from benchmark.report.comparable import refuse_differences
 from benchmark.report.frame import Results
 from benchmark.report.looks import ablation_place
@@ -119,6 +119,7 @@ def _shared(record: Record) -> dict[tuple[Any, ...], Any]:
     """All that records must share to be joined."""
     return {
         (record.config["seed"], "prompts"): record.data,
+        ("task data",): record.data.get(TASK),
         ("model files",): record.model["files"],
         ("versions of task and method",): [record.versions[k] for k in ("task", "method")],
         ("paper_compat",): record.config["method"]["paper_compat"],
