@@ -33,7 +33,8 @@ def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, 
 
 def test_an_empty_picture_is_not_written(monkeypatch, tmp_path):
     unknown = {"mean": {"cpr": np.nan, "cmd": np.nan}}
-    found = drawn(results(*recovered((np.nan, np.nan), areas=unknown)), faithfulness=np.nan)
+    (one,) = recovered((np.nan, np.nan))
+    found = drawn(results(replace(one, areas=unknown)), faithfulness=np.nan)
     settings = ("results", None, "cmd", 0.1, False, False, False, str(tmp_path))
 
     def stems(curves):
