@@ -15,6 +15,7 @@ from jaxtyping import install_import_hook
 # Tasks have no shapes, and draw thousands of prompts.
 install_import_hook(["benchmark", "methods"], "support.shapes.checked")
 
+import hypothesis
 import pytest
 import torch
 from support.families import FAMILIES, STRUCTURES, quick_or_slow
@@ -28,6 +29,9 @@ from benchmark.models.random_models import random_config, save_random_model
 # What is kept of former commands changes no test either; fetched models are still found.
 os.environ.setdefault("ABLATION_BENCH_MODELS", str(models_folder()))
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-cache-")
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 # A child that is forked after work on several threads may wait for them for ever.
 torch.set_num_threads(1)
 torch.set_deterministic_debug_mode("error")

@@ -27,7 +27,8 @@ def test_a_record_says_everything(finished):
         model="tiny_gpt2", task="ioi", method="eap", ablation="counterfactual"
     )
     assert record.family == "ioi" and record.traits["from_corrupted"]
-    assert set(record.data) == {"train", "test"} and len(set(record.data.values())) == 2
+    assert set(record.data) == {"train", "test", "task"}
+    assert len(set(record.data.values())) == 3
     assert record.accuracy == 1.0
     assert record.cost["method"]["forward"] >= 16
     assert record.cost["method"]["backward"] == 8
