@@ -7,7 +7,8 @@ each layer that is restored. The first figures are of all layers of one kind and
 place, with the clean and the corrupted run; the others of a training step of all constants, forward
 and backward. Facts are those of `facts_made_up`, the models random: one of the shape of
 `small_gpt2`, and one as deep as GPT-2 XL and narrow. Times are of the processor, the least of the
-rounds, so that other work on the machine changes little.
+rounds; beside them stand the multiply-adds of matrix products in the same multiples, which no other
+work on the machine changes.
 """
 
 import argparse
@@ -20,10 +21,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.config import configured
 from benchmark.effects.tracing.restoring import restored_logits
-from benchmark.effects.tracing.span import Span
 from benchmark.effects.tracing.subjects import first_positions, with_subjects
 from benchmark.effects.tracing.trace import Restored, changed_trace, clean_trace
 from benchmark.forward.passes import clean_logits
@@ -43,6 +44,7 @@ SHAPES = {
 BARS = {"restoring": 0.6, "training": 3.0}
 FACTS, TRAINING_FACTS, ROUNDS = 64, 20, 3
 TOKENIZER = "facts_llama"
+Row = dict[str, str | int | float]
 
 
 def main() -> None:
@@ -53,33 +55,39 @@ def main() -> None:
     rows = [
         {"shape": shape} | row for shape in arguments.shapes.split(",") for row in measured(shape)
     ]
-    shown = Table("shape", "operation", "restored", "window", "tokens", "naive passes", "bar")
+    shown = Table(
+        "shape", "operation", "restored", "window", "tokens", "naive passes", "multiply-adds", "bar"
+    )
     for row in rows:
         place = (row[name] for name in ("shape", "operation", "restored", "window", "tokens"))
-        shown.add_row(*map(str, place), f"{row['ratio']:.2f}", str(BARS[row["operation"]]))
+        numbers = (f"{row[name]:.2f}" for name in ("ratio", "arithmetic"))
+        shown.add_row(*map(str, place), *numbers, str(BARS[row["operation"]]))
     Console().print(shown)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(rows, indent=1))
 
 
-def measured(shape: str) -> list[dict[str, str | int | float]]:
+def measured(shape: str) -> list[Row]:
     """The figures of one shape."""
     model, facts = model_and_facts(SHAPES[shape])
     n_runs = model.shape.n_layers + 2
     few = facts.select(torch.arange(TRAINING_FACTS)).trimmed()
-    naive = {len(x): n_runs * seconds(lambda x=x: plain(model, x)) for x in (facts, few)}
+    naive = {len(x): costs(lambda x=x: plain(model, x)) for x in (facts, few)}
+
+    def row(operation: str, group: Group, spent: tuple[float, float], n_facts: int) -> Row:
+        ratio, arithmetic = (
+            mine / (n_runs * one) for mine, one in zip(spent, naive[n_facts], strict=True)
+        )
+        place = group.restored.value, group.width, group.where.value
+        named = dict(zip(("restored", "window", "tokens"), place, strict=True))
+        return {"operation": operation, **named, "ratio": ratio, "arithmetic": arithmetic}
+
     rows = []
     for group in groups():
-        place = {
-            "restored": group.restored.value,
-            "window": group.width,
-            "tokens": group.where.value,
-        }
-        took = seconds(lambda group=group: restored(model, facts, group))
-        rows.append({"operation": "restoring", **place, "ratio": took / naive[FACTS]})
+        spent = costs(lambda group=group: restored(model, facts, group))
+        rows.append(row("restoring", group, spent, FACTS))
         if group.width == 1 and group.restored is not Restored.mlp:
-            took = step_seconds(model, few, group)
-            rows.append({"operation": "training", **place, "ratio": took / naive[TRAINING_FACTS]})
+            rows.append(row("training", group, step_costs(model, few, group), TRAINING_FACTS))
     return rows
 
 
@@ -109,16 +117,15 @@ def plain(model: LanguageModel, facts: Batch) -> None:
 def restored(model: LanguageModel, facts: Batch, group: Group) -> None:
     """The clean run, the corrupted run, and one for each restored layer."""
     first = first_positions(facts)
-    clean = clean_trace(model, facts.clean)
+    clean = clean_trace(model, facts)
     zero = torch.zeros(1, 1, 1, model.shape.d_model)
     streams = with_subjects(model, facts, zero)
-    span = Span.of(first, facts.read_at)
-    corrupted = changed_trace(model, clean, facts.clean, streams, span)
+    corrupted = changed_trace(model, facts, clean, streams, first)
     asked = group.restoration(facts, group.layers(model.shape.n_layers))
     restored_logits(model, facts, clean, corrupted, asked)
 
 
-def step_seconds(model: LanguageModel, facts: Batch, group: Group) -> float:
+def step_costs(model: LanguageModel, facts: Batch, group: Group) -> tuple[float, float]:
     """A training step of all constants of a group: the difference that one more step makes."""
     layers = (*group.layers(model.shape.n_layers), frozenset())
 
@@ -127,18 +134,20 @@ def step_seconds(model: LanguageModel, facts: Batch, group: Group) -> float:
         training = ConstantTraining(model, facts, group, layers, recipe)
         return lambda: training.trained(None)
 
-    return seconds(steps(2)) - seconds(steps(1))
+    two, one = costs(steps(2)), costs(steps(1))
+    return two[0] - one[0], two[1] - one[1]
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """The least processor time of a few rounds, after one that does not count."""
-    work()
+def costs(work: Callable[[], object]) -> tuple[float, float]:
+    """The least processor time of a few rounds, and the multiply-adds of one before them."""
+    with FlopCounterMode(display=False) as counter:
+        work()
     times = []
     for _ in range(ROUNDS):
         start = time.process_time()
         work()
         times.append(time.process_time() - start)
-    return min(times)
+    return min(times), float(counter.get_total_flops())
 
 
 def _arguments() -> argparse.Namespace:

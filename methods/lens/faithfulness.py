@@ -6,31 +6,35 @@ lens and does so at every layer, by several interventions.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pandas as pd
 from torch import Tensor
 
 from benchmark.config import configured
+from benchmark.errors import UserError
 from benchmark.meter import metering
 from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
-from methods.lens.effects import MEASURES, EffectsAtLayer
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.text import states_of
-from methods.lens.interventions import (
+from methods.lens.judging.effects import MEASURES, EffectsAtLayer
+from methods.lens.judging.interventions import (
     Changes,
     Intervention,
     Spread,
     basis_directions,
+    jittered,
     moved,
     random_directions,
     size_for,
 )
 from methods.lens.lens import ONE_ABLATION, Lens
 from methods.ranges import check_above_zero, check_counts
+
+Row = dict[str, float | str | int]
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,21 @@ class LensFaithfulness:
     directions: int
     examples: int
     level: float
+    levels: list[float]
     exchanged: int
+    paper_compat: bool
     kind: ClassVar[str] = "lens_faithfulness"
     uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_counts(self, "steps", "directions", "examples", "exchanged")
         check_above_zero(self, "level")
+        if Intervention.local_perturbation in self.interventions and not self.levels:
+            raise UserError("method.levels needs one or more values for local_perturbation")
+        if min(self.levels, default=1.0) <= 0:
+            raise UserError(f"method.levels={self.levels} must be above 0")
 
     def unsupported(self, problem: Problem) -> str | None:
         """One name for the ablation, so that nothing is measured twice."""
@@ -65,7 +75,9 @@ class LensFaithfulness:
         with metering() as judging:
             rows = list(self._rows(problem, lens, examples))
         table = pd.DataFrame(rows)
-        summary = {f"mean_{name}": float(table[name].to_numpy().mean()) for name in MEASURES}
+        at_level = table[table["intervention"] != Intervention.local_perturbation.value]
+        means = (at_level if len(at_level) else table)[[*MEASURES]].mean()
+        summary = {f"mean_{name}": float(value) for name, value in means.items()}
         return Findings(table, {}, summary, cost, judging)
 
     def _fitted(self, problem: Problem) -> FittedLens:
@@ -74,28 +86,44 @@ class LensFaithfulness:
         checkpoint = problem.checkpoint("lens")
         return lens.fit(problem.model, problem.batches, seed=problem.seed, checkpoint=checkpoint)
 
-    def _rows(
-        self, problem: Problem, lens: FittedLens, examples: Batch
-    ) -> Iterator[dict[str, float | str | int]]:
+    def _rows(self, problem: Problem, lens: FittedLens, examples: Batch) -> Iterator[Row]:
         of_text = states_of(problem.model, problem.batches).before
         for layer in range(problem.model.shape.n_layers):
             effects = EffectsAtLayer.of(lens, examples, layer)
             changes = self._changes(effects, of_text[layer], problem.seed)
             for intervention in self.interventions:
-                states = changes.made(intervention, effects.states)
-                found = effects.with_states(states, over_examples=len(states) == 1)
-                size = {"size": changes.size}
-                yield {"intervention": intervention.value, "layer": layer, **size, **found}
+                local = intervention is Intervention.local_perturbation
+                for level in self.levels if local else [self.level]:
+                    some = self._as_large(changes, effects, level) if local else changes
+                    states = some.made(intervention, effects.states)
+                    found = effects.with_states(states, over_examples=local or len(states) == 1)
+                    place = {"intervention": intervention.value, "layer": layer, "level": level}
+                    yield {**place, "size": some.size, **found}
 
     def _changes(self, effects: EffectsAtLayer, of_text: Tensor, seed: int) -> Changes:
         """What the interventions are at a layer, as large as moves the model by the level."""
         lens, layer, spread = effects.lens, effects.layer, Spread.of(of_text)
         drawn = random_directions(spread, self.directions, seed, layer)
-        basis = basis_directions(spread, of_text, lens.final(of_text, layer))
+        basis = basis_directions(spread, of_text, lens.final(of_text, layer), self.paper_compat)
 
         def divergence(size: float) -> float:
             some = moved(effects.states, drawn[: self.examples], size, seed)
             return effects.mean_divergence(some)
 
-        size = size_for(divergence, self.level, lens.model.shape.n_layers - 1 - layer)
-        return Changes(spread, drawn, basis, size, self.exchanged, seed)
+        size = size_for(divergence, self.level, _layers_above(effects))
+        return Changes(spread, drawn, basis, size, self.exchanged, seed, self.paper_compat)
+
+    def _as_large(self, changes: Changes, effects: EffectsAtLayer, level: float) -> Changes:
+        """Local perturbations as large as move the model by a level of their own."""
+        rows, seed = min(self.examples, self.directions), changes.seed
+
+        def divergence(size: float) -> float:
+            return effects.mean_divergence(
+                jittered(effects.states, changes.spread, size, rows, seed)
+            )
+
+        return replace(changes, size=size_for(divergence, level, _layers_above(effects)))
+
+
+def _layers_above(effects: EffectsAtLayer) -> int:
+    return effects.lens.model.shape.n_layers - 1 - effects.layer

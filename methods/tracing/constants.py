@@ -112,7 +112,7 @@ class ConstantTraining:
         self, batch: Batch, constants: Constants, use: Callable[[Tensor], Tensor | None]
     ) -> list[Tensor | None]:
         """Use the mean loss of each run, as many runs at a time as fit into memory."""
-        clean = clean_trace(self._model, batch.clean)
+        clean = clean_trace(self._model, batch)
         logits = clean.logits(self._model, batch.read_at)[0]
         answers = logits.argmax(-1)
         wanted = answer_probability(logits, answers)

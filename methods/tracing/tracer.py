@@ -11,7 +11,6 @@ from torch import Tensor
 from benchmark.ablations.contract import is_trained
 from benchmark.effects.tracing.restoring import own_logits, restored_logits
 from benchmark.effects.tracing.schedule import window
-from benchmark.effects.tracing.span import Span
 from benchmark.effects.tracing.subjects import first_positions, with_subjects
 from benchmark.effects.tracing.trace import Restored, Trace, changed_trace, clean_trace
 from benchmark.method.problem import Problem
@@ -120,11 +119,10 @@ class Tracer:
         at_once = facts_that_fit(self._model, facts.n_positions, n_draws, n_places, most)
         for part in facts.split(at_once):
             batch = part.trimmed()
-            yield batch, clean_trace(self._model, batch.clean)
+            yield batch, clean_trace(self._model, batch)
 
     def _changed(self, batch: Batch, clean: Trace, streams: Tensor) -> Trace:
-        span = Span.of(first_positions(batch), batch.read_at)
-        return changed_trace(self._model, clean, batch.clean, streams, span)
+        return changed_trace(self._model, batch, clean, streams, first_positions(batch))
 
     def _logits(self, group: Group, batch: Batch, clean: Trace, corrupted: Trace | None) -> OfGroup:
         if corrupted is None and self._settings.shared:

@@ -40,3 +40,18 @@ def categories() -> dict[str, tuple[str, ...]]:
     """Category to its members, both in the plural."""
     split = (line.split(": ") for line in lines("categories"))
     return {category: tuple(members.split()) for category, members in split}
+
+
+@cache
+def classes() -> dict[str, dict[str, tuple[str, ...]]]:
+    """Things to be classified: by list, label to inputs."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    name = ""
+    for line in lines("classes"):
+        if line.startswith("["):
+            name = line.strip("[]")
+            found[name] = {}
+        else:
+            label, inputs = line.split(": ")
+            found[name][label] = tuple(inputs.split(" | "))
+    return found

@@ -11,14 +11,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmark.effects.tracing.schedule import Schedule
-from benchmark.effects.tracing.span import Span, SpanPositions
+from benchmark.effects.tracing.span import OfTokens, Span
 from benchmark.effects.tracing.trace import (
     Edit,
     Restored,
     Rows,
     Trace,
     count_rows,
-    earlier_of,
+    layouts,
     through_layer,
 )
 from benchmark.errors import UserError
@@ -76,7 +76,7 @@ def restored_logits(
     """
     schedule = Schedule.of(asked.layers, model.shape.n_layers)
     state = _Restoring(model, batch, clean, corrupted, asked).run(schedule)
-    rows = unembedded(model, state)[0, :, :, 0].unflatten(0, (-1, corrupted.n_rows))
+    rows = unembedded(model, state)[0, :, 0].unflatten(0, (-1, corrupted.n_rows))
     return rows[list(schedule.ends)]
 
 
@@ -98,33 +98,18 @@ def own_logits(
         asked: what is restored in each row; its set of layers may be empty. Nothing is severed.
         first: the first position that is corrupted, of each prompt.
     """
-    span = Span.of(first, batch.read_at)
-    edits = _Edits(clean, None, asked)
-    x, steps = span.of_values(embeddings)[None], _steps(model, batch, span)
-    for index, (here, positions, columns) in enumerate(steps):
+    edits, steps = _Edits(clean, None, asked), layouts(model, batch, first)
+    span = steps[0].inputs
+    x = span.of_values(embeddings[None])
+    for index, layout in enumerate(steps):
         chosen = torch.tensor([index in layers for layers in asked.layers], device=x.device)
-        earlier = earlier_of(clean, index, positions.n_earlier, len(embeddings))
-        edit = edits.of_outputs(index, here, chosen)
-        passed = through_layer(model, index, x, positions, earlier, edit, columns)
-        x = edits.of_state(index, here, chosen, passed.state)
-    logits = unembedded(model, x)[0, :, :, 0]
-    share = float(span.real.sum()) / batch.clean.numel()
-    count_passes(logits, len(embeddings) * len(batch), share)
+        known = clean.keys[index], clean.values[index]
+        edit = edits.of_outputs(index, layout.outputs, chosen)
+        passed = through_layer(model, index, x, layout, known, edit)
+        x = edits.of_state(index, layout.outputs, chosen, passed.state)
+    logits = unembedded(model, x)[0, :, 0]
+    count_passes(logits, len(embeddings) * len(batch), len(span.prompts) / batch.clean.numel())
     return logits
-
-
-# Where a layer's output is needed, the positions of its queries and keys, and the columns of the
-# span that it needs them at, if not at all.
-Step = tuple[Span, SpanPositions, Tensor | None]
-
-
-def _steps(model: Transformer, batch: Batch, span: Span) -> list[Step]:
-    """Every layer's; the last is needed at the read positions alone."""
-    reads = Span.of(batch.read_at, batch.read_at)
-    whole = span, SpanPositions(model, batch.clean, span, span.index), None
-    columns = reads.index - span.first[:, None]
-    last = reads, SpanPositions(model, batch.clean, span, reads.index), columns
-    return [whole] * (model.shape.n_layers - 1) + [last]
 
 
 class _Edits:
@@ -150,15 +135,17 @@ class _Edits:
 
         return edit
 
-    def of_state(self, index: int, span: Span, chosen: Bool[Tensor, " rows"], state: Rows) -> Rows:
+    def of_state(
+        self, index: int, span: Span, chosen: Bool[Tensor, " rows"], state: OfTokens
+    ) -> OfTokens:
         """The state behind a layer, restored in the rows that are chosen."""
         if self._asked.what is not Restored.state:
             return state
         clean = span.of_values(self._clean.states[index + 1])
         return torch.where(_of_rows(chosen) & self._places(span), clean, state)
 
-    def _places(self, span: Span) -> Bool[Tensor, "batch columns 1"]:
-        return span.between(self._asked.start, self._asked.stop)[..., None]
+    def _places(self, span: Span) -> Bool[Tensor, "tokens 1"]:
+        return span.between(self._asked.start, self._asked.stop)[:, None]
 
 
 class _Restoring:
@@ -169,11 +156,10 @@ class _Restoring:
     ) -> None:
         self._model, self._batch, self._corrupted, self._asked = model, batch, corrupted, asked
         self._edits = _Edits(clean, corrupted, asked)
-        self._span = Span.of(asked.start, batch.read_at)
-        self._steps = _steps(model, batch, self._span)
+        self._layouts = layouts(model, batch, asked.start)
         self._n_drawn = corrupted.n_rows
 
-    def run(self, schedule: Schedule) -> Rows:
+    def run(self, schedule: Schedule) -> OfTokens:
         """The states behind the last layer at the read positions, a row for each of its rows."""
         x, n_run = None, 0
         for index, step in enumerate(schedule.steps):
@@ -186,7 +172,8 @@ class _Restoring:
                 rows.append(self._joined(index))
             x = torch.cat(rows, 1) if rows else None
             n_run += len(step.parents)
-        count_rows(self._model, n_run * self._n_drawn, self._span, self._batch.clean, 1)
+        span = self._layouts[0].inputs
+        count_rows(self._model, n_run * self._n_drawn, span, self._batch, 1)
         assert x is not None
         return x
 
@@ -194,8 +181,8 @@ class _Restoring:
         return of_sets.repeat_interleave(self._n_drawn).to(self._batch.clean.device)
 
     def _branched(
-        self, x: Rows, parents: tuple[int, ...]
-    ) -> Float[Tensor, "1 branches batch pos d_model"]:
+        self, x: OfTokens, parents: tuple[int, ...]
+    ) -> Float[Tensor, "1 branches 1 tokens d_model"]:
         if parents == tuple(range(x.shape[1] // self._n_drawn)):
             return x
         draws = torch.arange(self._n_drawn)
@@ -203,19 +190,18 @@ class _Restoring:
         return x.index_select(1, rows.flatten().to(x.device))
 
     def _gone_on(
-        self, index: int, x: Rows, chosen: Tensor
-    ) -> Float[Tensor, "1 rows batch reads d_model"]:
+        self, index: int, x: OfTokens, chosen: Tensor
+    ) -> Float[Tensor, "1 rows 1 outputs d_model"]:
         """Rows that differed before this layer."""
-        here, positions, columns = self._steps[index]
-        times = x.shape[1] // self._n_drawn
-        earlier = earlier_of(self._corrupted, index, positions.n_earlier, times)
-        edit = self._edits.of_outputs(index, here, chosen)
-        passed = through_layer(self._model, index, x, positions, earlier, edit, columns)
-        return self._edits.of_state(index, here, chosen, passed.state)
+        layout = self._layouts[index]
+        known = self._corrupted.keys[index], self._corrupted.values[index]
+        edit = self._edits.of_outputs(index, layout.outputs, chosen)
+        passed = through_layer(self._model, index, x, layout, known, edit)
+        return self._edits.of_state(index, layout.outputs, chosen, passed.state)
 
-    def _joined(self, index: int) -> Rows:
+    def _joined(self, index: int) -> OfTokens:
         """The row that is restored here for the first time; what it reads is all corrupted."""
-        here, known = self._steps[index][0], self._corrupted
+        here, known = self._layouts[index].outputs, self._corrupted
         chosen = self._per_draw(torch.tensor([True]))
         x, attention, mlp = (
             here.of_values(of_layers[index])

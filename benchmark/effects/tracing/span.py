@@ -1,21 +1,19 @@
-"""The part of each prompt that a run computes anew, from the first token that differs on.
+"""The tokens of each prompt that a run computes anew, from the first that differs on.
 
-By the causal mask all before it is the same as in another run, whose keys and values are read. The
-parts of a batch begin and end at other positions; shorter ones repeat their last, which nobody then
-looks at.
+By the causal mask all before them is the same as in another run, whose keys and values are read. A
+run holds these tokens alone, those of all prompts one behind the other, so that the different
+lengths of prompts cost nothing; in attention, queries stand in rows as wide as the longest.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from benchmark.forward.layers import positions_of
-from benchmark.forward.values import at_positions
-from benchmark.transformer.blocks import Positions, Tables
-from benchmark.transformer.transformer import Transformer
-from benchmark.transformer.weights import Rotary
+# What a run holds: one batch of all tokens.
+OfTokens = Float[Tensor, "any rows 1 tokens d"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,79 +21,74 @@ class Span:
     """A range of positions of each prompt.
 
     Attributes:
-        index: its positions.
-        real: which of them are not the last one repeated.
+        index: its positions; shorter ranges repeat their last.
+        prompts: the prompt of each token.
+        columns: where each token stands in `index`.
     """
 
     index: Int[Tensor, "batch columns"]
-    real: Bool[Tensor, "batch columns"]
+    prompts: Int[Tensor, " tokens"]
+    columns: Int[Tensor, " tokens"]
 
     @classmethod
     def of(cls, first: Int[Tensor, " batch"], last: Int[Tensor, " batch"]) -> "Span":
         """The positions `first` to `last`, both included, of each prompt."""
         width = int((last - first).max()) + 1
         index = first[:, None] + torch.arange(width, device=first.device)
-        return cls(index.minimum(last[:, None]), index <= last[:, None])
+        prompts, columns = (index <= last[:, None]).nonzero(as_tuple=True)
+        return cls(index.minimum(last[:, None]), prompts, columns)
 
-    @property
-    def first(self) -> Int[Tensor, " batch"]:
-        """Where it begins in each prompt."""
-        return self.index[:, 0]
+    @cached_property
+    def positions(self) -> Int[Tensor, " tokens"]:
+        """The position of each token in its prompt."""
+        return self.index[self.prompts, self.columns]
 
-    def of_values(
-        self, values: Shaped[Tensor, "*any batch pos d"]
-    ) -> Shaped[Tensor, "*any batch columns d"]:
-        """What is at its positions."""
-        if values.shape[-2] == 1:
-            return values.expand(*values.shape[:-2], self.index.shape[1], values.shape[-1])
-        return at_positions(values, self.index)
+    @cached_property
+    def ends(self) -> Int[Tensor, " batch"]:
+        """Which token is the last of each prompt."""
+        return torch.bincount(self.prompts).cumsum(0) - 1
+
+    def of_values(self, values: Float[Tensor, "any rows batch pos d"]) -> OfTokens:
+        """What values at every position are at its tokens."""
+        return _at(values, self._among(values))
 
     def written_into(
-        self,
-        values: Shaped[Tensor, "*any batch pos d"],
-        part: Shaped[Tensor, "*any batch columns d"],
-    ) -> Shaped[Tensor, "*any batch pos d"]:
-        """Values with those at its positions exchanged."""
-        whole = values.clone()
-        prompts, columns = self.real.nonzero(as_tuple=True)
-        whole[..., prompts, self.index[prompts, columns], :] = part[..., prompts, columns, :]
-        return whole
+        self, values: Float[Tensor, "any some_rows batch pos d"], part: OfTokens
+    ) -> Float[Tensor, "any rows batch pos d"]:
+        """Values at every position, as often as `part` has rows, with those at its tokens."""
+        times = part.shape[1] // values.shape[1]
+        rows = (-1, times) if values.shape[1] == 1 else None
+        every = values.expand(*rows, -1, -1, -1) if rows else values.repeat(1, times, 1, 1, 1)
+        return _exchanged(every, self._among(values), part)
+
+    def in_columns(self, part: OfTokens) -> Float[Tensor, "any rows batch columns d"]:
+        """Its tokens in a row for each prompt, with zeros behind shorter ones."""
+        rows = part.new_zeros(*part.shape[:2], *self.index.shape, part.shape[-1])
+        return _exchanged(rows, self._in_rows, part)
+
+    def of_columns(self, rows: Float[Tensor, "any rows batch columns d"]) -> OfTokens:
+        """The other way round."""
+        return _at(rows, self._in_rows)
 
     def between(
         self, start: Int[Tensor, " batch"], stop: Int[Tensor, " batch"]
-    ) -> Bool[Tensor, "batch columns"]:
-        """Which of its positions lie in the half-open range of each prompt."""
-        return (self.index >= start[:, None]) & (self.index < stop[:, None])
+    ) -> Bool[Tensor, " tokens"]:
+        """Which of its tokens lie in the half-open range of each prompt."""
+        at = self.positions
+        return (at >= start[self.prompts]) & (at < stop[self.prompts])
+
+    @property
+    def _in_rows(self) -> Int[Tensor, " tokens"]:
+        return self.prompts * self.index.shape[1] + self.columns
+
+    def _among(self, values: Tensor) -> Int[Tensor, " tokens"]:
+        return self.prompts * values.shape[3] + self.positions
 
 
-class SpanPositions(Positions):
-    """Queries at some positions; keys at all before the span, from another run, and in it."""
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    return values.flatten(2, 3).index_select(2, index)[:, :, None]
 
-    def __init__(
-        self,
-        model: Transformer,
-        tokens: Int[Tensor, "batch pos"],
-        span: Span,
-        queries: Int[Tensor, "batch reads"],
-    ) -> None:
-        super().__init__(tokens.shape[1], model.dtype, tokens.device)
-        self._whole = positions_of(model, tokens)
-        self.n_earlier = int(span.first.max())
-        earlier = torch.arange(self.n_earlier, device=tokens.device).expand(len(tokens), -1)
-        self._index = torch.cat([earlier, span.index], 1)
-        self._keys = self._index[:, None]
-        self._there = torch.cat([earlier < span.first[:, None], span.real], 1)[:, None]
-        self._queries = self.read_at = queries
 
-    def of_keys(self, rotary: Rotary) -> Tables:
-        """Cosines and sines [batch, keys, d_rotary]."""
-        cos, sin = self._whole.of_keys(rotary)
-        return cos[self._index], sin[self._index]
-
-    def of_queries(self, rotary: Rotary) -> Tables:
-        """The same at the queries' positions."""
-        cos, sin = self._whole.of_keys(rotary)
-        return cos[self._queries], sin[self._queries]
-
-    def _visible(self, window: int | None) -> Tensor:
-        return super()._visible(window) & self._there
+def _exchanged(values: Tensor, index: Tensor, part: Tensor) -> Tensor:
+    exchanged = values.flatten(2, 3).index_copy(2, index, part.flatten(2, 3))
+    return exchanged.unflatten(2, values.shape[2:4])

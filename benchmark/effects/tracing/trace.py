@@ -8,16 +8,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from benchmark.effects.tracing.span import Span, SpanPositions
+from benchmark.effects.tracing.span import OfTokens, Span
 from benchmark.forward.layers import embedded, positions_of, unembedded
 from benchmark.forward.values import at_positions
 from benchmark.meter import count_parts
+from benchmark.prompts.batch import Batch
 from benchmark.transformer import blocks
 from benchmark.transformer.kernels import project_heads
 from benchmark.transformer.transformer import Transformer
 
 Rows = Float[Tensor, "1 rows batch pos d_model"]
 Heads = Float[Tensor, "heads rows batch pos d_head"]
+OfAnotherRun = Float[Tensor, "heads some_rows batch pos d_head"]
 
 
 class Restored(Enum):
@@ -41,16 +43,18 @@ def unchanged(part: Restored, output: Tensor) -> Tensor:
 class Passed:
     """What one layer made of its input; keys and values are those before norm and rotation."""
 
-    attention: Float[Tensor, "1 rows batch reads d_model"]
-    mlp: Float[Tensor, "1 rows batch reads d_model"]
-    keys: Float[Tensor, "heads rows batch pos d_head"]
-    values: Float[Tensor, "heads rows batch pos d_head"]
-    state: Float[Tensor, "1 rows batch reads d_model"]
+    attention: Float[Tensor, "1 rows 1 outputs d_model"]
+    mlp: Float[Tensor, "1 rows 1 outputs d_model"]
+    keys: Heads
+    values: Heads
+    state: Float[Tensor, "1 rows 1 outputs d_model"]
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A whole run at every position, in one row or several.
+    """A whole run at every position up to the read positions, in one row or several.
+
+    What the last layer adds, and the state behind it, are there at the read positions alone.
 
     Attributes:
         states: the residual stream before each layer, and behind the last.
@@ -66,17 +70,6 @@ class Trace:
     keys: tuple[Heads, ...]
     values: tuple[Heads, ...]
 
-    @classmethod
-    def of(cls, before: Rows, layers: list[Passed]) -> "Trace":
-        """What all layers made, one after the other."""
-        return cls(
-            states=(before, *(layer.state for layer in layers)),
-            attention=tuple(layer.attention for layer in layers),
-            mlps=tuple(layer.mlp for layer in layers),
-            keys=tuple(layer.keys for layer in layers),
-            values=tuple(layer.values for layer in layers),
-        )
-
     @property
     def n_rows(self) -> int:
         """Rows, such as draws of noise."""
@@ -89,14 +82,44 @@ class Trace:
         return unembedded(model, at_positions(self.states[-1], read_at[:, None]))[0, :, :, 0]
 
 
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """At which tokens a layer's input is given, and at which of them its output is needed.
+
+    Attributes:
+        inputs: the tokens of its input.
+        outputs: those of its output: the same, or the last of each prompt.
+        positions: of every key, and of the queries at the outputs.
+    """
+
+    inputs: Span
+    outputs: Span
+    positions: blocks.Positions
+
+    def at_outputs(self, x: OfTokens) -> Float[Tensor, "1 rows 1 outputs d"]:
+        """The part of an input where the output is needed."""
+        return x if self.outputs is self.inputs else x.index_select(3, self.inputs.ends)
+
+
+def layouts(model: Transformer, batch: Batch, first: Int[Tensor, " batch"]) -> list[Layout]:
+    """Every layer's, from the first positions on; the last layer's output is needed at the end."""
+
+    def layout(outputs: Span) -> Layout:
+        positions = positions_of(model, batch.clean)
+        positions.focus(outputs.index)
+        return Layout(span, outputs, positions)
+
+    span, reads = Span.of(first, batch.read_at), Span.of(batch.read_at, batch.read_at)
+    return [layout(span)] * (model.shape.n_layers - 1) + [layout(reads)]
+
+
 def through_layer(
     model: Transformer,
     index: int,
-    x: Rows,
-    positions: blocks.Positions,
-    earlier: tuple[Tensor, Tensor] | None = None,
+    x: OfTokens,
+    layout: Layout,
+    known: tuple[OfAnotherRun, OfAnotherRun],
     edit: Edit = unchanged,
-    columns: Int[Tensor, "batch reads"] | None = None,
 ) -> Passed:
     """One layer.
 
@@ -104,20 +127,18 @@ def through_layer(
         model: the model.
         index: which layer.
         x: the residual stream before it.
-        positions: of queries and keys.
-        earlier: keys and values of another run that stand before those of `x`.
+        layout: at which tokens.
+        known: keys and values of another run, which stand where `x` is not; the rows of `x` are
+            as many, or a multiple.
         edit: sees what attention and MLP add.
-        columns: of `x`, if the layer is needed only there; keys and values are of all of it.
     """
     layer = model.weights.layers[index]
-    block = layer.attention
-    here = x if columns is None else at_positions(x, columns)
-    keys, values = project_heads(block.norm(x), *block.projections[1:])
+    block, here = layer.attention, layout.at_outputs(x)
+    made = project_heads(block.norm(x), *block.projections[1:])
+    keys, values = (layout.inputs.written_into(*pair) for pair in zip(known, made, strict=True))
     (q,) = project_heads(block.norm(here), block.projections[0])
-    k, v = keys, values
-    if earlier is not None:
-        k, v = (torch.cat(pair, -2) for pair in zip(earlier, (keys, values), strict=True))
-    z = blocks.attention(block, q, k, v, positions)
+    q = layout.outputs.in_columns(q)
+    z = layout.outputs.of_columns(blocks.attention(block, q, keys, values, layout.positions))
     out = blocks.write_heads(z, block.W_O)[None]
     attention = edit(Restored.attention, out if block.b_O is None else out + block.b_O)
     read = here if model.graph.parallel else here + attention
@@ -126,64 +147,60 @@ def through_layer(
 
 
 @torch.no_grad()
-def clean_trace(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> Trace:
+def clean_trace(model: Transformer, batch: Batch) -> Trace:
     """The run of the prompts as they are, one row."""
-    x, positions = embedded(model, tokens)[None, None], positions_of(model, tokens)
-    before, layers = x, []
-    for index in range(model.shape.n_layers):
-        layers.append(through_layer(model, index, x, positions))
-        x = layers[-1].state
-    count_parts(forward=float(len(tokens)))
-    return Trace.of(before, layers)
+    shape, stream = model.shape, embedded(model, batch.clean)[None, None]
+    nothing = stream.new_zeros(stream.shape).expand(1, 1, -1, -1, -1)
+    heads = stream.new_zeros(shape.n_key_value_heads, *stream.shape[1:4], shape.d_head)
+    nowhere = Trace(
+        states=(stream, *[nothing] * shape.n_layers),
+        attention=(nothing,) * shape.n_layers,
+        mlps=(nothing,) * shape.n_layers,
+        keys=(heads.to(model.dtype),) * shape.n_layers,
+        values=(heads.to(model.dtype),) * shape.n_layers,
+    )
+    count_parts(forward=float(len(batch)))
+    return _traced(model, batch, nowhere, stream[0], torch.zeros_like(batch.read_at))
 
 
 @torch.no_grad()
 def changed_trace(
     model: Transformer,
+    batch: Batch,
     clean: Trace,
-    tokens: Int[Tensor, "batch pos"],
     embeddings: Float[Tensor, "rows batch pos d_model"],
-    span: Span,
+    first: Int[Tensor, " batch"],
 ) -> Trace:
-    """The run from other embeddings, a row for each, that differ within the span alone.
+    """The run from other embeddings, a row for each.
 
     Args:
         model: the model.
-        clean: the run of the prompts as they are.
-        tokens: the prompts.
-        embeddings: the residual stream before layer 0.
-        span: from the first position that differs to the last that is needed; behind it the clean
-            run's values stand.
+        batch: the prompts.
+        clean: their run as they are.
+        embeddings: the residual stream before layer 0, the clean one before `first`.
+        first: the first position that differs, of each prompt.
     """
-    n_rows, positions = len(embeddings), SpanPositions(model, tokens, span, span.index)
-    x = span.of_values(embeddings)[None]
-    layers = []
-    for index in range(model.shape.n_layers):
-        earlier = earlier_of(clean, index, positions.n_earlier, n_rows)
-        passed = through_layer(model, index, x, positions, earlier)
-        known = clean.attention, clean.mlps, clean.keys, clean.values, clean.states[1:]
-        parts = passed.attention, passed.mlp, passed.keys, passed.values, passed.state
-        whole = (
-            span.written_into(_in_rows(old[index], n_rows), new)
-            for old, new in zip(known, parts, strict=True)
-        )
-        layers.append(Passed(*whole))
-        x = passed.state
-    count_rows(model, n_rows, span, tokens, model.shape.n_layers)
-    return Trace.of(embeddings[None], layers)
+    count_rows(model, len(embeddings), Span.of(first, batch.read_at), batch, model.shape.n_layers)
+    return _traced(model, batch, clean, embeddings, first)
 
 
-def earlier_of(trace: Trace, index: int, n_earlier: int, times: int) -> tuple[Tensor, Tensor]:
-    """A layer's keys and values at the first positions, all rows of the trace `times` over."""
-    found = trace.keys[index], trace.values[index]
-    return tuple(x[..., :n_earlier, :].repeat(1, times, 1, 1, 1) for x in found)  # type: ignore[return-value]
-
-
-def count_rows(model: Transformer, n_rows: int, span: Span, tokens: Tensor, n_layers: int) -> None:
+def count_rows(model: Transformer, n_rows: int, span: Span, batch: Batch, n_layers: int) -> None:
     """Count rows that ran some of the layers, at some of the positions."""
-    share = n_layers / model.shape.n_layers * float(span.real.sum()) / tokens.numel()
-    count_parts(forward=n_rows * len(tokens) * share)
+    share = n_layers / model.shape.n_layers * len(span.prompts) / batch.clean.numel()
+    count_parts(forward=n_rows * len(batch) * share)
 
 
-def _in_rows(x: Tensor, n_rows: int) -> Tensor:
-    return x.expand(-1, n_rows, -1, -1, -1)
+def _traced(
+    model: Transformer, batch: Batch, known: Trace, embeddings: Tensor, first: Tensor
+) -> Trace:
+    """The run from the first positions on; before them and behind the read ones `known` stands."""
+    x, states, parts = None, [embeddings[None]], []
+    for index, layout in enumerate(layouts(model, batch, first)):
+        x = layout.inputs.of_values(embeddings[None]) if x is None else x
+        before = known.keys[index], known.values[index]
+        passed = through_layer(model, index, x, layout, before)
+        x, write = passed.state, layout.outputs.written_into
+        states.append(write(known.states[index + 1], x))
+        attention = write(known.attention[index], passed.attention)
+        parts.append((attention, write(known.mlps[index], passed.mlp), passed.keys, passed.values))
+    return Trace(tuple(states), *zip(*parts, strict=True))

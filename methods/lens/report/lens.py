@@ -17,7 +17,7 @@ from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
 from methods.lens.report.plots import LOSS, losses_by_layer, losses_by_length
-from methods.lens.report.published import PROVENANCE, published_losses
+from methods.lens.report.published import PROVENANCE, published_losses, source_of
 
 MEASURES = ("loss", "agreement")
 # Settings that change what is judged, and not the lens.
@@ -109,10 +109,7 @@ def _of_place(
         losses = _pooled(some.groupby(["method", "layer"], sort=False)).reset_index()
         whole = pd.DataFrame([_overall_of(results, record, number) for record in records])
         overall = _pooled(whole.groupby("method", sort=False))
-        loaded = records[0].model
-        # A directory may hold anything, whatever it is called.
-        source = "" if loaded.get("files") else str(loaded.get("source", ""))
-        yield Compared(*place, source, number, losses, overall)
+        yield Compared(*place, source_of(records[0]), number, losses, overall)
 
 
 def _lens_name(label: str) -> str:

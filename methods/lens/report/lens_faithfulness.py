@@ -4,21 +4,31 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmark.report.frame import Results
-from benchmark.report.layout import axes_of, legend
+from benchmark.report.layout import axes_of, legend, log_axis
 from benchmark.report.looks import look
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
+from methods.lens.report.published import (
+    published_faithfulness,
+    published_models,
+    published_table,
+)
 
 MEASURES = {
     "magnitude_correlation": "correlation of log effects",
     "direction_similarity": "similarity of effects",
 }
 PLACE = ["task", "model"]
+LOCAL = "local_perturbation"
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
-    """For every text and model, both measures of every lens and intervention, layers averaged."""
+    """For every text and model, how alike the effects are, and the loss; layers averaged."""
     made = []
-    for place, rows in _named(results).groupby(PLACE):
+    for place, every in _named(results).groupby(PLACE):
+        made += _local_table(place, every[every["intervention"] == LOCAL])
+        rows = every[every["intervention"] != LOCAL]
+        if not len(rows):
+            continue
         means = rows.groupby(["lens", "intervention"], sort=False)[[*MEASURES]].mean()
         shown = means.apply(
             lambda row: f"{row['magnitude_correlation']:.3f} / {row['direction_similarity']:.3f}",
@@ -27,15 +37,27 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
         table = shown.unstack().reindex(columns=rows["intervention"].unique())
         title = f"{', '.join(place)}: {' / '.join(MEASURES.values())}, mean over layers"
         made.append(ReportTable(("lens_faithfulness", *place), title, table))
+    if asked.published:
+        made += [_published(model) for model in published_models(results, published_faithfulness)]
     return made
 
 
+def _published(model: str) -> ReportTable:
+    """Means over layers, as they were published."""
+    rows = published_faithfulness(model)
+    means = rows[rows["layer"] == "mean"].assign(level=rows["level"].map("{:g}".format))
+    means["level"] = means["level"].replace("nan", "")
+    return published_table("lens_faithfulness", means, ["intervention", "level", "measure"])
+
+
 def figures(results: Results, asked: Asked) -> list[ReportFigure]:
-    """For every text, model and intervention, both measures by layer."""
-    return [
-        ReportFigure(("lens_faithfulness", *place), by_layer(rows, ", ".join(place)), rows)
-        for place, rows in _named(results).groupby([*PLACE, "intervention"], sort=False)
-    ]
+    """For every text, model and intervention, both measures by layer, or the loss by level."""
+    made = []
+    for place, rows in _named(results).groupby([*PLACE, "intervention"], sort=False):
+        draw = by_level if place[-1] == LOCAL else by_layer
+        figure = draw(rows, ", ".join(place))
+        made.append(ReportFigure(("lens_faithfulness", *place), figure, rows))
+    return made
 
 
 def by_layer(rows: pd.DataFrame, title: str) -> Figure:
@@ -46,7 +68,7 @@ def by_layer(rows: pd.DataFrame, title: str) -> Figure:
             how = look(str(lens))
             found = some.groupby("layer")[measure].agg(["mean", "min", "max"])
             axes.plot(
-                found.index, found["mean"], color=how.colour, marker=how.mark, ls=how.dash, ms=4,
+                found.index, found["mean"], color=how.colour, marker=how.mark, ls=how.line, ms=4,
                 label=str(lens),
             )  # fmt: skip
             axes.fill_between(
@@ -57,6 +79,35 @@ def by_layer(rows: pd.DataFrame, title: str) -> Figure:
         axes.xaxis.get_major_locator().set_params(integer=True)
     legend(figure, panels[-1])
     return figure
+
+
+def by_level(rows: pd.DataFrame, title: str) -> Figure:
+    """The loss of each lens from the perturbed model, by how far that moved; layers averaged."""
+    figure, (axes,) = axes_of(title)
+    for lens, some in rows.groupby("lens", sort=False):
+        how = look(str(lens))
+        # Of several seeds, with their range.
+        found = some.groupby(["level", "key"])["loss"].mean().groupby("level")
+        mean = found.mean()
+        axes.plot(
+            mean.index, mean, color=how.colour, marker=how.mark, ls=how.line, ms=4, label=str(lens)
+        )
+        axes.fill_between(mean.index, found.min(), found.max(), color=how.colour, alpha=0.15, lw=0)
+    log_axis(axes, "x")
+    axes.set_xlabel("KL that the perturbation moves the model by, nats")
+    axes.set_ylabel("KL(perturbed model || lens), nats")
+    legend(figure, axes)
+    return figure
+
+
+def _local_table(place: tuple[str, str], rows: pd.DataFrame) -> list[ReportTable]:
+    if not len(rows):
+        return []
+    table = rows.pivot_table(index="lens", columns="level", values="loss", sort=False)
+    table.columns = [f"{level:g} nats" for level in table.columns]
+    title = f"{', '.join(place)}: KL(perturbed model || lens) by how far it moved, mean over layers"
+    shown = table.map("{:.3f}".format)
+    return [ReportTable(("lens_faithfulness", "local", *place), title, shown)]
 
 
 def _named(results: Results) -> pd.DataFrame:

@@ -8,7 +8,6 @@ from support.tracing import TracingOracle, batch_with_subjects, noisy_embeddings
 
 from benchmark.effects.tracing.restoring import Restoration, own_logits, restored_logits
 from benchmark.effects.tracing.schedule import Schedule, window
-from benchmark.effects.tracing.span import Span
 from benchmark.effects.tracing.trace import Restored, changed_trace, clean_trace
 from benchmark.errors import UserError
 from benchmark.forward.layers import embedded
@@ -30,9 +29,8 @@ def ends(batch, where):
 
 
 def traces(model, batch, embeddings):
-    clean = clean_trace(model, batch.clean)
-    span = Span.of(batch.subject[:, 0], batch.read_at)
-    return clean, changed_trace(model, clean, batch.clean, embeddings, span)
+    clean = clean_trace(model, batch)
+    return clean, changed_trace(model, batch, clean, embeddings, batch.subject[:, 0])
 
 
 def tolerance(model):
@@ -47,7 +45,7 @@ def all_layers(model):
 
 def test_a_clean_trace_is_the_clean_run(model):
     batch = batch_with_subjects()
-    logits = clean_trace(model, batch.clean).logits(model, batch.read_at)[0]
+    logits = clean_trace(model, batch).logits(model, batch.read_at)[0]
     torch.testing.assert_close(
         logits, clean_logits(model, batch.clean, batch.read_at), atol=1e-10, rtol=0
     )
@@ -176,7 +174,7 @@ def test_batches_and_padding_change_nothing(gpt2):
 
 def test_embeddings_get_the_gradient_that_finite_differences_give(gpt2):
     batch = batch_with_subjects(n_prompts=2)
-    clean = clean_trace(gpt2, batch.clean)
+    clean = clean_trace(gpt2, batch)
     start = noisy_embeddings(gpt2, batch, n_rows=2).requires_grad_()
     asked = Restoration(
         Restored.attention, (frozenset([0]), frozenset()), *ends(batch, "last_subject")

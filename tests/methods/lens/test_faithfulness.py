@@ -12,12 +12,13 @@ from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.forward.states import logits_from, streams
 from benchmark.transformer.transformer import Transformer
-from methods.lens.effects import EffectsAtLayer, divergence, similarity
 from methods.lens.fitting.text import states_of
-from methods.lens.interventions import (
+from methods.lens.judging.effects import EffectsAtLayer, divergence, similarity
+from methods.lens.judging.interventions import (
     Spread,
     basis_directions,
     exchanged,
+    jittered,
     moved,
     projected,
     random_directions,
@@ -72,6 +73,7 @@ def test_a_lens_that_is_the_model_has_the_same_effects(gpt2):
         spread = Spread.of(states[layer])
         changed = moved(effects.states, random_directions(spread, 20, 0, layer), 0.5, 0)
         found = effects.with_states(changed, over_examples=False)
+        assert found.pop("loss") == pytest.approx(0, abs=1e-9)
         assert found == pytest.approx(dict.fromkeys(found, 1.0), abs=1e-9)
 
 
@@ -140,9 +142,46 @@ def test_the_size_is_the_largest_below_the_level():
 def test_the_study_has_a_row_for_every_intervention_and_layer(gpt2):
     settings = dict(directions=6, examples=4, exchanged=2, lens="mean_lens")
     found = configured("method", "lens_faithfulness", **settings).study(problem(gpt2), [BATCH])
-    assert len(found.table) == 5 * gpt2.shape.n_layers
+    assert len(found.table) == (5 + 6) * gpt2.shape.n_layers
+    local = found.table[found.table["intervention"] == "local_perturbation"]
+    assert sorted(set(local["level"])) == [0.05, 0.1, 0.2, 0.3, 0.5, 1.0]
+    assert (local.groupby("layer")["size"].diff().dropna() >= 0).all()
     assert found.table["direction_similarity"].between(-1, 1).all()
     assert found.table["magnitude_correlation"].between(-1.001, 1.001).all()
     assert found.cost.forward == 10
+    with pytest.raises(UserError, match=r"method.levels=\[0.0\] must be above 0"):
+        configured("method", "lens_faithfulness", levels=[0.0])
+    with pytest.raises(UserError, match=r"method.levels needs one or more values"):
+        configured("method", "lens_faithfulness", levels=[])
     with pytest.raises(UserError, match=r"method.level=0.0 must be above 0"):
         configured("method", "lens_faithfulness", level=0.0)
+
+
+def test_local_perturbations_spread_as_the_states_do_and_move_each_example_alone():
+    draw = torch.Generator().manual_seed(5)
+    text = torch.randn(4000, 3, generator=draw, dtype=torch.float64)
+    spread = Spread.of(text * torch.tensor([3.0, 1.0, 0.1], dtype=torch.float64))
+    states = torch.zeros(4, 3, dtype=torch.float64)
+    changed = jittered(states, spread, 0.5, 5000, 0)
+    assert changed.flatten(0, 1).std(0).tolist() == pytest.approx([1.5, 0.5, 0.05], rel=0.06)
+    assert not torch.equal(changed[:, 0], changed[:, 1])
+
+
+def test_as_in_the_authors_code_examples_share_what_is_done_to_them():
+    draw = torch.Generator().manual_seed(6)
+    states = torch.randn(5, 4, generator=draw, dtype=torch.float64)
+    spread = Spread.of(torch.randn(40, 4, generator=draw, dtype=torch.float64))
+    directions = random_directions(spread, 3, 0, 0)
+    steps = moved(states, directions, 1.0, 0, paper_compat=True) - states
+    assert largest(steps, steps[:, :1].expand_as(steps)) < 1e-12
+    assert largest(steps[:, 0], moved(states, directions, 1.0, 0)[:, 0] - states[0]) < 1e-12
+    ours, theirs = (
+        projected(states, directions, spread, paper_compat=compat) - states
+        for compat in (False, True)
+    )
+    assert largest(theirs, ours.sum(1, keepdim=True).expand_as(theirs)) < 1e-12
+    finals = states @ torch.randn(4, 4, generator=draw, dtype=torch.float64)
+    columns = basis_directions(spread, states, finals, paper_compat=True)
+    assert largest(columns @ columns.T, torch.eye(4, dtype=torch.float64)) < 1e-10
+    rows = torch.linalg.solve(spread.root, basis_directions(spread, states, finals).T).T
+    assert largest(columns, rows.T) < 1e-10

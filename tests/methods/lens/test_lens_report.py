@@ -9,6 +9,7 @@ from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.models.loading import load_model
 from benchmark.report.frame import load_kinds
+from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.protocol import Asked
 from methods.lens.report.lens import compared, figures, tables
 from methods.lens.report.published import published_losses
@@ -72,3 +73,33 @@ def test_a_trajectory_is_what_each_layer_says_after_each_token():
     with pytest.raises(UserError, match="lenses of one model"):
         trajectory({}, "Mary")
     assert isinstance(rows, pd.DataFrame)
+
+
+@pytest.fixture(scope="module")
+def faithfulness(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faithfulness")
+    run_in_fork(
+        "run", "-m", "model=tiny_gpt2", "task=zoo_text", "method=lens_faithfulness",
+        "method.lens=logit_lens,mean_lens", "ablation=counterfactual", "n_train=40", "n_test=8",
+        "method.directions=4", "method.levels=[0.1,0.3]", "threads=1", f"results_dir={folder}",
+        "method.interventions=[resample,local_perturbation]",
+    )  # fmt: skip
+    return load_kinds(folder)["lens_faithfulness"]
+
+
+@pytest.mark.slow
+def test_effects_of_lenses_stand_side_by_side_and_local_losses_by_level(faithfulness, monkeypatch):
+    local, effects = tables_of(faithfulness)
+    rows = faithfulness.tables
+    mean = rows[(rows["intervention"] == "local_perturbation") & (rows["level"] == 0.3)]
+    of_lens = mean[mean["method"].str.contains("mean_lens")]["loss"].mean()
+    assert local.table.loc["mean_lens", "0.3 nats"] == f"{of_lens:.3f}"
+    assert list(effects.table.columns) == ["resample"]
+    assert set(effects.table.index) == {"logit_lens", "mean_lens"}
+    by_layer, by_level = figures_of(faithfulness)
+    assert [len(figure.figure.axes) for figure in (by_layer, by_level)] == [2, 1]
+    assert len(by_level.figure.axes[0].get_lines()) == 2
+    monkeypatch.setattr("methods.lens.report.published.source_of", lambda _: "owner/gpt2-xl")
+    *_, theirs = tables_of(faithfulness, Asked(published=True))
+    assert theirs.table.loc["oca_lens", "local_perturbation, 0.05, loss"] == "0.72"
+    assert theirs.table.loc["tuned_lens", "resample, magnitude_correlation"] == "0.549"

@@ -226,7 +226,7 @@ def test_the_loss_is_the_fall_of_the_answers_probability(gpt2):
     facts = known_batch(gpt2, 5, seed=1)
     training = trained(gpt2, facts, batch_size=2)
     constants = torch.randn(3, gpt2.shape.d_model, dtype=torch.float64)
-    clean, first = clean_trace(gpt2, facts.clean), first_positions(facts)
+    clean, first = clean_trace(gpt2, facts), first_positions(facts)
     layers = (*GROUP.layers(2), frozenset())
     streams = with_subjects(gpt2, facts, constants[:, None, None])
     rows = own_logits(gpt2, facts, clean, streams, GROUP.restoration(facts, layers), first)

@@ -16,10 +16,10 @@ from benchmark.forward.memory import rows_that_fit
 from benchmark.forward.states import logits_from, streams
 from benchmark.prompts.batch import Batch
 from methods.lens.fitted import FittedLens, lens_logits
-from methods.lens.interventions import Moved
+from methods.lens.judging.interventions import Moved
 
 LogP = Float[Tensor, "*rows vocab"]
-MEASURES = ("magnitude_correlation", "direction_similarity")
+MEASURES = ("magnitude_correlation", "direction_similarity", "loss")
 # Nats; smaller effects are rounding.
 SMALLEST_EFFECT = 1e-12
 
@@ -73,22 +73,25 @@ class EffectsAtLayer:
 
     @torch.no_grad()
     def with_states(self, states: Moved, over_examples: bool) -> dict[str, float]:
-        """Both measures of how alike the effects are.
+        """How alike the effects are, and how far the lens is from the model, states changed.
 
         Args:
             states: a row for each direction.
-            over_examples: correlate over examples, each its own direction, instead of over rows.
+            over_examples: correlate over all rows' examples, each its own direction, instead of
+                over rows.
         """
         model = self.model_with(states)
         lens = lens_logits(self.lens, states, self.layer).log_softmax(-1)
         sizes = [divergence(self.model_says, model), divergence(self.lens_says, lens)]
         logs = [
-            (size[0] if over_examples else size.mean(1)).clamp_min(1e-12).log() for size in sizes
+            (size.flatten() if over_examples else size.mean(1)).clamp_min(1e-12).log()
+            for size in sizes
         ]
         alike = similarity(self.model_says, model - self.model_says, lens - self.lens_says)
         return {
             "magnitude_correlation": float(torch.corrcoef(torch.stack(logs))[0, 1]),
             "direction_similarity": float(alike.mean()),
+            "loss": float(divergence(model, lens).mean()),
         }
 
 

@@ -1,10 +1,11 @@
 """Interventions on the states before a layer, by which a lens is compared with its model.
 
 After Li & Janson (2024, arXiv 2409.09951, section 5): states are moved along random directions or
-those of a basis, their components along them are removed, or components in the span of the first
-directions are exchanged between examples. Directions live in the states' own covariance C = A A': a
-random one is A x for standard normal x, and the basis is A v for the right singular vectors v of
-W A, where W is the linear map from states to the lens's final states that fits best.
+those of a basis, their components along them are removed, components in the span of the first
+directions are exchanged between examples, or states move in all directions at once. Directions live
+in the states' own covariance C = A A': a random one is A x for standard normal x, and the basis is
+A v for the right singular vectors v of W A, where W is the linear map from states to the lens's
+final states that fits best.
 """
 
 from collections.abc import Callable
@@ -31,6 +32,7 @@ class Intervention(Enum):
     basis_perturbation = "basis_perturbation"
     basis_projection = "basis_projection"
     resample = "resample"
+    local_perturbation = "local_perturbation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,7 @@ def basis_directions(
     spread: Spread,
     states: Float[Tensor, "places d_model"],
     finals: Float[Tensor, "places d_model"],
+    paper_compat: bool = False,
 ) -> Directions:
     """A v for the right singular vectors v of W A, first those that move the lens most.
 
@@ -72,29 +75,55 @@ def basis_directions(
         spread: of the states.
         states: before a layer.
         finals: what the lens takes for the final states, given these.
+        paper_compat: as in the authors' code, the columns of V' and not A times its rows, which are
+            orthonormal directions that have little to do with the lens.
     """
     whitened = torch.linalg.solve_triangular(spread.root, (states - spread.mean).T, upper=False)
     # W A, by least squares on whitened states.
     fitted = torch.linalg.lstsq(whitened.T, finals - finals.mean(0)).solution.T
     rows = torch.linalg.svd(fitted, full_matrices=True).Vh
-    return rows @ spread.root.T
+    return rows.T if paper_compat else rows @ spread.root.T
 
 
 def moved(
-    states: Float[Tensor, "examples d_model"], directions: Directions, size: float, seed: int
+    states: Float[Tensor, "examples d_model"],
+    directions: Directions,
+    size: float,
+    seed: int,
+    paper_compat: bool = False,
 ) -> Moved:
-    """Each row moves every example along a direction, by a standard normal number of its own."""
+    """Each row moves every example along a direction, by a standard normal number of its own.
+
+    With `paper_compat` all examples of a row move by the same number.
+    """
     draw = generator(seed, "steps of a lens", len(directions), len(states))
     steps = torch.randn(len(directions), len(states), 1, generator=draw, dtype=torch.float64)
+    steps = steps[:, :1] if paper_compat else steps
     return states + size * steps.to(states) * directions[:, None]
 
 
-def projected(
-    states: Float[Tensor, "examples d_model"], directions: Directions, spread: Spread
+def jittered(
+    states: Float[Tensor, "examples d_model"], spread: Spread, size: float, rows: int, seed: int
 ) -> Moved:
-    """Each row takes from every example its component along a direction, counted from the mean."""
+    """Each row moves every example by `size` A x, for a standard normal x of its own."""
+    draw = generator(seed, "jitter of a lens", rows, len(states))
+    x = torch.randn(rows, *states.shape, generator=draw, dtype=torch.float64)
+    return states + size * x.to(states) @ spread.root.T
+
+
+def projected(
+    states: Float[Tensor, "examples d_model"],
+    directions: Directions,
+    spread: Spread,
+    paper_compat: bool = False,
+) -> Moved:
+    """Each row takes from every example its component along a direction, counted from the mean.
+
+    With `paper_compat` every example loses the sum of the components of all of them.
+    """
     unit = directions / directions.norm(dim=-1, keepdim=True)
     along = (states - spread.mean) @ unit.T
+    along = along.sum(0).expand_as(along) if paper_compat else along
     return states - along.T[..., None] * unit[:, None]
 
 
@@ -134,6 +163,7 @@ class Changes:
         size: of perturbations, in units of a direction.
         exchanged: directions of the basis whose span is exchanged.
         seed: of the perturbations.
+        paper_compat: one number, or sum, for all examples, as in the authors' code.
     """
 
     spread: Spread
@@ -142,20 +172,23 @@ class Changes:
     size: float
     exchanged: int
     seed: int
+    paper_compat: bool
 
     def made(
         self, intervention: Intervention, states: Float[Tensor, "examples d_model"]
     ) -> Float[Tensor, "rows examples d_model"]:
         """The changed states: a row for each direction, or one of all examples for `resample`."""
-        basis = self.basis[: len(self.drawn)]
+        basis, compat = self.basis[: len(self.drawn)], self.paper_compat
         match intervention:
             case Intervention.random_perturbation:
-                return moved(states, self.drawn, self.size, self.seed)
+                return moved(states, self.drawn, self.size, self.seed, compat)
             case Intervention.random_projection:
-                return projected(states, self.drawn, self.spread)
+                return projected(states, self.drawn, self.spread, compat)
             case Intervention.basis_perturbation:
-                return moved(states, basis, self.size, self.seed)
+                return moved(states, basis, self.size, self.seed, compat)
             case Intervention.basis_projection:
-                return projected(states, basis, self.spread)
+                return projected(states, basis, self.spread, compat)
             case Intervention.resample:
                 return exchanged(states, self.basis, self.exchanged)
+            case Intervention.local_perturbation:
+                return jittered(states, self.spread, self.size, len(self.drawn), self.seed)

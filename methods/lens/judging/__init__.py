@@ -1,0 +1,1 @@
+"""What lenses are judged by beside their loss: effects of changed states, and labels."""
