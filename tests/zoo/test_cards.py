@@ -13,7 +13,7 @@ from benchmark.models.loading import load_model
 from benchmark.prompts.task import Split
 from benchmark.zoo.cards import read_card, zoo_directory, zoo_names
 
-TRAINED = ["facts_llama", "small_gpt2", "tiny_gpt2", "toy_gpt2", "toy_llama"]
+TRAINED = ["facts_gpt2", "facts_llama", "small_gpt2", "tiny_gpt2", "toy_gpt2", "toy_llama"]
 LARGEST_MB = 6
 FEW = 110
 # The least accuracy on held-out prompts of every model that is trained on the task, and of the
