@@ -1,9 +1,11 @@
 """The study: losses of every layer and length on held-out rows, as a record has them."""
 
+from itertools import count
+
 import pandas as pd
 import pytest
 import torch
-from support.problems import problem
+from support.problems import problem, training_problem
 from support.prompts import random_batch
 
 from benchmark.config import configured
@@ -11,6 +13,7 @@ from benchmark.forward.passes import clean_logits
 from benchmark.metric import KLDivergence
 from methods.lens.fitted import lens_logits
 from methods.lens.fitting.text import states_of
+from methods.lens.fitting.training import _Training
 
 HELD_OUT = [random_batch(n_prompts=6, n_positions=8, same_length=True, seed=5)]
 
@@ -64,3 +67,29 @@ def test_a_lens_is_fitted_under_one_name_of_the_ablation(gpt2):
     lens = configured("method", "logit_lens")
     assert lens.unsupported(problem(gpt2)) is None
     assert "ablation=counterfactual" in lens.unsupported(problem(gpt2, "mean"))
+
+
+@pytest.mark.parametrize(
+    ("name", "killed_at"), [("tuned_lens", 13), ("oca_linear_lens", 11), ("oca_linear_lens", 33)]
+)
+def test_a_killed_study_goes_on_bit_for_bit(gpt2, tmp_path, monkeypatch, name, killed_at):
+    monkeypatch.setattr("methods.lens.fitting.training.CHECKPOINT_EVERY", 8)
+    own = {"oca_steps": 20} if name == "oca_linear_lens" else {}
+    study = configured("method", name, steps=20, batch_size=6, **own)
+    whole = study.study(training_problem(gpt2), HELD_OUT)
+    real, steps = _Training.advance, count(1)
+
+    def killed(self):
+        if next(steps) == killed_at:
+            raise KeyboardInterrupt
+        real(self)
+
+    given = training_problem(gpt2, work_folder=tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(_Training, "advance", killed)
+        with pytest.raises(KeyboardInterrupt):
+            study.study(given, HELD_OUT)
+    assert list(tmp_path.glob("*lens.checkpoint"))
+    found = study.study(given, HELD_OUT)
+    assert found.table.equals(whole.table)
+    assert all(torch.equal(found.tensors[key], whole.tensors[key]) for key in whole.tensors)
