@@ -54,7 +54,8 @@ def _figures_of(found: Traced, *, published: bool) -> Iterator[ReportFigure]:
             words = ("tracing", "tokens", *stem, name)
             yield ReportFigure(words, figure, rows.dropna(axis=1, how="all"))
     for name, rows in found.part("prompt").items():
-        for fact, own in rows.groupby("fact", sort=False):
+        # Without a grid there is no column of facts.
+        for fact, own in rows.groupby("fact", sort=False) if len(rows) else ():
             title = f"{found.words}, {found.corrupted_by(name)}: {fact}"
             words = ("tracing", "fact", *stem, name, fact)
             yield ReportFigure(words, grid_of_fact(own, title), own.dropna(axis=1, how="all"))

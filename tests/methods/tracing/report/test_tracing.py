@@ -1,5 +1,7 @@
 """The report of causal tracing, from a small grid of records."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -82,6 +84,13 @@ def test_pictures_of_layers_tokens_and_facts(results, tmp_path):
     for figure in (by_layer, of_fact, noisy):
         paths = save(figure.figure, figure.data, tmp_path / "picture")
         assert all(path.stat().st_size for path in paths)
+
+
+def test_without_a_grid_there_are_pictures_of_layers_alone(results):
+    rows = results.tables
+    layers = rows[rows["part"].isin(["layer", "sharpness"])].dropna(axis=1, how="all")
+    made = list(figures_of(replace(results, tables=layers)))
+    assert [figure.words[1] for figure in made] == ["last_subject", "all_subject", "last"]
 
 
 def test_published_effects_are_drawn_beside_their_own_model():
