@@ -1,13 +1,15 @@
 """Train a model of the zoo.
 
 Run python scripts/train_zoo.py model=toy_gpt2, or --config-name known_circuit for the model that is
-trained to implement a known circuit. The settings are in conf/zoo/. A run that was stopped goes on
-where its last checkpoint was.
+trained to implement a known circuit, or --config-name self_ablation for those that ablate
+themselves; -m trains several. The settings are in conf/zoo/. A run that was stopped goes on where
+its last checkpoint was.
 """
 
 import sys
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from benchmark.config import build
@@ -27,10 +29,12 @@ def main(config: DictConfig) -> None:
 
 
 def command() -> str:
-    """What was typed, without the settings that decide nothing."""
+    """What makes this model, of several that were asked for, without what decides nothing."""
     free = ("directory=", "tracking=", "checkpoint_every=")
-    kept = (argument for argument in sys.argv[1:] if not argument.startswith(free))
-    return " ".join(["python scripts/train_zoo.py", *kept])
+    run = HydraConfig.get()
+    kept = [setting for setting in run.overrides.task if not setting.startswith(free)]
+    named = [] if run.job.config_name == "train" else [f"--config-name {run.job.config_name}"]
+    return " ".join(["python scripts/train_zoo.py", *named, *kept])
 
 
 if __name__ == "__main__":

@@ -34,6 +34,19 @@ class TextSource(Protocol):
         ...
 
 
+@runtime_checkable
+class Rows(Protocol):
+    """Texts of a training, of which each step sees some."""
+
+    def step(self, step: int, n_texts: int) -> list[Int[Tensor, "texts longest"]]:
+        """The texts of a training step in parts, which depend on its number alone."""
+        ...
+
+    def digest(self) -> str:
+        """The SHA-256 of all texts."""
+        ...
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Texts of every source, and how often each is seen.

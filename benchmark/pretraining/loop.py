@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from tqdm.auto import trange
 
-from benchmark.config import configured
+from benchmark.config import configured, plain
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.tracking import Tracker, check_mode
@@ -55,7 +55,7 @@ class ZooRun:
     def settings(self) -> dict[str, Any]:
         """Everything that decides the weights."""
         free = ("name", "directory", "checkpoint_every", "scored", "n_scored", "tracking")
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in free}
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in free}
 
     def train(
         self,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.models.auto import AutoModelForCausalLM
 
@@ -15,7 +16,11 @@ from benchmark.models.quiet import quiet_transformers
 from benchmark.pretraining.card import write_card
 from benchmark.references.circuits import FILE
 from benchmark.seeds import derived_seed
+from benchmark.tensors import write_tensors
 from benchmark.zoo.cards import FOLDER
+
+# Dropout of heads that a language model has not.
+OF_CLASSIFIERS = ("summary_first_dropout", "classifier_dropout")
 
 
 def context_length(architecture: dict[str, Any]) -> int:
@@ -33,7 +38,7 @@ def initial_model(architecture: dict[str, Any], d_vocab: int, seed: int) -> Any:
     config = _config(architecture, d_vocab)
     graph_of_config(config)
     for name, value in config.to_dict().items():
-        if name.endswith(("pdrop", "dropout")) and value and name != "summary_first_dropout":
+        if name.endswith(("pdrop", "dropout")) and value and name not in OF_CLASSIFIERS:
             raise UserError(f"architecture.{name}={value} is dropout; set it to 0.0")
     torch.manual_seed(derived_seed(seed, "initial weights"))
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
@@ -48,6 +53,7 @@ def save_zoo_model(
     scored: list[str],
     n_scored: int,
     reference: dict[str, Any] | None = None,
+    beside: dict[str, dict[str, Tensor]] | None = None,
 ) -> Path:
     """Save a model, its tokenizer, its reference circuit and its card; return the folder.
 
@@ -62,9 +68,10 @@ def save_zoo_model(
         scored: options of conf/task to score it on.
         n_scored: prompts per task.
         reference: the content of its reference.json, but for the number of edges.
+        beside: tensors by the name of the file that keeps them beside the model.
     """
     folder = (FOLDER if directory is None else Path(directory)) / name
-    new, old = folder.with_name(f".{name}.new"), folder.with_name(f".{name}.old")
+    new, old = (folder.with_name(f".{folder.name}.{which}") for which in ("new", "old"))
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
     with quiet_transformers():
@@ -75,6 +82,8 @@ def save_zoo_model(
     if reference is not None:
         content = reference | {"models": [], "n_edges": len(reference["edges"])}
         (new / FILE).write_text(json.dumps(content, indent=1) + "\n")
+    for file, tensors in (beside or {}).items():
+        write_tensors(new / file, tensors, {})
     write_card(new, name, facts, scored, n_scored)
     if folder.exists():
         folder.rename(old)

@@ -10,13 +10,22 @@ FOLDER = Path(__file__).parent
 
 
 def zoo_names() -> list[str]:
-    """The names of all shipped models."""
-    return sorted(path.parent.name for path in FOLDER.glob("*/card.json"))
+    """The names of all shipped models, but those of groups."""
+    return _names("*/card.json")
+
+
+def zoo_group(group: str) -> list[str]:
+    """The names of shipped models that belong together: `self_ablation/local_k4_seed0`."""
+    return _names(f"{group}/*/card.json")
 
 
 def zoo_directory(name: str) -> Path | None:
     """The directory of a shipped model, or None if there is none of that name."""
-    return FOLDER / name if name in zoo_names() else None
+    return FOLDER / name if name in (*zoo_names(), *_names("*/*/card.json")) else None
+
+
+def _names(pattern: str) -> list[str]:
+    return sorted(path.parent.relative_to(FOLDER).as_posix() for path in FOLDER.glob(pattern))
 
 
 def read_card(directory: Path) -> dict[str, Any]:

@@ -57,3 +57,7 @@ def test_edges_of_a_directory_are_those_of_its_graph(family, tmp_path):
 def test_the_number_of_edges_is_counted(n_layers, n_heads, parallel):
     graph = ComputationalGraph(n_layers, n_heads, parallel)
     assert number_of_edges(n_layers, n_heads, parallel) == int(graph.exists.sum())
+
+
+def test_the_published_self_ablating_models_have_as_many_edges_as_published():
+    assert number_of_edges(n_layers=8, n_heads=16, parallel=False) == 23_981

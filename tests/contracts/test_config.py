@@ -12,11 +12,18 @@ from benchmark.cli.arguments import check_arguments
 from benchmark.config import _schema, build, configured, configured_names
 from benchmark.errors import UserError
 from benchmark.pretraining.language import ZooTraining
+from benchmark.pretraining.self_ablation.training import SelfAblationTraining
 from benchmark.run.cell import Cell
 
 FILES = sorted(CONF.rglob("*.yaml"))
 # Parts of a configuration that is spelt out elsewhere.
-PARTS = sorted((CONF / "zoo" / "model").glob("*.yaml"))
+MODELS = sorted((CONF / "zoo" / "model").glob("*.yaml"))
+OF_SELF_ABLATION = [
+    path
+    for part in ("recipe", "losses", "experiment")
+    for path in sorted(CONF.glob(f"zoo/{part}/*"))
+]
+PARTS = [*MODELS, *OF_SELF_ABLATION]
 
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
 WHOLE = [path for path in FILES if path not in PARTS + EXPERIMENTS]
@@ -40,13 +47,21 @@ def test_experiments_change_settings_that_there_are(path):
             assert str(getattr(getattr(changed, name), "value", getattr(changed, name))) == value
 
 
-@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_models_of_the_zoo_change_settings_that_there_are(path):
     text = path.read_text()
     assert text.startswith("# @package _global_\n# ")
     settings = yaml.safe_load(text)
     assert settings["name"] == path.stem
     assert set(settings) <= {field.name for field in fields(ZooTraining)}
+
+
+@pytest.mark.parametrize("path", OF_SELF_ABLATION, ids=lambda path: path.stem)
+def test_parts_of_self_ablation_change_settings_that_there_are(path):
+    text = path.read_text()
+    assert text.startswith("# @package _global_\n# ")
+    settings = yaml.safe_load(text)
+    assert set(settings) <= {field.name for field in fields(SelfAblationTraining)}
 
 
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: str(path.relative_to(CONF)))
