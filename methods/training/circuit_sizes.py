@@ -1,0 +1,67 @@
+"""How many edges a circuit needs: by several methods, at thresholds and at fixed loss gaps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.config import configured
+from benchmark.evaluation.circuits import HeldOut, circuit_scores
+from benchmark.method.circuits import FoundCircuit
+from benchmark.method.problem import Problem
+from benchmark.metric import KLDivergence
+from benchmark.prompts.batch import Batch
+from benchmark.statistics.bootstrap import interval_of_means
+
+# Sizes that methods which rank edges are asked for: each larger by about this factor.
+STEP = 1.3
+
+
+def sizes_up_to(n_edges: int) -> list[int]:
+    """Sizes from 1 to all edges, about evenly apart on a log axis."""
+    sizes, size = [], 1.0
+    while size < n_edges:
+        sizes.append(round(size))
+        size = max(size + 1, size * STEP)
+    return [*sizes, n_edges]
+
+
+def circuits_by(problem: Problem, method: str, changes: dict[str, Any]) -> Sequence[FoundCircuit]:
+    """The circuits that a method finds, at its own settings but for some."""
+    return configured("method", method, **changes).discover(
+        problem, sizes_up_to(problem.graph.n_edges)
+    )
+
+
+def gaps_of(
+    problem: Problem, circuits: Sequence[FoundCircuit], held_out: Sequence[Batch]
+) -> pd.DataFrame:
+    """A row for each circuit: setting, size, and the loss gap with its interval over prompts."""
+    asked = HeldOut(problem.batches, held_out, {"loss_gap": KLDivergence()})
+    masks = [found.mask for found in circuits]
+    gaps = circuit_scores(problem.model, masks, problem.ablation, asked).circuits["loss_gap"]
+    low, high = interval_of_means(gaps.numpy())
+    return pd.DataFrame(
+        {
+            "setting": [found.setting for found in circuits],
+            "size": [found.size for found in circuits],
+            "loss_gap": gaps.double().mean(1).numpy(),
+            "loss_gap_low": low,
+            "loss_gap_high": high,
+        }
+    )
+
+
+def edges_needed(gaps: pd.DataFrame, level: float, n_edges: int) -> tuple[int, int, int]:
+    """The least size with a loss gap of at most `level`, and its interval.
+
+    The interval is of the sizes whose own interval of the gap, over prompts, crosses the level:
+    from the least whose lower end is at most `level` to the least whose upper end is. The whole
+    model has no gap.
+    """
+
+    def least(column: str) -> int:
+        small = gaps.loc[gaps[column] <= level, "size"]
+        return int(small.min()) if len(small) else n_edges
+
+    return least("loss_gap"), least("loss_gap_low"), least("loss_gap_high")

@@ -1,0 +1,1 @@
+"""The report of trained models, from records alone."""

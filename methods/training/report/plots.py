@@ -1,0 +1,66 @@
+"""The pictures of trained models."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmark.report.layout import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    axes_of,
+    legend,
+    log_axis,
+)
+
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY)
+MARKS = "osD^vPX<>"
+EDGES_AT = " edges at "
+
+
+def sizes_by_perplexity(wide: pd.DataFrame, task: str) -> Figure:
+    """A panel for each method: edges needed against perplexity, a mark for each model."""
+    columns = [name for name in wide if EDGES_AT in str(name) and "templates" not in str(name)]
+    level = columns[-1].partition(EDGES_AT)[2] if columns else ""
+    shown = [name for name in columns if name.endswith(f"{EDGES_AT}{level}")]
+    figure, panels = axes_of(f"{task}: edges for a loss gap of {level} nats", len(shown))
+    for axes, column in zip(panels, shown, strict=True):
+        for number, (training, rows) in enumerate(wide.groupby("training", sort=False)):
+            axes.plot(
+                rows["perplexity"], rows[column], ls="", color=_colour(number),
+                marker=MARKS[number % len(MARKS)], label=str(training),
+            )  # fmt: skip
+        axes.set_xlabel(f"perplexity; {column.partition(EDGES_AT)[0]}")
+        axes.set_ylabel("edges needed")
+        log_axis(axes, "y")
+    legend(figure, panels[-1])
+    return figure
+
+
+def gaps_by_size(rows: pd.DataFrame, task: str) -> Figure:
+    """A panel for each method: the loss gap against size, a line for each model."""
+    methods = list(dict.fromkeys(rows["by"]))
+    figure, panels = axes_of(f"{task}: loss gap against circuit size", len(methods))
+    for axes, method in zip(panels, methods, strict=True):
+        of_method = rows[rows["by"] == method]
+        for number, (training, some) in enumerate(of_method.groupby("training", sort=False)):
+            for seed, (_, line) in enumerate(some.groupby("model", sort=False)):
+                line = line.query("size > 0 and loss_gap > 0").sort_values("size")
+                axes.plot(
+                    line["size"], line["loss_gap"], lw=1, ms=3, color=_colour(number),
+                    marker=MARKS[number % len(MARKS)], label=None if seed else str(training),
+                )  # fmt: skip
+        axes.set_xlabel(f"edges; {method}")
+        axes.set_ylabel("loss gap, nats")
+        log_axis(axes, "x")
+        log_axis(axes, "y")
+    legend(figure, panels[-1])
+    return figure
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number] if number < len(COLOURS) else BLACK
