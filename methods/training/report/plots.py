@@ -20,21 +20,24 @@ from benchmark.report.layout import (
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY)
 MARKS = "osD^vPX<>"
 EDGES_AT = " edges at "
+# Gaps below this are rounding.
+SMALLEST_SHOWN = 1e-4
 
 
 def sizes_by_perplexity(wide: pd.DataFrame, task: str) -> Figure:
-    """A panel for each method: edges needed against perplexity, a mark for each model."""
+    """A panel for each method: edges needed against perplexity, a mark for each record."""
     columns = [name for name in wide if EDGES_AT in str(name) and "templates" not in str(name)]
-    level = columns[-1].partition(EDGES_AT)[2] if columns else ""
+    level = columns[-1].partition(EDGES_AT)[2]
     shown = [name for name in columns if name.endswith(f"{EDGES_AT}{level}")]
     figure, panels = axes_of(f"{task}: edges for a loss gap of {level} nats", len(shown))
     for axes, column in zip(panels, shown, strict=True):
         for number, (training, rows) in enumerate(wide.groupby("training", sort=False)):
             axes.plot(
                 rows["perplexity"], rows[column], ls="", color=_colour(number),
-                marker=MARKS[number % len(MARKS)], label=str(training),
+                marker=_mark(number), label=str(training),
             )  # fmt: skip
-        axes.set_xlabel(f"perplexity; {column.partition(EDGES_AT)[0]}")
+        axes.set_title(column.partition(EDGES_AT)[0], fontsize=9)
+        axes.set_xlabel("perplexity")
         axes.set_ylabel("edges needed")
         log_axis(axes, "y")
     legend(figure, panels[-1])
@@ -42,19 +45,20 @@ def sizes_by_perplexity(wide: pd.DataFrame, task: str) -> Figure:
 
 
 def gaps_by_size(rows: pd.DataFrame, task: str) -> Figure:
-    """A panel for each method: the loss gap against size, a line for each model."""
+    """A panel for each method: the loss gap against size, a line for each record."""
     methods = list(dict.fromkeys(rows["by"]))
     figure, panels = axes_of(f"{task}: loss gap against circuit size", len(methods))
     for axes, method in zip(panels, methods, strict=True):
         of_method = rows[rows["by"] == method]
         for number, (training, some) in enumerate(of_method.groupby("training", sort=False)):
-            for seed, (_, line) in enumerate(some.groupby("model", sort=False)):
-                line = line.query("size > 0 and loss_gap > 0").sort_values("size")
+            for place, (_, line) in enumerate(some.groupby("key", sort=False)):
+                shown = line.query("size > 0 and loss_gap > @SMALLEST_SHOWN").sort_values("size")
                 axes.plot(
-                    line["size"], line["loss_gap"], lw=1, ms=3, color=_colour(number),
-                    marker=MARKS[number % len(MARKS)], label=None if seed else str(training),
+                    shown["size"], shown["loss_gap"], lw=1, ms=3, color=_colour(number),
+                    marker=_mark(number), label=None if place else str(training),
                 )  # fmt: skip
-        axes.set_xlabel(f"edges; {method}")
+        axes.set_title(str(method), fontsize=9)
+        axes.set_xlabel("edges")
         axes.set_ylabel("loss gap, nats")
         log_axis(axes, "x")
         log_axis(axes, "y")
@@ -64,3 +68,7 @@ def gaps_by_size(rows: pd.DataFrame, task: str) -> Figure:
 
 def _colour(number: int) -> str:
     return COLOURS[number] if number < len(COLOURS) else BLACK
+
+
+def _mark(number: int) -> str:
+    return MARKS[number % len(MARKS)]

@@ -37,7 +37,9 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     """For each task circuits against perplexity, and the loss gap against size."""
     made = []
     for task, rows in measured(results).groupby("task", sort=False):
-        wide = rows.pivot_table(index=["training", "model"], columns="measure", values="value")
+        wide = rows.pivot_table(
+            index=["training", "model", "key"], columns="measure", values="value"
+        )
         wide = wide.reset_index()
         if "perplexity" in wide:
             figure = sizes_by_perplexity(wide, str(task))
