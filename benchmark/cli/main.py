@@ -6,16 +6,17 @@ Nothing heavy is imported before a verb needs it, so help and completion stay qu
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from benchmark.cli.arguments import check_arguments, given
 from benchmark.cli.gathered import gathered, noting, tell
+from benchmark.cli.job_facts import job_facts
 from benchmark.cli.own import search_path, use_config_dir, use_typed
 from benchmark.cli.terminal import or_refuse, refuse, show, show_whole, warn
 from benchmark.config import build
@@ -31,6 +32,7 @@ verbs:
   leaderboard  methods by tasks and models for one score, and studies, from the records
   figures      all pictures, from the records
   report       a page for a browser to look around in, from the records
+  export KEY   a circuit of a record for Neuronpedia, networkx or Graphviz
   submit       a folder for the leaderboard of the MIB circuit track, from the records
   ablations    ablate a random half of a model's edges under every ablation and print the loss gaps
   methods      list methods, with their cost and the ablations that they work under
@@ -43,6 +45,8 @@ options of your own."""
 CONFIG_PATH = "pkg://conf"
 # Verbs that run models; the others only read records.
 COMPUTING = ("ablations", "tasks")
+# Verbs with settings whose first word is a record's key.
+WITH_A_KEY = ("export",)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def run_cells(config: DictConfig) -> None:
     from benchmark.run.jobs import run_job
 
     with noting():
-        run_job(config, *_job())
+        run_job(config, *job_facts())
 
 
 @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
@@ -68,7 +72,7 @@ def validate_cells(config: DictConfig) -> None:
     from benchmark.run.jobs import validate_job
 
     with noting():
-        validate_job(config, *_job())
+        validate_job(config, *job_facts())
 
 
 def _printing(settings: str) -> Callable[[], None]:
@@ -83,6 +87,9 @@ def _printing(settings: str) -> Callable[[], None]:
 
 def run() -> None:
     """Run all cells, print what became of them, and exit with 1 if one failed."""
+    # Without the extra `slurm` there are no launchers that could pack.
+    with suppress(ModuleNotFoundError):
+        import_module("benchmark.cli.packing").use_packing()
     gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
 
 
@@ -168,6 +175,7 @@ VERBS = {
     "leaderboard": Verb("leaderboard", _printing("leaderboard")),
     "figures": Verb("figures", _printing("figures")),
     "report": Verb("report", _printing("report")),
+    "export": Verb("export", _printing("export")),
     "submit": Verb("submit", _printing("submit")),
     "ablations": Verb("ablations", _printing("ablations")),
     "methods": Verb(None, list_methods),
@@ -189,6 +197,9 @@ def main() -> None:
     if name not in VERBS:
         refuse(f"{name!r} is not a verb{near(name, VERBS)}; see ablation-bench --help")
     verb = VERBS[name]
+    if name in WITH_A_KEY and typed and "=" not in typed[0] and not typed[0].startswith("-"):
+        # A key may look like a number, which Hydra would make it.
+        typed = [f"key='{typed[0]}'", *typed[1:]]
     settings = verb.settings
     rest = or_refuse(lambda: use_typed(typed, settings))
     if settings is not None:
@@ -200,17 +211,6 @@ def main() -> None:
         verb.run()
     finally:
         leave_if_signalled()
-
-
-def _job() -> tuple[int, tuple[str, ...]]:
-    """The number of this cell in its grid, and what the grid changes for it beside options."""
-    use_config_dir()
-    facts = HydraConfig.get()
-    if facts.mode is not RunMode.MULTIRUN:
-        return 0, ()
-    shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
-    typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
-    return facts.job.num, tuple(typed)
 
 
 def _build_and_run(config: DictConfig, where: str) -> None:

@@ -72,6 +72,23 @@ class Folder:
         except UserError:
             return None
 
+    @property
+    def _lock(self) -> Path:
+        return self.results_dir / f".{self.key}{ENDING}"
+
+    def is_held(self) -> bool:
+        """Whether a process is at work on the record now, as far as can be told."""
+        if not self._lock.exists():
+            return False
+        try:
+            with holding(self._lock, wait=False):
+                return False
+        except Timeout:
+            return True
+        except OSError:
+            # A folder that cannot be written tells nothing.
+            return False
+
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """Hold the folder for this process; gives whether another one held it before.
@@ -79,7 +96,7 @@ class Folder:
         Raises:
             UserError: the results folder cannot be written.
         """
-        path = self.results_dir / f".{self.key}{ENDING}"
+        path = self._lock
         with ExitStack() as held:
             try:
                 try:

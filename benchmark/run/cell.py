@@ -64,6 +64,7 @@ class Cell:
     tracking: str
     overwrite: bool
     fail_fast: bool
+    cells_per_job: int
     report: bool
     threads: int | None
     plugins: list[str]
@@ -78,7 +79,7 @@ class Cell:
             # A record of a method that saw no prompts of a split has 0 of them.
             if getattr(self, name) < least and (name not in UNUSED or getattr(self, name)):
                 raise UserError(f"{name}={getattr(self, name)} must be {least} or more")
-        for name in ("threads", "training_steps"):
+        for name in ("threads", "training_steps", "cells_per_job"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name}={value} must be 1 or more")
@@ -216,8 +217,7 @@ class Cell:
 
     def settings(self) -> dict[str, Any]:
         """Every setting, as plain values; what nothing used is empty."""
-        empty = {name: value for name, value in UNUSED.items() if name not in self.uses}
-        return asdict(replace(self, **empty))
+        return asdict(replace(self, **{n: v for n, v in UNUSED.items() if n not in self.uses}))
 
     def evaluation_settings(self) -> dict[str, Any]:
         """The settings of every evaluation ablation, by option."""

@@ -13,9 +13,20 @@ from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
 from benchmark.records.names import is_said, names_of, places_of
 from benchmark.records.record import RECORD, Status
-from benchmark.records.store import Folder
+from benchmark.records.store import Folder, join
 from benchmark.run.known_grids import decided_by_settings, model_facts
-from benchmark.run.sweep import KILLED, MISSING, REFUSED, Note, note, stop, stopped
+from benchmark.run.sweep import (
+    KILLED,
+    MISSING,
+    REFUSED,
+    RUNNING,
+    WAITING,
+    Note,
+    note,
+    stop,
+    stopped,
+)
+from benchmark.run.waiting import note_waiting, waits
 from benchmark.signals import leave_if_signalled
 
 if TYPE_CHECKING:
@@ -84,6 +95,26 @@ def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None
     note(job, with_state(listed))
 
 
+def queue_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> bool:
+    """Note a cell that waits for a job of a cluster; False if there is nothing to run.
+
+    A record that is there is run or mirrored again only where that was asked for.
+    """
+    named, cell = _begun(config, job, changes)
+    if cell is None:
+        return False
+    listed = with_state(replace(named, key=cell.key, results_dir=cell.results_dir))
+    there = listed.state in (Status.done.value, Status.skipped.value)
+    if not there or cell.overwrite or cell.tracking != "off":
+        note_waiting(job, listed)
+        return True
+    join(cell.folder, cell.experiment_name)
+    report_on = (cell.results_dir, cell.experiment_name) if cell.report else None
+    detail = listed.detail or "was there before"
+    note(job, replace(listed, detail=detail, report_on=report_on))
+    return False
+
+
 def _facts_of_model(config: DictConfig) -> dict[str, str] | None:
     model = OmegaConf.to_container(config)["model"]  # pyright: ignore
     name = model.get("name") if isinstance(model, dict) else None
@@ -103,6 +134,10 @@ def with_state(listed: Note) -> Note:
 def _state(folder: Folder) -> tuple[str, str]:
     """What a record is, and the reason; what a missing one left."""
     if not (folder.path / RECORD).is_file():
+        if folder.is_held():
+            return RUNNING, ""
+        if waits(folder.results_dir, folder.key):
+            return WAITING, ""
         return MISSING, "begun; goes on where it was" if folder.path.exists() else ""
     try:
         record = folder.read()

@@ -18,7 +18,7 @@ from PIL.Image import open as open_image
 
 from benchmark.digests import digest
 from benchmark.files import replacing
-from benchmark.records.record import SHORT, TABLE, Record
+from benchmark.records.record import RECORD, SHORT, TABLE, Record
 from benchmark.report.frame import results_of
 from benchmark.run.cell import Cell
 
@@ -28,7 +28,7 @@ LONGEST_TAG = 64  # of Weights & Biases
 
 
 def mirror(record: Record, cell: Cell) -> None:
-    """Send a record's settings, curve, pictures, tables and summary, unless they were sent."""
+    """Send a record's settings, curve, pictures, tables, files and summary, unless they were."""
     marker = cell.folder.path / f"tracked_{cell.tracking}.txt"
     if marker.exists():
         return
@@ -70,6 +70,7 @@ def _send(record: Record, cell: Cell) -> None:
     try:
         run.log({"curve": wandb.Table(dataframe=curve), **_shown(record, cell)})
         run.summary.update(_summary(record))
+        run.log_artifact(_artifact(record, cell))
     finally:
         run.finish()
 
@@ -98,6 +99,16 @@ def _shown(record: Record, cell: Cell) -> dict[str, Any]:
         for one in tables_of(results)
     }
     return pictures | tables
+
+
+def _artifact(record: Record, cell: Cell) -> Any:  # noqa: ANN401 - of wandb, imported late
+    """The record's files: the circuits, scores or tensors, the table, and the settings."""
+    import wandb
+
+    found = wandb.Artifact(f"{record.kind}-{record.key}", type=record.kind, metadata=record.names)
+    for name in (*record.files, RECORD):
+        found.add_file(str(cell.folder.path / name), name=name)
+    return found
 
 
 def _pixels(figure: Figure) -> Image:

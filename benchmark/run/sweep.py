@@ -28,13 +28,16 @@ from benchmark.records.store import SHARED, cannot_write
 
 VARIABLE = "ABLATION_BENCH_SWEEP"
 KILLED, REFUSED, MISSING = "killed", "refused", "missing"
+WAITING, RUNNING = "queued", "running"
 SWEEPS, LOCK, STOP, ALIVE = ".sweeps", ".sweeps.lock", "stop", "alive.lock"
 # Where submitit keeps what its jobs read and write; jobs of a killed command may still be queued.
 QUEUED, LONGEST_QUEUE = ".submitit", 7 * 24 * 3600
 BAD = ("failed", KILLED, REFUSED)
 # What this process noted, by job, whether or not its disk had room for it.
 _known_here: dict[int, "Note"] = {}
-COLOURS = {"done": "green", "skipped": "yellow", "missing": "cyan"}
+COLOURS = {"done": "green", "skipped": "yellow"} | dict.fromkeys(
+    [MISSING, WAITING, RUNNING], "cyan"
+)
 
 
 @dataclass(frozen=True)
@@ -116,14 +119,15 @@ def note(job: int, entry: Note) -> None:
     _known_here[job] = entry
     path = Path(folder) / f"{job}.json"
     try:
-        _write(path, entry)
+        write_note(path, entry)
     except OSError:
         # What the note said before is no longer true, and gives its room to the new one.
         path.unlink(missing_ok=True)
-        _write(path, entry)
+        write_note(path, entry)
 
 
-def _write(path: Path, entry: Note) -> None:
+def write_note(path: Path, entry: Note) -> None:
+    """Write a note, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(entry.json)
 

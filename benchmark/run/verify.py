@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from benchmark.config import build
 from benchmark.errors import UserError, near
 from benchmark.records.record import CIRCUITS_FILE, TABLE, Record, Status
 from benchmark.records.store import Folder, folders
-from benchmark.run.cell import Cell
 from benchmark.run.machine import compute_repeatably
+from benchmark.run.recorded import cell_of
 from benchmark.run.runner import run_cell
 from benchmark.tensors import read_arrays
 
@@ -47,9 +45,7 @@ def verify_record(results_dir: Path, key: str) -> tuple[bool, RenderableType]:
 
 
 def _run_again(record: Record, place: Path) -> Record:
-    changes = {"results_dir": str(place), "overwrite": False, "tracking": "off"}
-    config = {"_target_": "benchmark.run.cell.Cell", **record.config, **changes}
-    cell: Cell = build(OmegaConf.create(config), where="record")
+    cell = cell_of(record, results_dir=str(place), overwrite=False, tracking="off")
     if cell.checked().key != record.key:
         raise UserError(
             f"{record.key} would now have the key {cell.key}: the task, the method, the model or "

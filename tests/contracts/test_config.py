@@ -26,7 +26,9 @@ OF_SELF_ABLATION = [
 PARTS = [*MODELS, *OF_SELF_ABLATION]
 
 EXPERIMENTS = sorted((CONF / "experiment").glob("*.yaml"))
-WHOLE = [path for path in FILES if path not in PARTS + EXPERIMENTS]
+# Settings of Hydra's own.
+LAUNCHERS = sorted((CONF / "hydra").rglob("*.yaml"))
+WHOLE = [path for path in FILES if path not in PARTS + EXPERIMENTS + LAUNCHERS]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -48,6 +48,7 @@ def test_a_typed_recipe_is_the_methods_and_constants_are_the_evaluations(tmp_pat
         dict(tracking="offline"),
         dict(experiment_name="other"),
         dict(fail_fast=True),
+        dict(cells_per_job=5),
         dict(overwrite=True),
         dict(threads=1),
         {"model": {"device": "cpu", "check": False}},

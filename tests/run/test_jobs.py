@@ -14,7 +14,7 @@ import pytest
 from support.command import run_in_fork
 from support.records import offline_records
 
-from benchmark.records.record import RECORD, TABLE, Record, Status
+from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES, TABLE, Record, Status
 
 COMMAND = Path(sys.executable).with_name("ablation-bench")
 QUICK = ("model=tiny_gpt2", "n_train=8", "n_test=8", "sizes=[0.1,0.3]", "threads=1")
@@ -201,6 +201,8 @@ def test_a_finished_record_is_mirrored_offline(tmp_path):
         if r.WhichOneof("record_type") == "summary"
         for u in r.summary.update
     }
+    sent = {file.path for one in content for file in one.artifact.manifest.contents}
+    assert {RECORD, TABLE, CIRCUITS_FILE, SCORES} <= sent
     cmd = record.areas["counterfactual"]["cmd"]
     assert summary["cmd/counterfactual"] == pytest.approx(cmd)
 

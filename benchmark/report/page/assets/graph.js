@@ -80,7 +80,7 @@ function drawing(place, edges, { chosen, found, choose }) {
     const kind = ["node", used.has(name) ? "" : "unused", found(name) ? "found" : "", name === chosen ? "chosen" : ""].join(" ");
     const pick = () => choose(name);
     return svg("g", { class: kind, tabindex: used.has(name) ? 0 : null, "data-name": name, onclick: pick, onkeydown: (event) => event.key === "Enter" && pick() },
-      svg("rect", { x: x - 21, y: y - 8, width: 42, height: 16, rx: 4 }), svg("text", { x, y: y + 3.5 }, name));
+      svg("rect", { x: x - 23, y: y - 8, width: 46, height: 16, rx: 4 }), svg("text", { x, y: y + 3.5 }, name));
   });
   // A small graph has room to be read from afar.
   const scale = Math.min(1.7, Math.max(1, 850 / place.width));

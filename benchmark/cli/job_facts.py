@@ -1,0 +1,19 @@
+"""What a job of Hydra's knows of itself."""
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from benchmark.cli.own import use_config_dir
+
+
+def job_facts() -> tuple[int, tuple[str, ...]]:
+    """The number of this cell in its grid, and what the grid changes for it beside options."""
+    use_config_dir()
+    facts = HydraConfig.get()
+    if facts.mode is not RunMode.MULTIRUN:
+        return 0, ()
+    # A cell that only waits for its job has no number of its own yet.
+    number = facts.job.get("num") or 0
+    shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
+    typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
+    return number, tuple(typed)

@@ -1,0 +1,131 @@
+"""Launchers of submitit that pack cells into jobs, and submit only what is missing.
+
+Hydra makes a job of every cell, and submitit a process of every job, so that each cell would pay
+for imports. Here a job runs `cells_per_job` cells one after the other, and a cell whose record is
+there gets no job. The driver waits for all jobs, whatever becomes of some.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn
+from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
+    BaseSubmititLauncher,
+    LocalLauncher,
+    SlurmLauncher,
+)
+from omegaconf import open_dict
+
+from benchmark.cli.job_facts import job_facts
+from benchmark.signals import leave_if_signalled
+
+if TYPE_CHECKING:
+    from submitit import AutoExecutor, Job
+
+# A cell: its number in the grid and what was typed for it.
+Cell = tuple[int, list[str]]
+# What submitit's executor is made with; everything else is set later.
+OF_EXECUTOR = "max_num_timeout"
+log = logging.getLogger("benchmark")
+
+
+class Packed(BaseSubmititLauncher):
+    """What both launchers do."""
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Submit the cells that are missing; wait for all jobs, and note those that were killed."""
+        assert self.config is not None
+        cells = [(n, list(typed)) for n, typed in enumerate(job_overrides, initial_job_idx)]
+        missing = [cell for cell in cells if self._is_missing(*cell)]
+        n = self.config.cells_per_job
+        packs = [missing[start : start + n] for start in range(0, len(missing), n)]
+        if packs:
+            given = [(list(map(json.dumps, pack)), "hydra.sweep.dir", pack[0][0]) for pack in packs]
+            state = Singleton.get_state()
+            jobs = self._executor().map_array(
+                self, *zip(*((*job, f"job_id_for_{job[2]}", state) for job in given), strict=True)
+            )
+            _wait_for(jobs, packs)
+        return []
+
+    def __call__(
+        self,
+        sweep_overrides: list[str],
+        job_dir_key: str,
+        job_num: int,
+        job_id: str,
+        singleton_state: dict[type, Singleton],
+    ) -> None:
+        """Run the cells of a pack, in the process of a job; each notes what becomes of it."""
+        for text in sweep_overrides:
+            number, typed = json.loads(text)
+            super().__call__(typed, job_dir_key, number, job_id, singleton_state)
+
+    def _is_missing(self, number: int, typed: list[str]) -> bool:
+        """Whether a cell is to be run; it is noted as waiting, or as what it is."""
+        from benchmark.run.jobs import queue_job
+
+        assert self.config is not None and self.hydra_context is not None
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, typed)
+        HydraConfig.instance().set_config(config)
+        _, changes = job_facts()
+        own = deepcopy(config)
+        with open_dict(own):
+            del own["hydra"]
+        return queue_job(own, number, changes)
+
+    def _executor(self) -> "AutoExecutor":
+        import submitit
+
+        common = set(BaseQueueConf.__dataclass_fields__)
+        named = {
+            name if name in common else f"{self._EXECUTOR}_{name}": value
+            for name, value in self.params.items()
+            if name != "submitit_folder"
+        }
+        first = {name: named.pop(name) for name in [*named] if name.endswith(f"_{OF_EXECUTOR}")}
+        folder = self.params["submitit_folder"]
+        executor = submitit.AutoExecutor(folder=folder, cluster=self._EXECUTOR, **first)
+        executor.update_parameters(**named)
+        return executor
+
+
+class PackedLocal(Packed, LocalLauncher):
+    """Jobs as processes of this machine."""
+
+
+class PackedSlurm(Packed, SlurmLauncher):
+    """Jobs of an array of Slurm."""
+
+
+def use_packing() -> None:
+    """Let `hydra/launcher=submitit_slurm` and `submitit_local` pack."""
+    # Hydra takes launchers by the names of their own package alone.
+    known = Plugins.instance().class_name_to_class
+    for launcher, packed in ((LocalLauncher, PackedLocal), (SlurmLauncher, PackedSlurm)):
+        known[f"{launcher.__module__}.{launcher.__name__}"] = packed
+
+
+def _wait_for(jobs: "Sequence[Job[Any]]", packs: list[list[Cell]]) -> None:
+    """Wait until every job has ended, however it does; note the cells of lost ones."""
+    from benchmark.run.waiting import end_waiting, note_lost
+
+    for job, pack in zip(jobs, packs, strict=True):
+        try:
+            job.results()
+        except Exception as error:  # whatever a job may end with
+            leave_if_signalled()
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            log.warning("job %s: %s", job.job_id, reason)
+            for number, _ in pack:
+                note_lost(number)
+    end_waiting()

@@ -1,0 +1,1 @@
+"""Circuits of records in the forms of other tools."""

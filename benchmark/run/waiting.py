@@ -1,0 +1,39 @@
+"""Cells that wait for a job of a cluster, told apart from those that are missing."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from benchmark.run.sweep import KILLED, SWEEPS, VARIABLE, WAITING, Note, write_note
+
+# In the folder of a command, a file for each cell that waits for a job, by its key.
+WAITS = "queued"
+
+
+def note_waiting(job: int, entry: Note) -> None:
+    """Note a cell that waits for a job, whose own notes count from then on."""
+    folder = Path(os.environ[VARIABLE])
+    (folder / WAITS).mkdir(exist_ok=True)
+    (folder / WAITS / entry.key).touch()
+    write_note(folder / f"{job}.json", replace(entry, state=WAITING))
+
+
+def note_lost(job: int) -> None:
+    """Note a cell whose job has ended, if it never began."""
+    path = Path(os.environ[VARIABLE]) / f"{job}.json"
+    entry = Note.read(path.read_text())
+    if entry.state == WAITING:
+        write_note(path, replace(entry, state=KILLED, detail="its job ended before it began"))
+
+
+def end_waiting() -> None:
+    """Let no cell wait any longer: all jobs have ended."""
+    shutil.rmtree(Path(os.environ[VARIABLE]) / WAITS, ignore_errors=True)
+
+
+def waits(results_dir: Path, key: str) -> bool:
+    """Whether a command that is not at its end has a cell in the queue of a cluster."""
+    sweeps = results_dir / SWEEPS
+    folders = sweeps.iterdir() if sweeps.is_dir() else ()
+    return any((folder / WAITS / key).exists() for folder in folders)

@@ -1,0 +1,92 @@
+"""Cells in packs: a job runs several, what is there gets no job, and a lost job is told."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import submitit
+from support.command import run_in_fork
+
+from benchmark.cli.main import main
+from benchmark.cli.packing import Packed
+from benchmark.records.record import RECORD
+from benchmark.records.store import Folder
+from benchmark.run.jobs import with_state
+from benchmark.run.sweep import Note, gathering
+from benchmark.run.waiting import note_waiting
+
+GRID = (
+    "-m", "model=tiny_gpt2", "task=ioi", "method=random", "ablation=zero", "seed=0,1,2,3",
+    "n_train=2", "n_test=2", "sizes=[5]", "hydra/launcher=submitit_local",
+)  # fmt: skip
+
+
+class Here:
+    """An executor whose jobs run at once, in this process; those of some numbers are lost."""
+
+    def __init__(self, lost=()):
+        self.lost, self.packs = lost, []
+
+    def map_array(self, launcher, *columns):
+        return [Job(self, launcher, arguments) for arguments in zip(*columns, strict=True)]
+
+
+class Job:
+    def __init__(self, executor, launcher, arguments):
+        self.job_id, pack = str(len(executor.packs)), arguments[0]
+        executor.packs.append(pack)
+        self.lost = len(executor.packs) in executor.lost
+        if not self.lost:
+            launcher(*arguments)
+
+    def results(self):
+        if self.lost:
+            raise RuntimeError("cancelled\nwith a long log")
+        return [None]
+
+
+def run_with(executor, *arguments, cwd):
+    def command():
+        Packed._executor = lambda self: executor
+        submitit.JobEnvironment = lambda: SimpleNamespace(job_id="0")
+        try:
+            main()
+        finally:
+            sys.stdout.write(
+                " ".join(["PACKS", *(str(len(pack)) for pack in executor.packs)]) + "\n"
+            )
+
+    return run_in_fork("run", *GRID, *arguments, cwd=cwd, command=command)
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_packed_and_a_second_command_submits_nothing(tmp_path):
+    done = run_with(Here(), "seed=0,1,2", "cells_per_job=2", cwd=tmp_path)
+    assert done.returncode == 0 and "PACKS 2 1" in done.stdout and "3 done" in done.stdout
+    more = run_with(Here(), "cells_per_job=2", "experiment_name=again", cwd=tmp_path)
+    assert more.returncode == 0 and "PACKS 1\n" in more.stdout
+    assert more.stdout.count("was there before") == 3
+    # Records that were there belong to the new experiment too.
+    assert len(list((tmp_path / "results" / ".experiments" / "again").iterdir())) == 4
+    nothing = run_with(Here(), cwd=tmp_path)
+    assert nothing.returncode == 0 and "PACKS\n" in nothing.stdout
+
+
+@pytest.mark.slow
+def test_a_job_that_is_lost_is_told_and_the_others_are_waited_for(tmp_path):
+    done = run_with(Here(lost=(1,)), "cells_per_job=2", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "2 killed" in done.stdout and "2 done" in done.stdout
+    assert "its job ended before it began" in done.stdout.replace("\n", " ")
+    assert "job 0: cancelled" in done.stderr and "long log" not in done.stderr
+    assert len(list(tmp_path.glob(f"results/*/{RECORD}"))) == 2
+
+
+def test_a_cell_waits_while_its_command_runs_and_then_is_missing(tmp_path):
+    cell = Note("ioi", "eap", "zero", "toy", 0, (), key="abc", results_dir=str(tmp_path))
+    with gathering(tmp_path):
+        note_waiting(0, cell)
+        assert with_state(cell).state == "queued"
+        with Folder(tmp_path, "abc").locked():
+            assert with_state(cell).state == "running"
+    assert with_state(cell).state == "missing"
