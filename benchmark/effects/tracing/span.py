@@ -57,8 +57,9 @@ class Span:
     ) -> Float[Tensor, "any rows batch pos d"]:
         """Values at every position, as often as `part` has rows, with those at its tokens."""
         times = part.shape[1] // values.shape[1]
-        rows = (-1, times) if values.shape[1] == 1 else None
-        every = values.expand(*rows, -1, -1, -1) if rows else values.repeat(1, times, 1, 1, 1)
+        # One row serves all without a copy.
+        one = values.shape[1] == 1
+        every = values.expand(-1, times, -1, -1, -1) if one else values.repeat(1, times, 1, 1, 1)
         return _exchanged(every, self._among(values), part)
 
     def in_columns(self, part: OfTokens) -> Float[Tensor, "any rows batch columns d"]:

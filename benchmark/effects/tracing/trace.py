@@ -150,7 +150,7 @@ def through_layer(
 def clean_trace(model: Transformer, batch: Batch) -> Trace:
     """The run of the prompts as they are, one row."""
     shape, stream = model.shape, embedded(model, batch.clean)[None, None]
-    nothing = stream.new_zeros(stream.shape).expand(1, 1, -1, -1, -1)
+    nothing = torch.zeros_like(stream)
     heads = stream.new_zeros(shape.n_key_value_heads, *stream.shape[1:4], shape.d_head)
     nowhere = Trace(
         states=(stream, *[nothing] * shape.n_layers),

@@ -50,6 +50,7 @@ def effects_by_layer(
             _published(axes, published, place | {"tokens": where})
         axes.set_title(_panel(place), fontsize=9)
         axes.set_xlabel("layer")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.axhline(0, color=GREY, lw=0.6)
     for axes in panels[::3]:
         axes.set_ylabel(EFFECT)
@@ -70,6 +71,7 @@ def effects_by_token(rows: pd.DataFrame, title: str) -> Figure:
                 _with_band(axes, line, kind, colour, mark)
         axes.set_title(_panel(place), fontsize=9)
         axes.set_xlabel(_centre(place))
+        axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0].set_ylabel("probability of the answer that comes back")
     legend(figure, panels[0], title="one token restored,\n95 % intervals over facts")
     return figure
