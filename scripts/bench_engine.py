@@ -1,7 +1,9 @@
 """Time the engine in multiples of one plain Hugging Face forward pass.
 
     .venv/bin/python scripts/bench_engine.py [--json FILE] [--shapes small gpt2] [--device cpu]
+    .venv/bin/python scripts/bench_engine.py --shapes smollm2-135m-q4 --tokens 16 --threads 1
 
+A shape is a random GPT-2 of that size, or a model's name or directory.
 Each operation is timed next to a plain forward pass (no gradient) of the same prompts by Hugging
 Face, in turn, in one process; the figure is the median over rounds of the ratio of their times
 (CPU time on a CPU, elapsed time on a GPU). With several masks it is per mask. `peak_mb` is the
@@ -39,9 +41,13 @@ SIZES = {
 BARS = {
     "masked_forward": 1.6,
     "masked_forward_with_corrupted": 2.6,
+    "circuit_forward": 1.4,
+    "circuit_forward_with_corrupted": 2.4,
     "masked_forward_backward": 3.5,
 }
 N_TOKENS = 20
+# The share of edges in a small circuit.
+FEW = 0.01
 ROWS = {1: (8, 1), 60: (5, 12)}  # rows: (prompts, masks)
 
 
@@ -65,17 +71,33 @@ def prompts(model: LanguageModel, n_prompts: int, n_tokens: int) -> Batch:
     return batch.to(model.device)
 
 
+def model_of(shape: str, device: str) -> LanguageModel:
+    """A random GPT-2 of a size, or the model of this name or directory."""
+    if shape not in SIZES:
+        return load_model(shape, device=device)
+    with tempfile.TemporaryDirectory() as directory:
+        save_random_model(Path(directory), random_config("gpt2", **SIZES[shape]))
+        return load_model(directory, device=device)
+
+
+def random_masks(model: LanguageModel, n_masks: int, share: float) -> torch.Tensor:
+    """Masks that keep each edge with the same probability."""
+    exists = model.graph.exists
+    kept = torch.rand(n_masks, *exists.shape, generator=generator(0, "bench mask")) < share
+    return (kept & exists).to(model.device, model.stream_dtype)
+
+
 def operations(
     model: LanguageModel, batch: Batch, n_masks: int
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """The operations to time, by name."""
-    graph = model.graph
-    mask = torch.rand(n_masks, *graph.exists.shape, generator=generator(0, "bench mask"))
-    mask = (mask > 0.5).to(model.device) * graph.exists.to(model.device).to(model.stream_dtype)
+    mask, circuit = (random_masks(model, n_masks, share) for share in (0.5, FEW))
     corrupted = source_values(model, batch.corrupted)
     if n_masks == 1:
         yield "forward_backward", lambda: forward_backward(model, batch)
         yield "forward_backward_weights", lambda: forward_backward_weights(model, batch)
+        yield "circuit_forward", lambda: masked_forward(model, batch, circuit, corrupted)
+        yield "circuit_forward_with_corrupted", lambda: with_corrupted(model, batch, circuit)
     yield "masked_forward", lambda: masked_forward(model, batch, mask, corrupted)
     yield "masked_forward_with_corrupted", lambda: with_corrupted(model, batch, mask)
     yield "masked_forward_backward", lambda: masked_forward_backward(model, batch, mask)
@@ -153,10 +175,12 @@ def seconds(work: Callable[[], object], device: torch.device, elapsed: bool = Fa
     return clock() - start
 
 
-def measure(model: LanguageModel, shape: str, rows: int, rounds: int) -> Iterator[Result]:
+def measure(
+    model: LanguageModel, shape: str, rows: int, n_tokens: int, rounds: int
+) -> Iterator[Result]:
     """Time all operations of one shape and number of rows against plain forward passes."""
     n_prompts, n_masks = ROWS[rows]
-    batch = prompts(model, n_prompts, N_TOKENS)
+    batch = prompts(model, n_prompts, n_tokens)
 
     @torch.no_grad()
     def plain() -> None:
@@ -171,14 +195,14 @@ def measure(model: LanguageModel, shape: str, rows: int, rounds: int) -> Iterato
         took = statistics.median(
             seconds(work, model.device, elapsed=True) for _ in range(max(rounds // 3, 1))
         )
-        arithmetic = multiply_adds(model, n_rows, N_TOKENS) if name == "masked_forward" else None
+        arithmetic = multiply_adds(model, n_rows, n_tokens) if name == "masked_forward" else None
         yield Result(
             operation=name,
             shape=shape,
             rows=rows,
             ratio=round(statistics.median(a / b for a, b in pairs) / n_masks, 3),
             milliseconds=round(1e3 * took, 2),
-            tokens_per_second=round(n_rows * N_TOKENS / took),
+            tokens_per_second=round(n_rows * n_tokens / took),
             share_of_peak=None if arithmetic is None else round(arithmetic / took / peak, 3),
             peak_mb=peak_bytes() >> 20,
         )
@@ -203,21 +227,20 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--shapes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--shapes", nargs="+", default=list(SIZES))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=0, help="0: 30 for small, 5 for gpt2")
+    parser.add_argument("--tokens", type=int, default=N_TOKENS)
+    parser.add_argument("--rounds", type=int, default=0, help="0: 30 for small, 5 for others")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     results = []
     for shape in options.shapes:
-        with tempfile.TemporaryDirectory() as directory:
-            save_random_model(Path(directory), random_config("gpt2", **SIZES[shape]))
-            model = load_model(directory, device=options.device)
+        model = model_of(shape, options.device)
         for rows in ROWS:
             rounds = options.rounds or (30 if shape == "small" else 5)
-            results += measure(model, shape, rows, rounds)
+            results += measure(model, shape, rows, options.tokens, rounds)
     # Wide enough that no figure is cut off where the terminal is narrow or not one.
     Console(width=max(Console().width, 112)).print(table(results))
     if options.json:

@@ -1,7 +1,9 @@
 """Time circuit-discovery methods in multiples of one plain Hugging Face forward pass.
 
     .venv/bin/python scripts/bench_methods.py [--json FILE] [--shapes small gpt2] [--device cpu]
+    .venv/bin/python scripts/bench_methods.py --shapes smollm2-135m-q4 --tokens 16 --threads 1
 
+A shape is a random GPT-2 of that size, or a model's name or directory.
 Each operation is timed next to a plain forward pass (no gradient) of the same prompts by Hugging
 Face, in turn, in one process; the figure is the median over rounds of the ratio of their times,
 with its quartiles. Steps of training are whole steps, with everything that a step does: 5 prompts
@@ -17,14 +19,13 @@ sizes), and one full pass with hooks per test for ACDC.
 import argparse
 import json
 import statistics
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from bench_engine import N_TOKENS, SIZES, prompts, seconds
+from bench_engine import N_TOKENS, model_of, prompts, seconds
 from rich.console import Console
 from rich.table import Table
 
@@ -32,8 +33,7 @@ from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.config import configured
 from benchmark.memory import keep_freed_memory
 from benchmark.method.problem import Problem
-from benchmark.models.loading import LanguageModel, load_model
-from benchmark.models.random_models import random_config, save_random_model
+from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
 from benchmark.training.loop import MaskedTraining
 from methods.circuits.masks.concrete import ConcreteMasks
@@ -145,13 +145,17 @@ def plain_pass(model: LanguageModel, tokens: torch.Tensor) -> Callable[[], None]
     return plain
 
 
-def measure(model: LanguageModel, rounds: int) -> dict[str, list[float]]:
-    """The ratios of each operation."""
-    pool = prompts(model, POOL, N_TOKENS)
+def measure(
+    model: LanguageModel, n_tokens: int, rounds: int, only: list[str]
+) -> dict[str, list[float]]:
+    """The ratios of each operation, or of those whose names hold one of these texts."""
+    pool = prompts(model, POOL, n_tokens)
     ratios = {}
     for name, (work, n_prompts) in operations(model, pool).items():
+        if only and not any(text in name for text in only):
+            continue
         plain = plain_pass(model, pool.clean[:n_prompts])
-        for _ in range(3):
+        for _ in range(min(3, rounds)):
             plain()
             work()
         pairs = [(seconds(work, model.device), seconds(plain, model.device)) for _ in range(rounds)]
@@ -159,9 +163,9 @@ def measure(model: LanguageModel, rounds: int) -> dict[str, list[float]]:
     return ratios
 
 
-def measure_acdc(model: LanguageModel, threshold: float) -> list[float]:
+def measure_acdc(model: LanguageModel, n_tokens: int, threshold: float) -> list[float]:
     """A whole search in plain passes for each of its tests."""
-    pool = prompts(model, PROMPTS, N_TOKENS)
+    pool = prompts(model, PROMPTS, n_tokens)
     plain = plain_pass(model, pool.clean)
     plain()
     before = [seconds(plain, model.device) for _ in range(5)]
@@ -177,9 +181,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--shapes", nargs="+", choices=SIZES, default=["small"])
+    parser.add_argument("--shapes", nargs="+", default=["small"])
+    parser.add_argument("--only", nargs="+", default=[], help="parts of operations' names")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--tokens", type=int, default=N_TOKENS)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument(
         "--acdc-threshold", type=float, default=None, help="also time ACDC: minutes, hours for gpt2"
@@ -189,12 +195,12 @@ def main() -> None:
     keep_freed_memory()
     table, found = Table("operation", "shape", "ratio", "quartiles", "bar", "peers"), {}
     for shape in options.shapes:
-        with tempfile.TemporaryDirectory() as folder:
-            directory = save_random_model(Path(folder), random_config("gpt2", **SIZES[shape]))
-            model = load_model(directory, device=options.device)
-        found[shape] = measure(model, options.rounds)
+        model = model_of(shape, options.device)
+        found[shape] = measure(model, options.tokens, options.rounds, options.only)
         if options.acdc_threshold is not None:
-            found[shape]["acdc, one test"] = measure_acdc(model, options.acdc_threshold)
+            found[shape]["acdc, one test"] = measure_acdc(
+                model, options.tokens, options.acdc_threshold
+            )
         for name, ratios in found[shape].items():
             low, middle, high = (f"{np.quantile(ratios, q):.2f}" for q in (0.25, 0.5, 0.75))
             spread, bar = f"{low}-{high}", str(BARS[name])

@@ -25,6 +25,10 @@ class Buffer:
         """The sum of the ablation values (and attention output biases) written so far."""
         return self.live[0]
 
+    def slots_of(self, first: int, stop: int) -> slice:
+        """Where the live ones among some neighbouring sources are."""
+        return slice(1 + max(first - self.n_shared, 0), 1 + stop - self.n_shared)
+
     def slots(self, first: int, count: int) -> Float[Tensor, "count masks batch pos d_model"]:
         """The rows of `count` live sources from source index `first` on."""
         return self.live[1 + first - self.n_shared :][:count]
@@ -34,8 +38,8 @@ class Buffer:
         assert self.gradient is not None
         return self.gradient[first - self.n_shared :][:count]
 
-    def add_gradient(self, keep: Tensor, dx: Tensor) -> None:
-        """Add `keep` [masks, n, readers] times `dx` [masks, readers, flat] to the first n sources.
+    def add_gradient(self, first: int, keep: Tensor, dx: Tensor) -> None:
+        """Add `keep` [masks, n, readers] times `dx` [masks, readers, flat] to n live sources.
 
         The first reader to arrive reads at least as many sources as any later one, so its product
         is the initial value and nothing needs to be cleared.
@@ -46,7 +50,8 @@ class Buffer:
             if self._waiting is not None:
                 self.add_gradient_at(*self._waiting)
             return
-        self.gradient[: keep.shape[1]].flatten(2).transpose(0, 1).baddbmm_(keep, dx)
+        into = self.gradient[first : first + keep.shape[1]]
+        into.flatten(2).transpose(0, 1).baddbmm_(keep, dx)
 
     def add_gradient_at(self, positions: tuple[Tensor, Tensor], gradient: Tensor) -> None:
         """Add a gradient at some positions of the first sources, once a reader has come by."""
@@ -59,10 +64,9 @@ class Buffer:
         """Start afresh."""
         self.gradient = self._waiting = None
 
-    def rows(self, n_sources: int) -> Float[Tensor, "masks rows n"]:
-        """Row 0 and the live ones among the first `n_sources`, flattened, for a matrix product."""
-        count = 1 + n_sources - self.n_shared
-        return self.live[:count].flatten(2).transpose(0, 1)
+    def rows(self, slots: slice) -> Float[Tensor, "masks rows n"]:
+        """Some slots, flattened, for a matrix product."""
+        return self.live[slots].flatten(2).transpose(0, 1)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ edges) beside the model's own; backward twice that (once for the mask, once for 
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from benchmark.forward.buffer import Buffer, MaskLayout
@@ -44,13 +44,22 @@ class Mixture:
     ) -> None:
         self.graph, self.layers = graph, layers
         self.masks, self.values = masks.detach(), values.detach()
+        self.mask_learns, self.values_learn = masks.requires_grad, values.requires_grad
         self.layout = MaskLayout.of(self.masks, buffer.n_shared)
         self.neurons = neurons
         self.buffer: Buffer = buffer
         self.tail: Buffer | None = None
         self.read_at: Int[Tensor, "batch reads"] | None = None
         self.n_before_focus = 0
-        self.mask_learns, self.values_learn = masks.requires_grad, values.requires_grad
+        # The edges that are kept, if no others need be mixed: masks do not learn, and to look at
+        # them makes no GPU wait.
+        looked_at = not self.mask_learns and masks.device.type == "cpu"
+        self.needed = self.masks != 0 if looked_at else None
+        # Of layers' MLPs, by destination: what the sources before the layer give them, how many
+        # these are, and the gradient on its way back there.
+        self.begun: dict[int, Tensor] = {}
+        self.n_begun: dict[int, int] = {}
+        self.returning: dict[int, Tensor] = {}
         self.mask_gradient: Float[Tensor, "masks dst src"] | None = None
         self.value_gradient: Float[Tensor, "src masks batch pos d_model"] | None = None
         if self.values_learn:
@@ -68,13 +77,54 @@ class Mixture:
         """The mask's destination columns of a stage; a node mask has a single one."""
         return slice(0, 1) if self.masks.shape[-1] == 1 else stage.destinations
 
-    def mix(self, buffer: Buffer, stage: Stage) -> Float[Tensor, "readers masks batch pos d"]:
+    def _whole(self, stage: Stage) -> Stage:
+        """A stage of heads with the MLP of their layer, as far as both read the same sources.
+
+        To pass over all sources again for the MLP alone would cost as much time as for the heads.
+        """
+        one_for_all = self.masks.shape[-1] == 1
+        of_heads = stage.stop - stage.start == 3 * self.graph.n_heads
+        if one_for_all or self.graph.parallel or not of_heads:
+            return stage
+        return Stage(stage.start, stage.stop + 1, stage.n_sources)
+
+    def read(self, stage: Stage) -> Float[Tensor, "readers masks batch pos d"]:
         """What the readers of a stage receive."""
-        rows = buffer.rows(stage.n_sources)
-        keep = self.layout.live[:, self.columns(stage), : rows.shape[1]]
-        masks, readers = keep.shape[:2]
+        if stage.start in self.begun:
+            return self._finished(self.begun.pop(stage.start), stage)
+        whole = self._whole(stage)
+        slots = self.current.slots_of(0, whole.n_sources)
+        keep = self.layout.live[:, self.columns(whole), : slots.stop]
+        if whole == stage:
+            return self._mixed(self.current, whole, keep)
+        # The sum of ablation values grows until the MLP reads it.
+        keep = keep.clone()
+        keep[:, -1, 0] = 0
+        x = self._mixed(self.current, whole, keep)
+        self.n_begun[stage.stop] = stage.n_sources
+        self.begun[stage.stop] = x[-1:]
+        return x[:-1]
+
+    def _finished(self, begun: Tensor, stage: Stage) -> Float[Tensor, "1 masks batch pos d"]:
+        """What an MLP receives, with what its own layer's heads add to what the others gave."""
+        buffer = self.current
+        slots = buffer.slots_of(self.n_begun[stage.start], stage.n_sources)
+        keep = self.layout.live[:, self.columns(stage), slots]
+        x = torch.baddbmm(begun.flatten(2).transpose(0, 1), keep, buffer.rows(slots))
+        return x.transpose(0, 1).view(begun.shape).add_(buffer.base)
+
+    def _mixed(
+        self, buffer: Buffer, stage: Stage, keep: Float[Tensor, "masks readers slots"]
+    ) -> Float[Tensor, "readers masks batch pos d"]:
+        masks, readers, n_slots = keep.shape
+        rows = buffer.rows(slice(0, n_slots))
         x = rows.new_empty(readers, masks, rows.shape[-1])
-        torch.bmm(keep, rows, out=x.transpose(0, 1))
+        if self.needed is None:
+            torch.bmm(keep, rows, out=x.transpose(0, 1))
+        else:
+            needed = self.needed[:, buffer.n_shared : stage.n_sources, self.columns(stage)].any(-1)
+            for of_mask in zip(keep, rows, needed, x.transpose(0, 1), strict=True):
+                _mix_needed(*of_mask)
         if buffer.shared is not None:
             shared = self.layout.shared[self.columns(stage)].flatten(0, 1)
             x.view(readers * masks, -1).addmm_(shared, buffer.shared.flatten(1))
@@ -110,6 +160,7 @@ class Mixture:
 
     def start_backward(self) -> None:
         """Clear all gradients; a second backward pass through the same graph starts afresh."""
+        self.returning.clear()
         for buffer in (self.buffer, self.tail):
             if buffer is not None:
                 buffer.clear_gradient()
@@ -121,35 +172,43 @@ class Mixture:
 
     def read_backward(self, buffer: Buffer, stage: Stage, dx: Tensor) -> None:
         """Spread the gradient of what a stage read over mask, sources and ablation values."""
-        rows = buffer.rows(stage.n_sources)[:, 1:]
-        n_live = rows.shape[1]
+        first = self.n_begun.get(stage.start, 0)
+        if first:
+            self.returning[stage.start] = dx
+        elif stage.stop in self.returning:
+            dx = torch.cat([dx, self.returning.pop(stage.stop)])
+            stage = self._whole(stage)
+        slots, columns = buffer.slots_of(first, stage.n_sources), self.columns(stage)
         dx_rows = dx.contiguous().flatten(2).transpose(0, 1)
         if self.mask_gradient is not None:
-            into = self.mask_gradient[:, self.columns(stage)]
-            into[..., buffer.n_shared : stage.n_sources] += dx_rows @ rows.mT
-            if buffer.shared is not None:
+            into = self.mask_gradient[:, columns]
+            into[..., max(first, buffer.n_shared) : stage.n_sources] += (
+                dx_rows @ buffer.rows(slots).mT
+            )
+            if buffer.shared is not None and not first:
                 into[..., : buffer.n_shared] += dx_rows @ buffer.shared.flatten(1).mT
-        keep = self.layout.live[:, self.columns(stage), 1 : 1 + n_live].mT
-        buffer.add_gradient(keep, dx_rows)
+        buffer.add_gradient(slots.start - 1, self.layout.live[:, columns, slots].mT, dx_rows)
         if self.value_gradient is not None:
-            self.value_gradient[: stage.n_sources] += self._ablated_part(buffer, stage, dx)
+            part = self._ablated_part(buffer, slice(first, stage.n_sources), columns, dx)
+            self.value_gradient[first : stage.n_sources] += part
 
-    def _ablated_part(self, buffer: Buffer, stage: Stage, dx: Tensor) -> Tensor:
-        """The gradient of the ablation values from one stage: (1 - m) of what arrives there.
+    def _ablated_part(self, buffer: Buffer, sources: slice, columns: slice, dx: Tensor) -> Tensor:
+        """The gradient of some ablation values from some readers: (1 - m) of what arrives there.
 
         With neurons n it is (1 - m n), which is n (1 - m) + (1 - n).
         """
-        ablated = self.ablated[:, : stage.n_sources, self.columns(stage)]
+        ablated = self.ablated[:, sources, columns]
         masks, batch, pos = self.values.axes
         dx = self._over_positions(dx, pos, focused=buffer is self.tail)
         dx = dx.sum(2, keepdim=True) if batch == 1 else dx
         rows = dx.flatten(2).transpose(0, 1)
-        neurons = self.neurons_of(0, stage.n_sources)
+        count = sources.stop - sources.start
+        neurons = self.neurons_of(sources.start, count)
         if masks == 1 and neurons is None:
             # One set of values for all masks: sum over readers and masks together.
             ablated, rows = ablated.transpose(0, 1).flatten(1)[None], rows.flatten(0, 1)[None]
         part = torch.bmm(ablated, rows).transpose(0, 1)
-        part = part.reshape(stage.n_sources, -1, *dx.shape[2:])
+        part = part.reshape(count, -1, *dx.shape[2:])
         if neurons is not None:
             part = dx.sum(0).lerp(part, neurons)
             part = part.sum(1, keepdim=True) if masks == 1 else part
@@ -188,6 +247,20 @@ class Mixture:
         ]
         mlps = [gradient[graph.mlp_source(i)] for i in range(graph.n_layers)]
         return gradient[0], torch.stack(heads).view_as(self.values.heads), torch.stack(mlps)
+
+
+def _mix_needed(
+    keep: Float[Tensor, "readers slots"],
+    rows: Float[Tensor, "slots n"],
+    needed: Bool[Tensor, " sources"],
+    x: Float[Tensor, "readers n"],
+) -> None:
+    """Mix one mask's sources, without those that no reader keeps if these are the most."""
+    sources = needed.nonzero()[:, 0] + 1
+    if len(sources) < len(rows) / 2:
+        slots = torch.cat([sources.new_zeros(1), sources])
+        keep, rows = keep[:, slots], rows[slots]
+    torch.mm(keep, rows, out=x)
 
 
 def _rows_of(read_at: Int[Tensor, "batch reads"]) -> Int[Tensor, "batch 1"]:

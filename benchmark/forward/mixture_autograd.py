@@ -82,7 +82,7 @@ class Read(Function):
     ) -> Float[Tensor, "readers masks batch pos d_model"]:
         """Mix the buffer's rows by the mask."""
         ctx.mixture, ctx.buffer, ctx.stage = mixture, mixture.current, stage
-        return mixture.mix(mixture.current, stage)
+        return mixture.read(stage)
 
     @staticmethod
     @once_differentiable

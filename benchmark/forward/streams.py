@@ -15,7 +15,7 @@ from benchmark.forward.mixture_autograd import Focus, Open, Read, Write
 from benchmark.forward.values import SourceValues, at_positions
 from benchmark.graph.graph import Stage
 from benchmark.transformer.blocks import write_heads
-from benchmark.transformer.kernels import project_heads
+from benchmark.transformer.kernels import project_heads, project_normed
 from benchmark.transformer.weights import Attention, Norm, Projection
 
 
@@ -124,7 +124,7 @@ class MaskedStream:
 
     def project(self, stage: Stage, norm: Norm, *projections: Projection) -> tuple[Tensor, ...]:
         """Norm and projection of every reader's own mixture."""
-        return project_heads(norm(self.read(stage)), *projections)
+        return project_normed(self.read(stage), norm, *projections)
 
     def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
         """Gather the read positions of everything written so far."""

@@ -1,8 +1,9 @@
-"""Two steps of the forward pass whose gradients we write ourselves, to move fewer bytes.
+"""Three steps of the forward pass whose gradients we write ourselves, to move fewer bytes.
 
 Both equal what autograd would compute from the plain expression; tests compare them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-from benchmark.transformer.weights import Projection
+from benchmark.transformer.weights import Norm, Projection
 
 # Up to this many keys, attention on a CPU is faster from plain products than from the fused
 # kernel (three times at 20 tokens, even at about 200; see scripts/bench_engine.py).
@@ -34,6 +35,47 @@ def project_heads(
     rows = x.shape[1:-1]
     outs = _Project.apply(x.to(projections[0][0].dtype), *flat)
     return tuple(out.view(len(out), *rows, -1) for out in outs)
+
+
+def project_normed(
+    x: Float[Tensor, "readers masks batch pos d_model"], norm: Norm, *projections: Projection
+) -> tuple[Float[Tensor, "heads masks batch pos d_head"], ...]:
+    """`project_heads(norm(x), ...)`, for many readers without a normalised copy of their inputs."""
+    if len(x) == 1 or not norm.only_scales:
+        return project_heads(norm(x), *projections)
+    x = x.to(norm.weight.dtype)
+    flat = [part for W, b in projections for part in (norm.weight[:, None] * W, b)]
+    outs = _ProjectNormed.apply(x, norm.scale(x.detach()), *flat)
+    return tuple(out.view(len(out), *x.shape[1:-1], -1) for out in outs)
+
+
+def normed_input_gradients(
+    x: Float[Tensor, "readers_or_1 masks batch pos d_model"],
+    scale: Float[Tensor, "readers_or_1 masks batch pos 1"],
+    weights: Sequence[Tensor],
+    outs: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+) -> Float[Tensor, "readers masks batch pos d_model"]:
+    """The gradient of each head's own input of an RMSNorm and a projection.
+
+    With x the input, s its scale and y = s x W: dx = s dy W^T - x s^2 (dy . y) / d.
+
+    Args:
+        x: the input of each head in order, or one for all.
+        scale: of the norm.
+        weights: of the projections [n, d_model, d_head], with the norm's weight in them.
+        outs: what they made of x, without biases [heads, rows, d_head].
+        gradients: of these.
+    """
+    sizes = [len(gradient) for gradient in gradients]
+    dx = x.new_empty(sum(sizes), *x.shape[1:])
+    scales, along = scale.expand(len(dx), *scale.shape[1:]).flatten(1).split(sizes), []
+    for part, s, W, out, g in zip(dx.split(sizes), scales, weights, outs, gradients, strict=True):
+        g = g.reshape(out.shape) * s[..., None]
+        torch.bmm(g.view(len(W), -1, W.shape[-1]), W.mT, out=part.view(len(W), -1, W.shape[1]))
+        along.append(torch.linalg.vecdot(g, out) * s)
+    along = torch.cat(along).view(*dx.shape[:-1], 1)
+    return dx.addcmul_(x, along, value=-1 / x.shape[-1])
 
 
 def head_gradients(
@@ -104,6 +146,33 @@ def _to_shared(gradient: Tensor, W: Tensor) -> Float[Tensor, "rows d_model"]:
     """The gradient of an input that all heads share, as one product."""
     joined = gradient.movedim(0, -2).flatten(-2)
     return joined @ W.mT.reshape(-1, W.shape[1])
+
+
+class _ProjectNormed(Function):
+    """Projections of inputs as they are, with the scale of their norm applied to the results."""
+
+    @staticmethod
+    def forward(ctx: Context, x: Tensor, scale: Tensor, *flat: Tensor | None) -> tuple[Tensor, ...]:
+        weights = tuple(W for W in flat[::2] if W is not None)
+        parts = zip(_parts(x, weights), _parts(scale, weights), weights, strict=True)
+        outs = [torch.bmm(part, W).mul_(s) for part, s, W in parts]
+        readers = len(x) // len(weights)
+        with_biases = [
+            (out if b is None else out + b).view(readers, -1, out.shape[-1])
+            for out, b in zip(outs, flat[1::2], strict=True)
+        ]
+        ctx.save_for_backward(
+            x, scale, *weights, *(out.view(readers, -1, out.shape[-1]) for out in outs)
+        )
+        return tuple(with_biases)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, *rest = ctx.saved_tensors
+        weights, outs = rest[: len(gradients)], rest[len(gradients) :]
+        dx = normed_input_gradients(x, scale, weights, outs, gradients)
+        return dx, None, *(None for _ in rest)
 
 
 class _ShortAttention(Function):

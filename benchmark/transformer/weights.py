@@ -23,6 +23,20 @@ class Norm:
     eps: float
     centred: bool
 
+    @property
+    def only_scales(self) -> bool:
+        """Whether it commutes with a projection: an RMSNorm in full precision, with its gradient.
+
+        Then its weight may go into the projection's, and its scale to what comes out.
+        """
+        full_precision = self.weight.dtype in (torch.float32, torch.float64)
+        return type(self) is Norm and not self.centred and full_precision
+
+    def scale(self, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any 1"]:
+        """One over the root mean square of what is not centred."""
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return torch.rsqrt(length.square() / x.shape[-1] + self.eps)
+
     def __call__(self, x: Float[Tensor, "*any d"]) -> Float[Tensor, "*any d"]:
         """Normalise `x` over its last axis."""
         x, size = x.to(self.weight.dtype), self.weight.shape

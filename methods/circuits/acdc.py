@@ -38,6 +38,10 @@ class Objective(Enum):
     metric = "metric"
 
 
+# From this width on, a pass of several tests takes less time than as many passes.
+WIDE = 512
+
+
 @dataclass(frozen=True)
 class ACDC:
     """Settings of ACDC; see conf/method/acdc.yaml."""
@@ -48,14 +52,16 @@ class ACDC:
     projections: bool
     last_head_first: bool
     batch_size: int
-    candidates_at_once: int
+    candidates_at_once: int | None
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         if not self.thresholds or len(set(self.thresholds)) < len(self.thresholds):
             raise UserError("method.thresholds needs one or more numbers, none of them twice")
-        check_counts(self, "batch_size", "candidates_at_once")
+        check_counts(self, "batch_size")
+        if self.candidates_at_once is not None:
+            check_counts(self, "candidates_at_once")
 
     @property
     def uses(self) -> frozenset[str]:
@@ -91,6 +97,6 @@ class ACDC:
             self.thresholds,
             identity=[repr(self), repr(metric), *loss.identity],
             absolute=self.absolute,
-            most_ahead=self.candidates_at_once,
+            most_ahead=self.candidates_at_once or (8 if problem.model.shape.d_model >= WIDE else 1),
             masks_at_once=loss.masks_at_once,
         )

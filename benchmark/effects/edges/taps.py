@@ -8,6 +8,7 @@ differences in one matrix product, and dropped. So beside the model and the diff
 grows with the readers of one layer, not with the edges.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,12 @@ from benchmark.effects.edges.differences import Differences
 from benchmark.forward.streams import PlainStream
 from benchmark.forward.values import SourceValues
 from benchmark.graph.graph import ComputationalGraph, Stage
-from benchmark.transformer.kernels import head_gradients, one_per_query_head, project_heads
+from benchmark.transformer.kernels import (
+    head_gradients,
+    normed_input_gradients,
+    one_per_query_head,
+    project_heads,
+)
 from benchmark.transformer.weights import Attention, Norm, Projection
 
 # torch declares the methods of Function more loosely than any implementation can be.
@@ -53,7 +59,7 @@ class EffectSums:
         """Add what the readers of a stage tell."""
         assert self.differences is not None
         differences = self.differences.of_stage(stage, focused)[self._sources]
-        summed = gradient.sum(1).flatten(1)
+        summed = (gradient[:, 0] if gradient.shape[1] == 1 else gradient.sum(1)).flatten(1)
         rows = self.edges[: stage.n_sources, stage.destinations][self._sources]
         rows += differences.flatten(1) @ summed.T
 
@@ -70,7 +76,7 @@ class EffectSums:
         assert self.differences is not None
         differences = self.differences
         own = differences.at(focused)[first:stop]
-        self.neurons[first:stop] += torch.einsum("sbpd,bpd->sd", own, gradient.sum((0, 1)))
+        self.neurons[first:stop] += (own * gradient.sum((0, 1))).sum((1, 2))
 
 
 @dataclass(frozen=True)
@@ -186,25 +192,48 @@ class _TapHeads(Function):
         norm: Norm,
         *projections: Projection,
     ) -> tuple[Tensor, ...]:
-        ctx.save_for_backward(x)
         ctx.set_materialize_grads(False)
-        ctx.known, ctx.weights = (effects, stage, focused, norm), [W for W, _ in projections]
+        ctx.known, ctx.projections = (effects, stage, focused, norm), projections
         n_heads = effects.graph.n_heads
         outs = project_heads(norm(x), *projections)
-        return tuple(one_per_query_head(out, n_heads) for out in outs)
+        outs = tuple(one_per_query_head(out, n_heads) for out in outs)
+        ctx.save_for_backward(x, *outs)
+        return outs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Context, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors
+        x, *outs = ctx.saved_tensors
         effects, stage, focused, norm = ctx.known
-        n_heads, total = effects.graph.n_heads, torch.zeros_like(x)
-        for index, (gradient, W) in enumerate(zip(gradients, ctx.weights, strict=True)):
-            if gradient is None:
-                continue
-            start = stage.start + index * n_heads
-            readers = Stage(start, start + n_heads, stage.n_sources)
-            of_inputs = norm.pull_back(x, head_gradients(gradient, W).to(x.dtype))
-            effects.read(readers, of_inputs, focused)
-            total += of_inputs.sum(0, keepdim=True)
-        return total, None, None, None, None, *(None for _ in gradients)
+        known = [
+            (W, out if b is None else _without_bias(out, b), gradient)
+            for (W, b), out, gradient in zip(ctx.projections, outs, gradients, strict=True)
+            if gradient is not None
+        ]
+        # A rule may stop the gradients of queries and keys, which come first.
+        skipped = (len(gradients) - len(known)) * effects.graph.n_heads
+        stage = Stage(stage.start + skipped, stage.stop, stage.n_sources)
+        of_inputs = _input_gradients(x, norm, known)
+        effects.read(stage, of_inputs, focused)
+        return of_inputs.sum(0, keepdim=True), None, None, None, None, *(None for _ in gradients)
+
+
+def _without_bias(
+    out: Float[Tensor, "heads *rows d_head"], b: Float[Tensor, "kv_heads 1 d_head"]
+) -> Float[Tensor, "heads *rows d_head"]:
+    return out - one_per_query_head(b[:, :, None, None], len(out))
+
+
+def _input_gradients(
+    x: Float[Tensor, "1 rows batch pos d_model"],
+    norm: Norm,
+    known: Sequence[tuple[Tensor, Tensor, Tensor]],
+) -> Float[Tensor, "readers rows batch pos d_model"]:
+    """The gradients of all heads' own inputs, from weights, outputs and their gradients."""
+    if not norm.only_scales:
+        parts = [head_gradients(gradient, W).to(x.dtype) for W, _, gradient in known]
+        return norm.pull_back(x, torch.cat(parts))
+    weights = [norm.weight[:, None] * W for W, _, _ in known]
+    outs = [out.flatten(1, 3) for _, out, _ in known]
+    gradients = [gradient for _, _, gradient in known]
+    return normed_input_gradients(x, norm.scale(x), weights, outs, gradients)
