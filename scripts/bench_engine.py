@@ -45,9 +45,8 @@ BARS = {
     "circuit_forward_with_corrupted": 2.4,
     "masked_forward_backward": 3.5,
 }
-N_TOKENS = 20
-# The share of edges in a small circuit.
-FEW = 0.01
+# Tokens of a prompt; the share of edges in a small circuit.
+N_TOKENS, FEW = 20, 0.01
 ROWS = {1: (8, 1), 60: (5, 12)}  # rows: (prompts, masks)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -67,6 +67,39 @@ class Buffer:
     def rows(self, slots: slice) -> Float[Tensor, "masks rows n"]:
         """Some slots, flattened, for a matrix product."""
         return self.live[slots].flatten(2).transpose(0, 1)
+
+    def mixed(
+        self,
+        keep: Float[Tensor, "masks readers slots"],
+        shared: Float[Tensor, "readers_masks n_shared"],
+        needed: Bool[Tensor, "masks live"] | None,
+    ) -> Float[Tensor, "readers masks batch pos d_model"]:
+        """What readers receive of the first slots; `needed` sources alone, if it is known."""
+        masks, readers, n_slots = keep.shape
+        rows = self.rows(slice(0, n_slots))
+        x = rows.new_empty(readers, masks, rows.shape[-1])
+        if needed is None:
+            torch.bmm(keep, rows, out=x.transpose(0, 1))
+        else:
+            for of_mask in zip(keep, rows, needed, x.transpose(0, 1), strict=True):
+                _mix_needed(*of_mask)
+        if self.shared is not None:
+            x.view(readers * masks, -1).addmm_(shared, self.shared.flatten(1))
+        return x.view(readers, masks, *self.live.shape[2:])
+
+
+def _mix_needed(
+    keep: Float[Tensor, "readers slots"],
+    rows: Float[Tensor, "slots n"],
+    needed: Bool[Tensor, " sources"],
+    x: Float[Tensor, "readers n"],
+) -> None:
+    """Mix one mask's sources, without those that no reader keeps if these are the most."""
+    sources = needed.nonzero()[:, 0] + 1
+    if len(sources) < len(rows) / 2:
+        slots = torch.cat([sources.new_zeros(1), sources])
+        keep, rows = keep[:, slots], rows[slots]
+    torch.mm(keep, rows, out=x)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _run_layer(
     stream.write_heads(index, z, layer.attention)
     if x_mlp is None:
         x_mlp = stream.read(graph.mlp_stage(index))
-    stream.write_mlp(index, blocks.mlp(layer.mlp, x_mlp, at))
+    stream.write_mlp(index, blocks.mlp(layer.mlp, stream.needed_by_mlp(index, x_mlp), at))
 
 
 def embedded(model: Transformer, tokens: Tensor) -> Float[Tensor, "batch pos d_model"]:

@@ -16,7 +16,7 @@ edges) beside the model's own; backward twice that (once for the mask, once for 
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from benchmark.forward.buffer import Buffer, MaskLayout
@@ -55,6 +55,7 @@ class Mixture:
         # them makes no GPU wait.
         looked_at = not self.mask_learns and masks.device.type == "cpu"
         self.needed = self.masks != 0 if looked_at else None
+        self.unread = None if self.needed is None else ~self.needed.any(-1).any(0)
         # Of layers' MLPs, by destination: what the sources before the layer give them, how many
         # these are, and the gradient on its way back there.
         self.begun: dict[int, Tensor] = {}
@@ -72,6 +73,10 @@ class Mixture:
     def current(self) -> Buffer:
         """The buffer that blocks read and write now."""
         return self.tail or self.buffer
+
+    def is_unread(self, source: int) -> bool:
+        """Whether no reader of any mask keeps what a source writes."""
+        return self.unread is not None and bool(self.unread[source])
 
     def columns(self, stage: Stage) -> slice:
         """The mask's destination columns of a stage; a node mask has a single one."""
@@ -116,19 +121,11 @@ class Mixture:
     def _mixed(
         self, buffer: Buffer, stage: Stage, keep: Float[Tensor, "masks readers slots"]
     ) -> Float[Tensor, "readers masks batch pos d"]:
-        masks, readers, n_slots = keep.shape
-        rows = buffer.rows(slice(0, n_slots))
-        x = rows.new_empty(readers, masks, rows.shape[-1])
-        if self.needed is None:
-            torch.bmm(keep, rows, out=x.transpose(0, 1))
-        else:
-            needed = self.needed[:, buffer.n_shared : stage.n_sources, self.columns(stage)].any(-1)
-            for of_mask in zip(keep, rows, needed, x.transpose(0, 1), strict=True):
-                _mix_needed(*of_mask)
-        if buffer.shared is not None:
-            shared = self.layout.shared[self.columns(stage)].flatten(0, 1)
-            x.view(readers * masks, -1).addmm_(shared, buffer.shared.flatten(1))
-        return x.view(readers, masks, *buffer.live.shape[2:])
+        columns = self.columns(stage)
+        needed = self.needed
+        if needed is not None:
+            needed = needed[:, buffer.n_shared : stage.n_sources, columns].any(-1)
+        return buffer.mixed(keep, self.layout.shared[columns].flatten(0, 1), needed)
 
     def focus(self, read_at: Int[Tensor, "batch reads"], n_sources: int) -> None:
         """Continue at the read positions only, with the first `n_sources` sources gathered."""
@@ -247,20 +244,6 @@ class Mixture:
         ]
         mlps = [gradient[graph.mlp_source(i)] for i in range(graph.n_layers)]
         return gradient[0], torch.stack(heads).view_as(self.values.heads), torch.stack(mlps)
-
-
-def _mix_needed(
-    keep: Float[Tensor, "readers slots"],
-    rows: Float[Tensor, "slots n"],
-    needed: Bool[Tensor, " sources"],
-    x: Float[Tensor, "readers n"],
-) -> None:
-    """Mix one mask's sources, without those that no reader keeps if these are the most."""
-    sources = needed.nonzero()[:, 0] + 1
-    if len(sources) < len(rows) / 2:
-        slots = torch.cat([sources.new_zeros(1), sources])
-        keep, rows = keep[:, slots], rows[slots]
-    torch.mm(keep, rows, out=x)
 
 
 def _rows_of(read_at: Int[Tensor, "batch reads"]) -> Int[Tensor, "batch 1"]:

@@ -126,10 +126,10 @@ def masked_logits(
     Raises:
         UserError: something does not fit the model or the batch, or a kept first position is read.
     """
-    masks, batch = as_masks(model, mask), _on_device(model, batch)
-    check_prefix(model, masks, batch, values, prefix, start_layer)
     if not every_position:
         check_read_positions(values, batch)
+    masks, batch = as_masks(model, mask), _on_device(model, batch)
+    check_prefix(model, masks, batch, values, prefix, start_layer)
     values = fitted_values(model, values, len(masks), batch)
     neurons = None if neurons is None else neurons_of_masks(model, neurons, len(masks), start_layer)
     learn_below = constants_learn_below
@@ -150,6 +150,8 @@ def masked_prefix(
         raise UserError(f"a prefix is made of one mask; {len(masks)} were given")
     fitted = fitted_values(model, values, 1, batch)
     stream = _opened(model, masks, batch, fitted)
+    # Masks that continue may keep what this one does not.
+    stream.mixture.unread = None
     buffer = stream.mixture.buffer
     bases: list[Tensor] = []
     run_layers(

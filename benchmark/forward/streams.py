@@ -41,8 +41,14 @@ class Stream(Protocol):
         """Add a layer's heads, given their activations before W_O."""
         ...
 
+    def needed_by_mlp(
+        self, layer: int, x: Float[Tensor, "1 masks batch pos d_model"]
+    ) -> Float[Tensor, "1 masks batch some_pos d_model"]:
+        """The positions of an MLP's input at which its output tells."""
+        ...
+
     def write_mlp(self, layer: int, out: Float[Tensor, "1 masks batch pos d_model"]) -> None:
-        """Add a layer's MLP output."""
+        """Add a layer's MLP output, at those positions."""
         ...
 
 
@@ -89,6 +95,10 @@ class PlainStream:
         self._x = self._x + together
         if block.b_O is not None:
             self._x = self._x + block.b_O
+
+    def needed_by_mlp(self, layer: int, x: Tensor) -> Tensor:
+        """All of them."""
+        return x
 
     def write_mlp(self, layer: int, out: Float[Tensor, "1 rows batch pos d_model"]) -> None:
         """Add the MLP."""
@@ -144,10 +154,30 @@ class MaskedStream:
         if block.b_O is not None:
             self.mixture.current.base.add_(block.b_O)
 
-    def write_mlp(self, layer: int, out: Float[Tensor, "1 masks batch pos d_model"]) -> None:
+    def needed_by_mlp(self, layer: int, x: Tensor) -> Tensor:
+        """All positions, or of an MLP that no reader keeps those that are never ablated."""
+        if not self.mixture.is_unread(self.mixture.graph.mlp_source(layer)):
+            return x
+        keeps_first = self.mixture.values.keep_first and self.mixture.read_at is None
+        return x[..., : int(keeps_first), :]
+
+    def write_mlp(self, layer: int, out: Float[Tensor, "1 masks batch some_pos d_model"]) -> None:
         """Enter a layer's MLP."""
-        values = self.mixture.values.mlps[layer]
-        self._write(self.mixture.graph.mlp_source(layer), out, values[None], None)
+        source, values = self.mixture.graph.mlp_source(layer), self.mixture.values.mlps[layer]
+        if self.mixture.is_unread(source):
+            self._write_unread(source, out.detach()[0], values)
+        else:
+            self._write(source, out, values[None], None)
+
+    def _write_unread(self, source: int, first: Tensor, replacement: Tensor) -> None:
+        """Enter the ablation values of a source, and what it writes where it is never ablated."""
+        mixture = self.mixture
+        if mixture.read_at is not None:
+            replacement = at_positions(replacement, mixture.read_at)
+        base, n_kept = mixture.current.base, first.shape[-2]
+        base += replacement
+        base[..., :n_kept, :] += first - replacement[..., :n_kept, :]
+        mixture.current.slots(source, 1).zero_()
 
     def _write(
         self,

@@ -1,0 +1,88 @@
+"""Nothing is made on the wrong device, and nothing waits for it.
+
+On the meta device a tensor of the CPU fails beside others, and so does every look at a number,
+which on a GPU would wait for all work before it.
+"""
+
+import pytest
+import torch
+from support.prompts import random_batch
+from support.values import random_values
+
+from benchmark.config import configured, configured_names
+from benchmark.forward.passes import clean_logits, clean_run, masked_logits, masked_prefix
+from benchmark.method.problem import Problem
+from benchmark.metric import LogitDifference, OverWrong
+from benchmark.models.loading import load_model
+from benchmark.prompts.batch import concatenate
+from benchmark.training.loop import MaskedTraining
+from methods.circuits.masks.training import TrainsMasks
+from methods.circuits.scoring.attribution import Attribution
+
+METHODS = {name: configured("method", name) for name in configured_names("method")}
+TRAINED = [name for name, method in METHODS.items() if isinstance(method, TrainsMasks)]
+ATTRIBUTED = [name for name, method in METHODS.items() if isinstance(method, Attribution)]
+
+
+@pytest.fixture(scope="module")
+def nowhere(model_directories):
+    return load_model(model_directories["llama"], device="meta", check=False)
+
+
+@pytest.fixture
+def asked(nowhere):
+    batch = random_batch(n_prompts=6)
+    metric = LogitDifference(OverWrong.mean)
+    return Problem.of(nowhere, batch, ablation="counterfactual", metric=metric)
+
+
+def test_passes_and_gradients(nowhere):
+    batch, graph = random_batch(), nowhere.graph
+    assert clean_logits(nowhere, batch.clean).is_meta
+    assert clean_run(nowhere, batch.clean, batch.read_at)[0].is_meta
+    masks = torch.ones(2, *graph.exists.shape, device="meta").requires_grad_()
+    values = random_values(nowhere, (1, 1, 1), keep_first=True).map(lambda x: x.to("meta"))
+    leaves = values.map(lambda x: x.float().requires_grad_())
+    masked_logits(nowhere, masks, batch, leaves).sum().backward()
+    assert masks.grad.is_meta and leaves.heads.grad.is_meta
+    prefix = masked_prefix(nowhere, masks[0].detach(), batch, values)
+    later = masked_logits(
+        nowhere, masks.detach(), batch, values, start_layer=1, prefix=prefix, every_position=True
+    )
+    assert later.is_meta
+
+
+@pytest.mark.parametrize("name", configured_names("ablation"))
+def test_ablations(nowhere, asked, name):
+    replacement = configured("ablation", name).fit(nowhere, asked.batches)
+    values = replacement(asked.batches[0])
+    assert all(tensor.is_meta for tensor in values.tensors)
+
+
+class BegunError(Exception):
+    """A training whose first step is next."""
+
+
+@pytest.mark.parametrize("ablation", ["counterfactual", "optimal"])
+@pytest.mark.parametrize("name", TRAINED)
+def test_training_steps(nowhere, asked, monkeypatch, name, ablation):
+    def begun(training, *_):
+        raise BegunError(training)
+
+    monkeypatch.setattr(MaskedTraining, "run", begun)
+    problem = Problem.of(nowhere, asked.batches, ablation=ablation)
+    with pytest.raises(BegunError) as stopped:
+        METHODS[name].discover(problem, [10])
+    (training,) = stopped.value.args
+    training.advance()
+    training.advance()
+    assert training.losses().is_meta and len(training.losses()) == 2
+
+
+@pytest.mark.parametrize("name", ATTRIBUTED)
+def test_attributions(nowhere, asked, name):
+    def objective(logits, batch, clean):
+        return asked.metric(logits, batch, clean)
+
+    effects = METHODS[name].effects(asked, concatenate(list(asked.batches)), objective)
+    assert effects.edges.is_meta and effects.neurons.is_meta
