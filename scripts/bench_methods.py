@@ -69,12 +69,13 @@ def priced_step(
     """One step of training masks of one price."""
     masks = kind(
         model.graph,
-        torch.tensor([1e-3], device=model.device),
+        torch.tensor([1e-3]),
         learning_rates=[0.05],
         node_prices=[2e-4],
         masks_per_step=MASKS,
         clip=5.0,
         seed=0,
+        device=model.device,
         **settings,
     )
     if ablation == "optimal":

@@ -63,7 +63,7 @@ def source_moments(
         for part in whole.split(prompts_that_fit(model, whole.n_positions)):
             batch = part.trimmed()
             values = source_values(model, tokens_of(batch))
-            total.add(values, _counted(batch, keep_first).to(model.device))
+            total.add(values, _counted(batch, keep_first).cpu())
     return total.moments(positional, keep_first, model.stream_dtype)
 
 
@@ -74,7 +74,7 @@ def _counted(batch: Batch, keep_first: bool) -> Tensor:
 
 
 class _Sums:
-    """Per position: how many prompts have it, and sums of values and of their squares."""
+    """Per position: how many prompts have it, on the CPU, and sums of values and their squares."""
 
     def __init__(self) -> None:
         self.count = torch.zeros(0)
@@ -83,8 +83,9 @@ class _Sums:
 
     def add(self, values: SourceValues, counted: Tensor) -> None:
         weight = counted.double()
-        first = values.map(lambda x: _over_prompts(x, weight))
-        second = values.map(lambda x: _over_prompts(x, weight, squared=True))
+        there = weight.to(values.input.device)
+        first = values.map(lambda x: _over_prompts(x, there))
+        second = values.map(lambda x: _over_prompts(x, there, squared=True))
         if self.first is None or self.second is None:
             self.count, self.first, self.second = weight.sum(0), first, second
             return
@@ -98,7 +99,7 @@ class _Sums:
         groups = _position_groups(self.count, positional)
         count = groups @ self.count
         # A row that no prompt fills (the kept first position) is never read; keep it finite.
-        weight = groups / count.clamp(min=1)[:, None]
+        weight = (groups / count.clamp(min=1)[:, None]).to(self.first.input.device)
 
         def grouped(sums: SourceValues) -> SourceValues:
             return replace(sums.map(lambda x: weight @ x), keep_first=keep_first)

@@ -89,7 +89,7 @@ class Optimal:
         """
         keep = mask.keep if isinstance(mask, EdgeMask) else mask
         masks = (keep if keep.dim() == 3 else keep[None]).detach().to(model.device)
-        pool = concatenate(list(batches)).to(model.device)
+        pool = concatenate(list(batches))
         learner = self.learner(model, pool, 1 if one_set else len(masks), self.learning_rate)
         training = MaskedTraining(
             model,

@@ -46,6 +46,24 @@ def masks_that_fit(
     return max(1, int(most_bytes() // (4 * n_prompts * n_positions * shape.d_model * values)))
 
 
+def training_prompts_that_fit(model: Transformer, n_masks: int, n_positions: int) -> int:
+    """Prompts of a step that trains constants of so many masks; at least one.
+
+    A position of a mask and prompt takes two buffers of all sources (S d numbers each: what they
+    write, and its gradient); what L layers keep for the way back, their readers' inputs (3 H d)
+    and activations (12 d + 4 m, and H T of attention weights); and the readers' gradients of one
+    layer, twice (6 H d). So the default 75 prompts of 16 tokens of SmolLM2 135M (d = 576, L = 30,
+    H = 9, m = 1,536, S = 301) would take 6.0 GB a mask, and 50 fit into 4 GB.
+    """
+    shape = model.shape
+    d, n_heads = shape.d_model, shape.n_heads
+    per_layer = 3 * n_heads * d + 12 * d + 4 * shape.d_mlp + n_heads * n_positions
+    numbers = 2 * model.graph.n_sources * d + shape.n_layers * per_layer + 6 * n_heads * d
+    size = torch.finfo(model.stream_dtype).bits // 8
+    per_prompt = size * (n_positions * numbers + 3 * shape.d_vocab)
+    return max(1, int(most_bytes() // (n_masks * per_prompt)))
+
+
 def rows_that_fit(
     model: Transformer, n_prompts: int, n_positions: int, *, with_gradient: bool = True
 ) -> int:

@@ -119,8 +119,9 @@ def load_model(
     config = _config(source, revision)
     revision = _commit(source, revision)
     family, shape = family_of(config), shape_of(config)
-    hugging_face = _hugging_face(source, revision, config, DTYPES[dtype]).to(place)
+    hugging_face = _hugging_face(source, revision, config, DTYPES[dtype])
     check_finite(hugging_face, source)
+    hugging_face = hugging_face.to(place)
     model = LanguageModel(
         weights=family.read(hugging_face),
         shape=shape,

@@ -54,6 +54,11 @@ class Batch:
                 "clean and corrupted prompts must be aligned token by token; shapes are "
                 f"{tuple(self.clean.shape)} and {tuple(self.corrupted.shape)}"
             )
+        # On a GPU, to look at numbers is to wait; they were looked at before the batch moved there.
+        if self.clean.device.type == "cpu":
+            self._check_numbers()
+
+    def _check_numbers(self) -> None:
         if bool((self.lengths < 1).any()) or bool((self.lengths > self.clean.shape[1]).any()):
             raise UserError(f"prompt lengths must lie in 1..{self.clean.shape[1]}")
         if bool((self.read_at < 0).any()) or bool((self.read_at >= self.lengths).any()):

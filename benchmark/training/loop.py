@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from benchmark.errors import UserError
+from benchmark.forward.memory import training_prompts_that_fit
 from benchmark.forward.passes import clean_logits, masked_logits
 from benchmark.forward.values import SourceValues, for_masks
 from benchmark.meter import metering
@@ -36,7 +37,7 @@ class MaskedTraining:
 
     Args:
         model: the model.
-        pool: the prompts that steps are drawn from, on the model's device.
+        pool: the prompts that steps are drawn from; on the CPU, no step makes a GPU wait.
         sampler: the masks, which may learn.
         replacement: what ablated edges carry in a batch and step; constants learn if they are
             `LearnedConstants`, several sets of them serving equally many neighbouring masks each.
@@ -111,26 +112,41 @@ class MaskedTraining:
                         save_checkpoint(checkpoint, self.state(), spent)
 
     def advance(self) -> None:
-        """One step of the optimisers."""
+        """One step of the optimisers.
+
+        Where nothing but constants learns, which may be on many prompts, a step has as many passes
+        as memory asks for, whose gradients add up.
+        """
         random = generator(self._seed, "constants", self.step)
         rows = torch.randperm(len(self._pool), generator=random)[: self._batch_size]
-        rows = rows.to(self._model.device)
         batch = self._pool.select(rows).trimmed()
+        masks, at_once = self._sampler.sample(self.step), len(rows)
+        if self._learner and not masks.requires_grad:
+            at_once = training_prompts_that_fit(self._model, len(masks), batch.n_positions)
+        gap = torch.zeros(len(masks), dtype=self._model.stream_dtype, device=self._model.device)
+        for part in torch.arange(len(rows)).split(at_once):
+            share = self._gap(batch.select(part), rows[part], masks)
+            share = share * (len(part) / len(rows))
+            loss = share.sum()
+            (loss if part[-1] + 1 < len(rows) else loss + self._sampler.price()).backward()
+            gap += share.detach()
+        if self._learner:
+            self._learner.update()
+        self._sampler.update()
+        self._losses.append(gap)
+
+    def _gap(self, batch: Batch, rows: Tensor, masks: Tensor) -> Float[Tensor, " masks"]:
+        """The mean loss gap of some prompts, which are `rows` of the pool."""
         values = for_masks(self._replacement(batch, self.step), self._sampler.n_masks)
         logits = masked_logits(
             self._model,
-            self._sampler.sample(self.step),
+            masks,
             batch,
             values,
             constants_learn_below=self._learner and self._learner.constants_learn_below,
             neurons=self._neurons,
         )
-        gap = self._kl(logits, batch, self._clean.of(rows)).mean(-1)
-        (gap.sum() + self._sampler.price()).backward()
-        if self._learner:
-            self._learner.update()
-        self._sampler.update()
-        self._losses.append(gap.detach())
+        return self._kl(logits, batch, self._clean.of(rows)).mean(-1)
 
     def losses(self) -> Float[Tensor, "steps masks"]:
         """The mean loss gap in nats of each step and mask."""

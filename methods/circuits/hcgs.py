@@ -75,7 +75,7 @@ class HCGS(TrainsMasks):
         ablation = problem.ablation
         masks = ConcreteMasks(
             problem.graph,
-            torch.tensor(prices, device=problem.model.device),
+            torch.tensor(prices),
             learning_rates=learning_rates(self.learning_rate, prices, ablation, SLOWER),
             node_prices=node_prices(self.node_price, prices),
             masks_per_step=self.masks_per_step,
@@ -83,6 +83,7 @@ class HCGS(TrainsMasks):
             low=1.2 * LOW if self.stretch is Stretch.authors else LOW,
             clip=self.clip,
             seed=problem.seed,
+            device=problem.model.device,
         )
         steps = self._steps(problem, steps_of(ablation))
         self._train(problem, masks, len(prices), first, steps)

@@ -60,12 +60,13 @@ class SubnetworkProbing(TrainsMasks):
         steps = self._steps(problem)
         masks = ProbingMasks(
             problem.graph,
-            torch.tensor(prices, device=problem.model.device),
+            torch.tensor(prices),
             self.granularity,
             learning_rate=self.learning_rate or DISTANCE / steps,
             masks_per_step=self.masks_per_step,
             initial_mask=self.initial_mask,
             seed=problem.seed,
+            device=problem.model.device,
         )
         self._train(problem, masks, len(prices), first, steps)
         circuits = (EdgeMask(problem.graph, kept) for kept in masks.survivors())

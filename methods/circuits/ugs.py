@@ -71,7 +71,7 @@ class UGS(TrainsMasks):
         ablation = problem.ablation
         masks = UniformMasks(
             problem.graph,
-            torch.tensor(prices, device=problem.model.device),
+            torch.tensor(prices),
             learning_rates=learning_rates(self.learning_rate, prices, ablation, SLOWER),
             node_prices=node_prices(self.node_price, prices),
             masks_per_step=self.masks_per_step,
@@ -79,6 +79,7 @@ class UGS(TrainsMasks):
             window=self.window,
             clip=self.clip,
             seed=problem.seed,
+            device=problem.model.device,
         )
         steps = self._steps(problem, steps_of(ablation))
         self._train(problem, masks, len(prices), first, steps)

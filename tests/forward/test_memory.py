@@ -5,7 +5,7 @@ import torch
 from support.memory import LiveBytes
 from support.problems import problem
 from support.prompts import random_batch
-from support.values import counterfactual, largest
+from support.values import counterfactual, largest, random_masks
 
 from benchmark.config import configured
 from benchmark.effects.edges.first_order import effects_at_clean
@@ -76,3 +76,31 @@ def test_prices_that_do_not_fit_together_give_the_same_circuits(planted, monkeyp
     assert groups == [1]
     for a, b in zip(together, alone, strict=True):
         assert a.setting == b.setting and torch.equal(a.mask.keep, b.mask.keep)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_a_step_of_constants_takes_what_its_arithmetic_says(models, monkeypatch, family):
+    model = models[family]
+    monkeypatch.setattr(memory, "MOST_BYTES", 8e6)
+    n_prompts = memory.training_prompts_that_fit(model, 2, 24)
+    batch = random_batch(n_prompts=3 * n_prompts, n_positions=24, same_length=True)
+    optimal = configured("ablation", "optimal", steps=1, batch_size=len(batch))
+    masks = random_masks(model.graph, 2)
+    with LiveBytes() as live:
+        optimal.train(model, masks, [batch])
+    assert n_prompts > 4
+    assert 0.4 * 8e6 < live.peak < 1.1 * 8e6
+
+
+def test_constants_do_not_depend_on_the_budget(gpt2, monkeypatch):
+    optimal = configured("ablation", "optimal", steps=3, batch_size=8)
+    masks, batch = random_masks(gpt2.graph, 2), random_batch(n_prompts=10)
+    whole = optimal.train(gpt2, masks, [batch])
+    monkeypatch.setattr(memory, "MOST_BYTES", 2e5)
+    assert memory.training_prompts_that_fit(gpt2, 2, batch.n_positions) in range(1, 8)
+    parts = optimal.train(gpt2, masks, [batch])
+    assert largest(parts.losses, whole.losses) < 1e-12
+    assert all(
+        largest(a, b) < 1e-9
+        for a, b in zip(parts.values.tensors, whole.values.tensors, strict=True)
+    )

@@ -30,6 +30,7 @@ class ConcreteMasks(PricedMasks):
         low: float,
         clip: float,
         seed: int,
+        device: torch.device | str = "cpu",
     ) -> None:
         starts = [torch.full(graph.exists.shape, x) for x in (initial_logit, TEMPERATURE)]
         super().__init__(
@@ -41,6 +42,7 @@ class ConcreteMasks(PricedMasks):
             masks_per_step=masks_per_step,
             clip=clip,
             seed=seed,
+            device=device,
             betas=(0.9, 0.999),
         )
         self._low = low

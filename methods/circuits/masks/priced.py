@@ -34,14 +34,15 @@ class PricedMasks(LearnedMasks, ABC):
         masks_per_step: int,
         clip: float,
         seed: int,
+        device: torch.device | str,
         betas: tuple[float, float],
     ) -> None:
         self._graph, self._clip, self._seed = graph, clip, seed
-        self._exists = graph.exists.to(prices.device)
-        self._groups = _edge_groups(graph).to(prices.device)
-        self._prices, self._masks_per_step = prices, masks_per_step
-        self._node_prices = torch.tensor(node_prices, device=prices.device)
-        start = start.to(prices.device)
+        self._exists = graph.exists.to(device)
+        self._groups = _edge_groups(graph).to(device)
+        self._prices, self._masks_per_step = prices.to(device), masks_per_step
+        self._node_prices = torch.tensor(node_prices, device=device)
+        start = start.to(device)
         self._parameters = [start.clone().requires_grad_() for _ in learning_rates]
         groups = [
             {"params": [parameter], "lr": rate}
@@ -112,7 +113,8 @@ class PricedMasks(LearnedMasks, ABC):
     ) -> Float[Tensor, "*parts src dst"]:
         """The gradient with the L2 norm of each group of edges at most `clip`."""
         for group in self._groups:
-            norm = gradient[..., group].norm()
+            # To choose by a mask would make a GPU wait for the number of those chosen.
+            norm = (gradient * group).norm()
             gradient = torch.where(
                 group, gradient * (self._clip / norm.clamp(min=self._clip)), gradient
             )

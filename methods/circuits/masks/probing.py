@@ -39,12 +39,12 @@ class ProbingMasks(LearnedMasks):
         masks_per_step: int,
         initial_mask: float,
         seed: int,
+        device: torch.device | str = "cpu",
     ) -> None:
-        device = prices.device
         self._graph, self._of_readers = graph, granularity is Granularity.reader
         self._exists = graph.exists.to(device)
         share = _share_of_reader(graph) if self._of_readers else graph.exists / graph.n_edges
-        self._prices, self._share = prices, share.to(device)
+        self._prices, self._share = prices.to(device), share.to(device)
         self._masks_per_step, self._seed = masks_per_step, seed
         shape = len(prices), *share.shape
         start = log_alpha_of(initial_mask)

@@ -45,12 +45,12 @@ class SparsitySchedule:
         return (self.steps - step) / (self.steps - warm_up)
 
     def target(
-        self, step: int, start: float, targets: Float[Tensor, " targets"]
+        self, step: int, start: Float[Tensor, ""] | float, targets: Float[Tensor, " targets"]
     ) -> Float[Tensor, " targets"]:
         """The sparsities to reach in a step, on the way from `start` to the targets."""
         ramp = self.ramp_steps * self.steps / STEPS
         done = min(1.0, step / ramp) if ramp else 1.0
         if self.ramp is Ramp.linear:
             return start + (targets - start) * done
-        dense = torch.tensor(1 - start).to(targets).log()
+        dense = torch.as_tensor(1 - start).to(targets).log()
         return 1 - (dense + ((1 - targets).log() - dense) * done).exp()

@@ -133,7 +133,7 @@ class SparseGates:
     ) -> None:
         self._kind, self._trained, self._n_gates = kind, trained, n_gates
         self._targets, self._seed = targets, seed
-        self._start = 1 - int(trained.sum()) / n_gates
+        self._start = 1 - trained.sum().double() / n_gates
         noise = torch.randn(trained.shape, generator=generator(seed, "gates at the start", kind))
         start = (initial_log_alpha + SPREAD * noise).to(trained.device)
         self.log_alpha = start.repeat(len(targets), 1, 1).requires_grad_()

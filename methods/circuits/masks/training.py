@@ -131,7 +131,7 @@ def train_masks(
         checkpoint: a file to resume from and to save to every 100 steps.
         label: what the progress bar says.
     """
-    pool = concatenate(list(batches)).to(model.device)
+    pool = concatenate(list(batches))
     learner = None
     if is_trained(ablation):
         learner = ablation.learner(

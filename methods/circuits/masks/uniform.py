@@ -26,6 +26,7 @@ class UniformMasks(PricedMasks):
         window: float,
         clip: float,
         seed: int,
+        device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(
             graph,
@@ -36,6 +37,7 @@ class UniformMasks(PricedMasks):
             masks_per_step=masks_per_step,
             clip=clip,
             seed=seed,
+            device=device,
             betas=(0.9, 0.995),
         )
         self._window, self._drawn = window, torch.zeros(0)
