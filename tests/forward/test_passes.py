@@ -276,3 +276,18 @@ def test_batches_of_any_size_give_the_same(model):
     values = random_values(model, (1, 1, 1))
     parts = [masked_logits(model, mask, batch, values) for batch in batches]
     assert largest(masked_logits(model, mask, whole, values), torch.cat(parts)) < EXACT
+
+
+@pytest.mark.parametrize("keep_first", [False, True])
+@pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
+def test_what_a_fixed_circuit_leaves_out_changes_nothing(model, share, keep_first):
+    """Beside masks that learn, of which everything is mixed and run."""
+    batch = random_batch()
+    masks = (random_masks(model.graph, 2) > 1 - share).double() * model.graph.exists
+    values = counterfactual(model, batch, keep_first)
+    for every_position in (False, True):
+        few, whole = (
+            masked_logits(model, given, batch, values, every_position=every_position)
+            for given in (masks, masks.clone().requires_grad_())
+        )
+        assert largest(few, whole) < 1e-11
