@@ -53,7 +53,8 @@ def training_prompts_that_fit(model: Transformer, n_masks: int, n_positions: int
     write, and its gradient); what L layers keep for the way back, their readers' inputs (3 H d)
     and activations (12 d + 4 m, and H T of attention weights); and the readers' gradients of one
     layer, twice (6 H d). So the default 75 prompts of 16 tokens of SmolLM2 135M (d = 576, L = 30,
-    H = 9, m = 1,536, S = 301) would take 6.0 GB a mask, and 50 fit into 4 GB.
+    H = 9, m = 1,536, S = 301) would take 6.0 GB a mask, and 50 fit into 4 GB
+    (measured of 8 prompts: 0.63 GB, where this says 0.64).
     """
     shape = model.shape
     d, n_heads = shape.d_model, shape.n_heads
@@ -102,7 +103,8 @@ def attribution_prompts_that_fit(model: Transformer, n_positions: int) -> int:
     the ablation's, (1 + L) d + L H d_head each, and the heads of each layer together, L d; what L
     layers keep for the way back (12 d + 4 m, and H T of attention weights); and the readers'
     gradients of one layer, twice (6 H d). So 32 prompts of 256 tokens of SmolLM2 135M (d = 576,
-    L = 30, H = 9, m = 1,536, S = 301) would take 24 GB, and five fit into 4 GB.
+    L = 30, H = 9, m = 1,536, S = 301) would take 24 GB, and five fit into 4 GB
+    (measured of 32 prompts of 16 tokens: 1.1 GB, where this says 1.4).
     """
     shape = model.shape
     d, n_layers, n_heads = shape.d_model, shape.n_layers, shape.n_heads
