@@ -31,6 +31,7 @@ verbs:
   verify KEY   run a record again and compare every number
   leaderboard  methods by tasks and models for one score, and studies, from the records
   figures      all pictures, from the records
+  claims       what papers claim, and whether it holds, from the records that ship or your own
   report       a page for a browser to look around in, from the records
   export KEY   a circuit of a record for Neuronpedia, networkx or Graphviz
   submit       a folder for the leaderboard of the MIB circuit track, from the records
@@ -174,6 +175,7 @@ VERBS = {
     "verify": Verb(None, verify),
     "leaderboard": Verb("leaderboard", _printing("leaderboard")),
     "figures": Verb("figures", _printing("figures")),
+    "claims": Verb("claims", _printing("claims")),
     "report": Verb("report", _printing("report")),
     "export": Verb("export", _printing("export")),
     "submit": Verb("submit", _printing("submit")),

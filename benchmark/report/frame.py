@@ -78,7 +78,11 @@ def load(results_dir: Path, experiment: str | None = None, kind: str = CIRCUITS)
 
 
 def load_kinds(
-    results_dir: Path, experiment: str | None = None, *, unfinished: bool = False
+    results_dir: Path,
+    experiment: str | None = None,
+    *,
+    unfinished: bool = False,
+    beside: Path | None = None,
 ) -> dict[str, Results]:
     """All whole records of a folder, or those of one experiment, by their kind.
 
@@ -88,11 +92,17 @@ def load_kinds(
         results_dir: the folder.
         experiment: its name, or None for all.
         unfinished: give kinds of which no record is finished, too.
+        beside: a folder of which all records are added that the first does not have.
 
     Raises:
         UserError: there is no folder, or no finished record in it.
     """
     whole, left_out = _read(results_dir, experiment)
+    if beside is not None:
+        known = {folder.key for folder, _ in whole}
+        others, also_out = _read(beside, None)
+        whole += [pair for pair in others if pair[0].key not in known]
+        left_out += also_out
     finished = sorted({record.kind for _, record in whole if record.status is Status.done})
     if not finished:
         where = _where(results_dir, experiment)

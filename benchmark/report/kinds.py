@@ -59,10 +59,24 @@ def report_of(record: Record) -> Report:
     Raises:
         UserError: a module of that name is no report.
     """
-    if not record.kind.isidentifier():
+    use_plugins(*record.config.get("plugins", ()))
+    return report_of_kind(record.kind, str(record.config["method"].get("_target_")))
+
+
+def report_of_kind(kind: str, target: str) -> Report:
+    """The report of a kind of records.
+
+    Args:
+        kind: of the records.
+        target: the class of the method that leaves them, as its yaml names it.
+
+    Raises:
+        UserError: a module of that name is no report.
+    """
+    if not kind.isidentifier():
         return summaries
-    for package in (CORE, *_packages_of_the_method(record)):
-        module = f"{package}.report.{record.kind}"
+    for package in (CORE, *_packages_of(target)):
+        module = f"{package}.report.{kind}"
         if not (_is_package(package) and _is_there(f"{package}.report") and _is_there(module)):
             continue
         report = import_module(module)
@@ -76,10 +90,9 @@ def report_of(record: Record) -> Report:
     return summaries
 
 
-def _packages_of_the_method(record: Record) -> Iterable[str]:
+def _packages_of(target: str) -> Iterable[str]:
     """The packages that hold the method's class, the innermost first, if they may be imported."""
-    use_plugins(*record.config.get("plugins", ()))
-    package = str(record.config["method"].get("_target_"))
+    package = target
     if is_allowed(package, (*ALLOWED_PACKAGES, *plugins())):
         check_own(package)
         while package := package.rpartition(".")[0]:

@@ -15,6 +15,7 @@ from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, tables_of
 from benchmark.report.left_out import Shown
 from benchmark.report.protocol import Asked
+from benchmark.report.reference import REFERENCE
 from benchmark.report.score import Score
 from benchmark.report.tables import write_table
 
@@ -30,6 +31,7 @@ class Leaderboard:
     evaluation: str | None
     allow_missing: bool
     published: bool
+    reference: bool
     directory: str
 
     def run(self) -> RenderableType:
@@ -44,7 +46,8 @@ class Leaderboard:
             published=self.published,
             allow_missing=self.allow_missing,
         )
-        loaded = load_kinds(Path(self.results_dir), self.experiment_name)
+        beside = REFERENCE if self.reference else None
+        loaded = load_kinds(Path(self.results_dir), self.experiment_name, beside=beside)
         stems = Stems()
         shown, refused = of_each_kind(loaded, lambda found: self._made(found, asked, stems))
         return Shown(*shown, *refused, left_out=next(iter(loaded.values())).left_out)

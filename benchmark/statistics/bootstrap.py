@@ -16,9 +16,15 @@ def interval_of_means(
     values: Float[np.ndarray, "rows prompts"],
 ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
     """The lower and the upper end of the 95 % bootstrap interval of each row's mean."""
+    low, high = np.percentile(resampled_means(values), INTERVAL, axis=1)
+    return low, high
+
+
+def resampled_means(
+    values: Float[np.ndarray, "rows prompts"],
+) -> Float[np.ndarray, "rows draws"]:
+    """Each row's mean over resampled prompts, in float64; draw by draw all rows have the same."""
     n_prompts = values.shape[1]
     random = np.random.default_rng(derived_seed(0, "bootstrap over prompts", n_prompts))
     counts = random.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), N_RESAMPLES)
-    means = values.astype(np.float64) @ counts.T / n_prompts
-    low, high = np.percentile(means, INTERVAL, axis=1)
-    return low, high
+    return values.astype(np.float64) @ counts.T / n_prompts

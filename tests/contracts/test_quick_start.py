@@ -36,7 +36,8 @@ def imported(code: str, heavy: tuple[str, ...], cwd: Path, *arguments: str) -> l
 @pytest.mark.parametrize(
     "arguments",
     [("--help",), ("tasks",), ("methods",)]
-    + [(verb, "results_dir=.") for verb in ("leaderboard", "report")],
+    + [(verb, "results_dir=.") for verb in ("leaderboard", "report")]
+    + [("claims", "directory=.")],
 )
 def test_verbs_without_a_model_import_no_torch(arguments, tmp_path):
     assert imported(RUN, HEAVY, tmp_path, *arguments) == []

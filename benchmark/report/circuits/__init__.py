@@ -5,8 +5,11 @@ Each is imported when it is made: tables need no matplotlib.
 
 from collections.abc import Iterable
 
+from benchmark.report.circuits.measures import QUANTITIES, measure
 from benchmark.report.frame import Results
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
+
+__all__ = ["QUANTITIES", "figures", "measure", "tables"]
 
 
 def tables(results: Results, asked: Asked) -> Iterable[ReportTable]:

@@ -4,6 +4,7 @@ Random subsets of the nodes that are not verified bound all their effects at onc
 of Kramar et al. 2024, arXiv 2403.00745, figure 6); where the truth is known, it stands beside.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmark.records.record import Record
 from benchmark.report.frame import Results
 from benchmark.report.layout import (
     BLACK,
@@ -24,6 +26,7 @@ from benchmark.report.layout import (
     legend,
     log_axis,
 )
+from benchmark.report.measured import UNKNOWN, Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
 from methods.importance.report.problems import headed, problems
@@ -35,6 +38,10 @@ BOUNDS = {
     "bound_90": ("90 %", SKY, "-."),
 }
 MISSED = "largest_missed"
+QUANTITIES = {
+    f"{name}_holds": Quantity(f"share of repetitions in which the {words} bound holds", 0.0, 1.0)
+    for name, (words, *_) in BOUNDS.items()
+}
 # Effects this many times smaller than the last bound are not drawn.
 FAR_BELOW = 100
 
@@ -59,6 +66,17 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
         words = ("missed", *one["words"], one["setting"], f"seed{one['seed']}")
         made.append(ReportFigure(words, bounds_beside_effects(rows, nodes, title), rows))
     return made
+
+
+def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
+    """How often a bound holds after all draws; unknown where the truth is."""
+    bound, found = quantity.removesuffix("_holds"), {}
+    for record in records:
+        rows = results.tables[results.tables["key"] == record.key].dropna(subset=MISSED)
+        last = rows[rows["draws"] == rows["draws"].max()]
+        share = float((last[bound] >= last[MISSED]).mean()) if len(last) else UNKNOWN
+        found[record.key] = Measured(share)
+    return found
 
 
 def bounds_beside_effects(rows: pd.DataFrame, nodes: pd.DataFrame | None, title: str) -> Figure:

@@ -5,13 +5,14 @@ problem, as in Kramar et al. 2024 (arXiv 2403.00745); a table of its own lists a
 nodes that matter most are named.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
+from benchmark.report.measured import UNKNOWN, Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
 from methods.importance.report.problems import headed, is_judged, problems
@@ -26,6 +27,9 @@ TITLES = {
 UNIT = "in multiples of the oracle's (in brackets, a geometric standard deviation either way)"
 # Methods whose ranking is a gradient's, in the order of their corrections.
 GRADIENTS = ("atp", "atp_qk_fix", "atp_grad_drop", "atp_star")
+QUANTITIES = {
+    name: Quantity(f"{title}, multiples of the oracle's", 0.0) for name, title in TITLES.items()
+}
 SETTING_OF_PLACE = ["place", "method", "setting"]
 
 
@@ -83,6 +87,11 @@ def settings_compared(results: Results) -> pd.DataFrame:
     )
     best = found.groupby(["place", "method"])["relative_cost"].idxmin()
     return found.assign(best=found.index.isin(best), shared=known["shared"].iloc[0])
+
+
+def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
+    """The relative cost of each record; unknown of estimates that were not judged."""
+    return {record.key: Measured(record.summary.get(quantity, UNKNOWN)) for record in records}
 
 
 def _judged(results: Results) -> list[Record]:

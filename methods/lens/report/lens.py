@@ -4,22 +4,28 @@ Lenses stand side by side where they read the same rows of the same model. Bands
 95 % intervals from the bootstrap over rows, or, of several seeds, the range over them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.records.record import TASK, Record
 from benchmark.report.frame import Results
+from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
-from benchmark.statistics.bootstrap import interval_of_means
+from benchmark.statistics.bootstrap import interval_of_means, resampled_means
 from methods.lens.report.plots import LOSS, losses_by_layer, losses_by_length
 from methods.lens.report.published import PROVENANCE, published_losses, source_of
 
 MEASURES = ("loss", "agreement")
+QUANTITIES = {
+    "loss": Quantity("nats, mean over layers", 0.0),
+    "agreement": Quantity("share of rows, mean over layers", 0.0, 1.0),
+}
 # Settings that change what is judged, and not the lens.
 OF_JUDGING = ("lengths", "every_position")
 
@@ -82,6 +88,17 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
         figure = losses_by_length(rows.reset_index(), ", ".join(place))
         made.append(ReportFigure(("lens_lengths", *place), figure, rows.reset_index()))
     return made
+
+
+def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
+    """The mean over layers, with its values on resampled rows."""
+    found = {}
+    for record in records:
+        values = results.tensor(record.key, quantity)
+        assert values is not None
+        of_rows = values.mean(0, keepdims=True, dtype=np.float64)
+        found[record.key] = Measured.resampled(float(of_rows.mean()), resampled_means(of_rows)[0])
+    return found
 
 
 def compared(results: Results) -> list[Compared]:

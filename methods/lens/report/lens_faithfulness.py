@@ -1,11 +1,15 @@
 """The report of lenses' faithfulness: one table of all interventions, and their curves by layer."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmark.records.record import Record
 from benchmark.report.frame import Results
 from benchmark.report.layout import axes_of, legend, log_axis
 from benchmark.report.looks import look
+from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from methods.lens.report.published import (
     published_faithfulness,
@@ -19,6 +23,9 @@ MEASURES = {
 }
 PLACE = ["task", "model"]
 LOCAL = "local_perturbation"
+QUANTITIES = {
+    name: Quantity(f"{words}, mean over layers", -1.0, 1.0) for name, words in MEASURES.items()
+}
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
@@ -58,6 +65,11 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
         figure = draw(rows, ", ".join(place))
         made.append(ReportFigure(("lens_faithfulness", *place), figure, rows))
     return made
+
+
+def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
+    """The mean over interventions and layers."""
+    return {record.key: Measured(record.summary[f"mean_{quantity}"]) for record in records}
 
 
 def by_layer(rows: pd.DataFrame, title: str) -> Figure:

@@ -4,11 +4,13 @@ Corruptions stand side by side: optimal constants against Gaussian noise is figu
 2024 (arXiv 2409.09951).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from benchmark.records.record import Record
 from benchmark.report.frame import Results
+from benchmark.report.measured import UNKNOWN, Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.published.belonging import published_model
 from benchmark.report.published.numbers import published_effects
@@ -17,6 +19,12 @@ from methods.tracing.report.series import TOKENS, Traced, traced
 from methods.tracing.report.tables import published_table, tables_of
 
 PUBLISHED_MODEL = "gpt2-xl"
+# Of single layers' attention, restored at the last token.
+ATTENTION = {"part": "sharpness", "restored": "attention", "window": 1, "where": "last"}
+QUANTITIES = {
+    "effective_layers": Quantity("effective layers of attention at the last token", 1.0),
+    "largest_effect": Quantity("largest effect of attention at the last token", 0.0),
+}
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
@@ -24,6 +32,18 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     made = [table for found in traced(results) for table in tables_of(found)]
     theirs = any(published_model(record) == PUBLISHED_MODEL for record in results.done)
     return [*made, *([published_table()] if asked.published and theirs else [])]
+
+
+def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
+    """How sharply attention is placed, with the interval over facts."""
+    found = {}
+    for record in records:
+        rows = results.tables[results.tables["key"] == record.key]
+        for column, value in {**ATTENTION, "measure": quantity}.items():
+            rows = rows[rows[column] == value]
+        ends = rows[["value", "low", "high"]].to_numpy(float)
+        found[record.key] = Measured(*ends[0]) if len(ends) else Measured(UNKNOWN)
+    return found
 
 
 def figures(results: Results, asked: Asked) -> list[ReportFigure]:

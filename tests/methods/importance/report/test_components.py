@@ -18,6 +18,7 @@ from benchmark.report.protocol import Asked
 from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
 from benchmark.tensors import write_tensors
 from methods.importance.report.components.joined import joined
+from methods.importance.report.components.measures import measure
 from methods.importance.report.components.statistics import (
     bound_table,
     bounds,
@@ -253,3 +254,23 @@ def test_published_numbers_of_components_are_sound():
     assert rows.loc[shares, "value"].between(0, 1).all()
     assert (rows["component"] != "").equals(rows["metric"] == "loss_gap")
     assert rows["component"].str.fullmatch(r"|m\d+|a\d+\.h\d+").all()
+
+
+def test_measures_are_the_tables_numbers_with_paired_resamples(tmp_path):
+    records = [one(name) for name in ("zero", "optimal_positional", "counterfactual")]
+    gaps = {"zero0": flat(9, 4, 2, 1, 8, 16, 32), "optimal_positional0": flat(9, 1, 1, 2, 2, 8, 8)}
+    made = found(tmp_path, *records, gaps=gaps)
+    zero, optimal = records[:2]
+    ratio = measure(made, [zero], "median_ratio")["zero0"]
+    # Of 1/4, 1/2, 1 (2/1 counts as 1), 1/4, 1/2 and 1/4, whatever prompts are drawn.
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((0.375, 0.375, 0.375))
+    violations = measure(made, [zero], "bound_violations")["zero0"]
+    assert (violations.value, violations.high) == pytest.approx((1 / 7, 1 / 7))
+    (table,) = joined(made)
+    for record_, name in ((zero, "zero"), (optimal, "optimal_positional")):
+        value = measure(made, [record_], "rank_correlation")[record_.key].value
+        means = table.means_of_nodes
+        assert value == rank_correlation(means["counterfactual"].to_numpy(), means[name].to_numpy())
+    alone = found(tmp_path, zero)
+    with pytest.raises(UserError, match="ablation=counterfactual of ioi on toy is missing"):
+        measure(alone, [zero], "rank_correlation")

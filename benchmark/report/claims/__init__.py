@@ -1,0 +1,1 @@
+"""What papers claim, and whether it is true of the records."""

@@ -1,0 +1,71 @@
+"""The table of the README is what the records that ship give, and these are whole and small."""
+
+import re
+
+import pytest
+from support.paths import ROOT
+
+from benchmark.config import configured_alone
+from benchmark.records.record import Status
+from benchmark.records.store import folders
+from benchmark.report.claims.claim import claim
+from benchmark.report.claims.tables import table_of
+from benchmark.report.claims.verdicts import rows_of
+from benchmark.report.frame import load_kinds
+from benchmark.report.reference import REFERENCE
+
+HEAD = (
+    "| claim | model | against | measured | rule | verdict |\n| " + " | ".join(["---"] * 6) + " |\n"
+)
+MOST_BYTES = 15e6
+
+
+def shown_in_the_readme() -> list[list[str]]:
+    table = (ROOT / "README.md").read_text().partition(HEAD)[2].partition("\n\n")[0]
+    return [re.split(r" *\| *", line.strip("| ")) for line in table.splitlines()]
+
+
+def test_the_table_of_the_readme_is_what_the_records_give():
+    loaded = load_kinds(REFERENCE)
+    shown = shown_in_the_readme()
+    assert len(shown) > 4
+    for name in {row[0] for row in shown}:
+        table = table_of(list(rows_of(name, claim(name), loaded))).table
+        known = [[str(key), *cells] for key, cells in zip(table.index, table.values, strict=True)]
+        for row in shown:
+            assert row[0] != name or row in known
+
+
+def test_records_that_ship_are_whole_small_and_say_nothing_of_a_machine():
+    for folder in folders(REFERENCE):
+        record = folder.read()
+        assert record.status is Status.done
+        assert not record.model.get("source", "").startswith("/")
+        assert "host" not in record.machine
+        assert {path.name for path in folder.path.iterdir()} == {"record.json", *record.files}
+    files = (path for path in REFERENCE.rglob("*") if path.is_file())
+    assert sum(path.stat().st_size for path in files) < MOST_BYTES
+
+
+def test_the_verb_writes_the_table_of_the_claims_that_are_asked_for(tmp_path):
+    verb = configured_alone("claims", only=["eap_two_forward_passes"], directory=str(tmp_path))
+    said = [part for part in verb.run().renderables if isinstance(part, str)]
+    assert said[0].startswith("holds: 2, does not hold: 0, cannot tell: 0 (of 2 rows")
+    assert {path.name for path in tmp_path.iterdir()} == {"claims.md", "claims.csv", "claims.tex"}
+    text = (tmp_path / "claims.md").read_text()
+    assert "Syed et al. 2023, arXiv 2310.10348, section 2" in text
+    assert "EAP takes two forward passes" in text
+
+
+@pytest.mark.slow
+def test_a_record_that_ships_comes_out_again(tmp_path):
+    from benchmark.run.verify import verify_record
+
+    cheap = [
+        folder.key for folder in folders(REFERENCE)
+        if folder.read().names["method"] == "eap" and folder.read().config["seed"] == 0
+    ]  # fmt: skip
+    assert len(cheap) >= 2
+    for key in cheap[:2]:
+        agrees, _ = verify_record(REFERENCE, key)
+        assert agrees
