@@ -54,14 +54,15 @@ def commands(most_minutes: float) -> list[str]:
 
 
 def pack(results: Path) -> None:
-    """Ship every finished record of a folder that is whole and not there yet."""
+    """Ship every finished record of a folder that is whole and not there, or later than there."""
     for folder in folders(results):
         try:
             record = folder.read()
         except UserError as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
-        if record.status is Status.done and Folder(REFERENCE, folder.key).record() is None:
+        there = Folder(REFERENCE, folder.key).record()
+        if record.status is Status.done and (there is None or there.created < record.created):
             ship(folder, record)
 
 
