@@ -36,7 +36,7 @@ class Replacement(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What methods (requirements.py), evaluation and reports ask of an ablation of any class.
+    """What methods, evaluation and reports ask of an ablation; methods/requirements.py asks most.
 
     Attributes:
         total: the values do not depend on the prompt, so that the best constants lose no more.

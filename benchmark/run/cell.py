@@ -2,7 +2,7 @@
 
 The cell's key is a digest of all that decides its numbers: the settings that its task, its method
 and the evaluation of its circuits use, their versions, the weights of a local model, files that a
-method reads, and the seed; not where it runs or is written, nor where a class lies.
+method reads, and the seed; not where it is run (runner.py) or written, nor where a class lies.
 """
 
 from dataclasses import asdict, dataclass, replace

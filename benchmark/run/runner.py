@@ -212,9 +212,6 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-log = logging.getLogger("benchmark")
-
-
 class LogFile(logging.FileHandler):
     """A log file whose disk may be full: the same lines go to stderr, so nothing is lost."""
 

@@ -1,5 +1,7 @@
 """First-order effects of edges, nodes and neurons: passes with taps, at one or many inputs.
 
+The products of differences and gradients are formed in taps.py, while a pass goes back.
+
 Effects are sums over the prompts of a batch; divide by the number of prompts. They are positive
 where keeping the live value, instead of the ablation's, raises the objective.
 """
