@@ -26,19 +26,15 @@ def _tasks() -> Table:
 
 
 def _accuracies(cards: dict[str, dict[str, Any]]) -> Table:
-    accuracy = {
-        (score["task"], name): f"{score['accuracy']:.1%}"
-        for name, card in cards.items()
-        for score in card["scores"]
-    }
-    prompts = {
-        score["task"]: str(score["n_prompts"])
-        for card in cards.values()
-        for score in card["scores"]
-    }
-    table = Table("task", "prompts", *cards, title="Accuracy of the zoo's models on test prompts")
-    for task, n_prompts in prompts.items():
-        table.add_row(task, n_prompts, *(accuracy.get((task, name), "") for name in cards))
+    """A row for each task; a column for each model would outgrow any terminal."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, card in cards.items():
+        for score in card["scores"]:
+            found = rows.setdefault((score["task"], str(score["n_prompts"])), [])
+            found.append(f"{name} {score['accuracy']:.1%}")
+    table = Table("task", "prompts", "models", title="Accuracy of the zoo's models on test prompts")
+    for task, found in rows.items():
+        table.add_row(*task, ", ".join(found))
     return table
 
 

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.config import configured_names, option_text
 from benchmark.errors import UserError
 from benchmark.files import cache_folder
+from benchmark.shadows import options_folder
 from benchmark.zoo.cards import zoo_directory
 
 # Moves the folder of fetched models.
@@ -84,6 +84,6 @@ def local_directory(name: str) -> Path | None:
 
 
 def _is_of_the_hub(name: str) -> bool:
-    """Whether an option of conf/model is a repository of this name."""
-    texts = (option_text("model", option) for option in configured_names("model"))
-    return any(f"\nname: {name}\n" in text for text in texts)
+    """Whether an option that ships is a repository of this name; a user's own may be a folder."""
+    files = options_folder().joinpath("model").iterdir()
+    return any(f"\nname: {name}\n" in file.read_text() for file in files)

@@ -19,7 +19,7 @@ def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, 
 
     def stems(curves, place):
         loaded = {"circuits": replace(found, tables=curves)}
-        monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
+        monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_, **__: loaded)
         Figures(*settings, str(tmp_path / place)).run()
         return {path.stem.split("_")[0] for path in (tmp_path / place).iterdir()}
 
@@ -40,7 +40,7 @@ def test_an_empty_picture_is_not_written(monkeypatch, tmp_path):
     def stems(curves):
         curves = curves.drop(columns=[c for c in curves if c.startswith("edge_")])
         loaded = {"circuits": replace(found, tables=curves)}
-        monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
+        monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_, **__: loaded)
         Figures(*settings).run()
         return {path.stem for path in tmp_path.iterdir()}
 
@@ -53,7 +53,7 @@ def test_an_empty_picture_is_not_written(monkeypatch, tmp_path):
 def test_pictures_refuse_what_tables_refuse(monkeypatch, tmp_path):
     found = drawn(results(*recovered((0.7, 0.5)), record("x", "b", data={"train": "other"})))
     loaded = {"circuits": found}
-    monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_: loaded)
+    monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_, **__: loaded)
     with pytest.raises(UserError, match="different prompts"):
         Figures(str(tmp_path), None, "log_area", 0.1, False, False, False, str(tmp_path)).run()
     assert not list(tmp_path.iterdir())
@@ -64,12 +64,14 @@ def test_pictures_and_tables_refuse_the_same_holes(monkeypatch, tmp_path):
     other = replace(other, config=record("x", "random", seed=1).config)
     found = drawn(results(*recovered((0.7, 0.5)), other))
     for verb in ("figures", "leaderboard"):
-        monkeypatch.setattr(f"benchmark.report.{verb}.load_kinds", lambda *_: {"circuits": found})
+        monkeypatch.setattr(
+            f"benchmark.report.{verb}.load_kinds", lambda *_, **__: {"circuits": found}
+        )
 
     def both(allow_missing):
         place, share = str(tmp_path / "made"), ("cmd", 0.1)
         yield Figures(str(tmp_path), None, *share, allow_missing, False, False, place)
-        yield Leaderboard(str(tmp_path), None, *share, None, allow_missing, False, place)
+        yield Leaderboard(str(tmp_path), None, *share, None, allow_missing, False, False, place)
 
     for verb in both(False):
         with pytest.raises(UserError, match=r"2 cells are missing .* add --allow-missing"):

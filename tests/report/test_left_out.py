@@ -86,11 +86,11 @@ def test_a_hole_that_damage_left_stops_no_board(monkeypatch, tmp_path):
     ]
     found = results(*made)
     found.tables["key"] = found.tables["evaluation"] = []
-    board = Leaderboard("results", None, "cmd", 0.1, None, False, False, str(tmp_path))
+    board = Leaderboard("results", None, "cmd", 0.1, None, False, False, False, str(tmp_path))
 
     def shown(found):
         monkeypatch.setattr(
-            "benchmark.report.leaderboard.load_kinds", lambda *_: {"circuits": found}
+            "benchmark.report.leaderboard.load_kinds", lambda *_, **__: {"circuits": found}
         )
         return board.run()
 

@@ -196,10 +196,12 @@ def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
     cost = {"method": dict.fromkeys(("forward", "backward", "seconds"), 1.0)}
     found = results(of_gpt2(record("a", cost=cost, areas={"mean": {"cmd": 0.5}})))
     found.tables["key"] = found.tables["evaluation"] = []
-    monkeypatch.setattr("benchmark.report.leaderboard.load_kinds", lambda *_: {"circuits": found})
+    monkeypatch.setattr(
+        "benchmark.report.leaderboard.load_kinds", lambda *_, **__: {"circuits": found}
+    )
     for shown in (False, True):
         place = str(tmp_path / str(shown))
-        Leaderboard("results", None, "cmd", 0.1, None, False, shown, place).run()
+        Leaderboard("results", None, "cmd", 0.1, None, False, shown, False, place).run()
     ours, beside = (
         {path.name: path.read_text() for path in (tmp_path / name).iterdir()}
         for name in ("False", "True")

@@ -37,7 +37,7 @@ def published_table() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("published")
 
 
-def _with_range(values: list[float], form: str) -> str:
+def _with_range(values: list[int] | list[float], form: str) -> str:
     mean = format(sum(values) / len(values), form)
     if len(values) == 1:
         return mean
