@@ -55,7 +55,8 @@ def _send(record: Record, cell: Cell) -> None:
     curve = pd.read_parquet(cell.folder.path / TABLE)
     cell.folder.mirrors_aside(record.created)
     run = wandb.init(
-        dir=cell.results_dir,
+        # A service that another run has started would take a relative path from its own folder.
+        dir=Path(cell.results_dir).absolute(),
         project="ablation-bench",
         id=record.key,
         name=cell.title,

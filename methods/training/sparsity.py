@@ -36,7 +36,7 @@ def mean_sizes_of_weights(hugging_face: Any) -> dict[str, float]:  # noqa: ANN40
         ("mean_weight", every),
         ("mean_weight_without_embeddings", [p for p in every if id(p) not in inside]),
     ):
-        total = sum(float(p.abs().double().sum()) for p in some)
+        total = sum(float(p.detach().abs().double().sum()) for p in some)
         found[name] = total / sum(p.numel() for p in some)
     return found
 
