@@ -1,5 +1,6 @@
 """Records made up, for reports; and the records of an offline file of the mirror."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,10 +56,21 @@ def results(*records):
 
 
 def offline_records(path):
-    """The records of an offline file: LevelDB's log format, with protocol buffers in it."""
+    """The records of an offline file, once the process that writes it has come to the end."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = list(_written(path.read_bytes()))
+        if any(record.WhichOneof("record_type") == "exit" for record in found):
+            return found
+        assert time.monotonic() < deadline, f"{path} does not end"
+        time.sleep(0.1)
+
+
+def _written(data):
+    """Records in LevelDB's log format, with protocol buffers in it."""
     from wandb.proto import wandb_internal_pb2
 
-    data, position, part = path.read_bytes(), 7, b""
+    position, part = 7, b""
     while position + 7 <= len(data):
         left = 32768 - position % 32768
         if left < 7:
