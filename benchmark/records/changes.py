@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from benchmark.config import configured_names
-from benchmark.records.names import AXES, PLACES, UNNAMED, option, usual_settings
+from benchmark.records.names import AXES, PLACES, UNNAMED, option, usual_settings, words
 from benchmark.records.record import Record
 from benchmark.shadows import options_folder
 
@@ -42,7 +42,7 @@ def command_of(record: Record) -> str:
         # A place is an option by itself.
         if chosen[kind] not in configured_names(kind) and f"{kind}.{key}" in changed:
             chosen[kind] = str(changed.pop(f"{kind}.{key}"))
-    typed = [f"{key}={_typed(value)}" for key, value in {**chosen, **changed}.items()]
+    typed = [f"{key}={words(value, _quoted)}" for key, value in {**chosen, **changed}.items()]
     return " ".join(["ablation-bench run", *map(shlex.quote, typed)])
 
 
@@ -71,14 +71,8 @@ def _defaults() -> dict[str, Any]:
     return {name: known[name] for name in DECIDING}
 
 
-def _typed(value: Any) -> str:  # noqa: ANN401 - a setting of any kind
-    """A value as Hydra's grammar has it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(_typed, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{_typed(item)}' for key, item in value.items())}}}"
+def _quoted(value: Any) -> str:  # noqa: ANN401 - a number or a text
+    """A single value as Hydra's grammar has it."""
     text = str(value)
     if not isinstance(value, str) or (PLAIN.fullmatch(text) and text.lower() not in WORDS):
         return text

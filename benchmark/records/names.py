@@ -6,7 +6,7 @@ as tell them from an option, and from each other where they stand side by side.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
@@ -45,15 +45,19 @@ def places_of(settings: Mapping[str, Any]) -> dict[str, str]:
     return {kind: str((settings[kind] or {}).get(key, "")) for kind, key in PLACES.items()}
 
 
-def words(value: Any) -> str:  # noqa: ANN401 - a setting of any kind
-    """A setting's value as it is typed."""
+def words(
+    value: Any,  # noqa: ANN401 - a setting of any kind
+    single: Callable[[Any], str] = str,
+) -> str:
+    """A setting's value as it is typed; `single` writes what is neither a list nor a mapping."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(words, value))}]"
+        return f"[{','.join(words(item, single) for item in value)}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{words(item)}' for key, item in value.items())}}}"
-    return str(value)
+        pairs = (f"{key}:{words(item, single)}" for key, item in value.items())
+        return f"{{{','.join(pairs)}}}"
+    return single(value)
 
 
 def told_apart(names: Sequence[str], places: Sequence[str]) -> list[str]:

@@ -14,11 +14,6 @@ def zoo_names() -> list[str]:
     return _names("*/card.json")
 
 
-def zoo_group(group: str) -> list[str]:
-    """The names of shipped models that belong together: `self_ablation/local_k4_seed0`."""
-    return _names(f"{group}/*/card.json")
-
-
 def zoo_directory(name: str) -> Path | None:
     """The directory of a shipped model, or None if there is none of that name."""
     return FOLDER / name if name in (*zoo_names(), *_names("*/*/card.json")) else None

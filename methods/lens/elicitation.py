@@ -31,8 +31,6 @@ from methods.lens.lens import ONE_ABLATION, Lens
 from methods.ranges import check_counts
 
 RIGHT, WRONG = "right", "wrong"
-# By kind of demonstrations.
-Correct = dict[str, Float[Tensor, "layers_and_model slots prompts"]]
 
 
 @dataclass(frozen=True)

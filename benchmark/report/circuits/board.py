@@ -4,7 +4,6 @@ A method that cannot do a column has a dash there, and no mean is taken over das
 """
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from benchmark.errors import UserError
 from benchmark.report.circuits.beside import published_rows, published_tables
@@ -16,6 +15,7 @@ from benchmark.report.protocol import Asked, ReportTable
 from benchmark.report.published.belonging import published_cells
 from benchmark.report.score import NEEDS, Score
 from benchmark.report.tables import DASH
+from benchmark.statistics.student import half_interval
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
@@ -80,7 +80,7 @@ def _cell(rows: pd.DataFrame) -> pd.Series:
     if pd.isna(value):
         return pd.Series({"value": value, "shown": DASH})
     if len(rows) > 1:
-        half = stdtrit(len(rows) - 1, 0.975) * rows["value"].std() / len(rows) ** 0.5
+        half = half_interval(rows["value"].to_numpy(float))
         return pd.Series({"value": value, "shown": f"{value:.3f} ±{half:.3f}"})
     low, high = rows["low"].iloc[0], rows["high"].iloc[0]
     interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"

@@ -24,12 +24,6 @@ NAMES = {"q": "query", "k": "key", "v": "value", "": "MLP or logits"}
 MIXED = "#444444"
 
 
-def draw_circuit(folder: Path, title: str) -> Figure:
-    """The circuit of a record with about 40 edges."""
-    names, edges = readable_circuit(folder)
-    return draw_edges(edges, names, title)
-
-
 def readable_circuit(folder: Path) -> tuple[list[str], pd.DataFrame]:
     """The nodes of a record's graph in order, and the edges of its most readable circuit."""
     stored = StoredCircuits.read(folder / CIRCUITS_FILE)

@@ -6,6 +6,7 @@ Each is a file of conf/claims/. What no cell could decide is refused when the fi
 import math
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from omegaconf import OmegaConf
 
@@ -84,17 +85,17 @@ class Claim:
         self._check_run()
         self._check_rule()
 
-    @property
+    @cached_property
     def cell(self) -> Tested:
         """The cell that is claimed about."""
         return Tested.of(self.claimed)
 
-    @property
+    @cached_property
     def others(self) -> list[Tested]:
         """Those that it is compared with."""
         return [Tested.of(words) for words in self.rivals]
 
-    @property
+    @cached_property
     def measures(self) -> Measures:
         """The report that measures it.
 
@@ -110,7 +111,7 @@ class Claim:
             )
         return report
 
-    @property
+    @cached_property
     def measured(self) -> Quantity:
         """The quantity.
 

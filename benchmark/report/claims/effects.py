@@ -8,13 +8,11 @@ from paired resamples where records have them, else from the ends of both interv
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.stats import t
 
 from benchmark.report.claims.claim import Effect
 from benchmark.report.measured import Measured
+from benchmark.statistics.student import half_interval
 
-# Share of Student's distribution below the upper end of a 95 % interval.
-UPPER = 0.975
 BySeed = Mapping[int, Measured]
 
 
@@ -47,7 +45,7 @@ def compared(own: Measured, rival: Measured, effect: Effect) -> Measured:
 def over_seeds(values: list[float], *, logs: bool) -> Measured:
     """The mean of two or more seeds (of ratios the geometric one) with Student's interval."""
     numbers = np.log(values) if logs else np.array(values)
-    half = t.ppf(UPPER, len(values) - 1) * numbers.std(ddof=1) / len(values) ** 0.5
+    half = half_interval(numbers)
     ends = np.array([numbers.mean(), numbers.mean() - half, numbers.mean() + half])
     value, low, high = (np.exp(ends) if logs else ends).tolist()
     return Measured(value, low, high)

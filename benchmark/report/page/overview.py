@@ -20,7 +20,6 @@ from benchmark.report.published.belonging import published_model
 from benchmark.report.published.numbers import published_curves, published_faithfulness
 from benchmark.report.score import PARTS, SCORES, Score
 
-AXES = ("task", "model", "ablation", "method")
 # Vega's names of our marks; it has no X, and fills a path that is drawn within a square.
 X = "M-1-.6-.6-1 0-.4.6-1 1-.6.4 0 1 .6.6 1 0 .4-.6 1-1 .6-.4 0Z"
 SHAPES = {

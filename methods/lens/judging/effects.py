@@ -20,8 +20,6 @@ from methods.lens.judging.interventions import Moved
 
 LogP = Float[Tensor, "*rows vocab"]
 MEASURES = ("magnitude_correlation", "direction_similarity", "loss")
-# Nats; smaller effects are rounding.
-SMALLEST_EFFECT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,11 @@ import re
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from benchmark.report.frame import Results
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.report.tables import DASH
+from benchmark.statistics.student import half_interval
 from methods.training.report.plots import gaps_by_size, sizes_by_perplexity
 from methods.training.report.published import published_table
 
@@ -67,7 +67,7 @@ def with_interval(values: list[float]) -> str:
     mean = f"{numbers.mean():.3g}" if numbers.mean() < 1000 else f"{numbers.mean():,.0f}"
     if len(numbers) == 1:
         return mean
-    half = stats.t.ppf(0.975, len(numbers) - 1) * numbers.std(ddof=1) / np.sqrt(len(numbers))
+    half = half_interval(numbers)
     return f"{mean} [{numbers.mean() - half:.3g}, {numbers.mean() + half:.3g}]"
 
 

@@ -31,8 +31,8 @@ QUANTITIES = {
     "mean_ratio": Quantity("mean share of the gap left under optimal constants", 0.0, 1.0),
     "bound_violations": Quantity("share of components that lose more under optimal", 0.0, 1.0),
 }
-# Of a vector of gaps under the other ablation, and one under this one.
-Compare = Callable[[np.ndarray, np.ndarray], float]
+# Of gaps [*draws, components] under the other ablation and under this one: a number a draw.
+Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
@@ -52,8 +52,8 @@ def _of_one(results: Results, record: Record, quantity: str) -> Measured:
         return _compared(found, COUNTERFACTUAL, own, rank_correlation)
     middle = np.median if quantity == "median_ratio" else np.mean
 
-    def left(best: np.ndarray, gaps: np.ndarray) -> float:
-        return float(middle(ratios(best, gaps, clamped=True)))
+    def left(best: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+        return middle(ratios(best, gaps, clamped=True), axis=-1)
 
     return _compared(found, found.optimal, own, left)
 
@@ -79,8 +79,8 @@ def _compared(found: Joined, other: str | None, own: str, compare: Compare) -> M
     nodes = found.are_nodes
     theirs, ours = found.gaps[other][nodes], found.gaps[own][nodes]
     value = compare(theirs.mean(1, dtype=np.float64), ours.mean(1, dtype=np.float64))
-    draws = zip(resampled_means(theirs).T, resampled_means(ours).T, strict=True)
-    return Measured.resampled(value, np.array([compare(*pair) for pair in draws]))
+    draws = compare(resampled_means(theirs).T, resampled_means(ours).T)
+    return Measured.resampled(float(value), draws)
 
 
 def _violations(found: Joined, own: str) -> Measured:

@@ -115,7 +115,7 @@ def _gaps_compared(
 def _ranks_compared(axes: Axes, found: Joined, x: np.ndarray, y: np.ndarray) -> None:
     _scatter(axes, found, ranks(x), ranks(y))
     axes.set(xlim=(0, len(x) + 1), ylim=(0, len(y) + 1))
-    _note(axes, rank_correlation(x, y))
+    _note(axes, float(rank_correlation(x, y)))
 
 
 def _scatter(axes: Axes, found: Joined, x: np.ndarray, y: np.ndarray) -> None:

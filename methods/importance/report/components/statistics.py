@@ -4,10 +4,12 @@ Li & Janson 2024 (arXiv 2409.09951), section 2 and tables 1 to 3. Statistics are
 MLPs, as theirs; the bound is checked for the input too.
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.stats import pearsonr, rankdata, spearmanr
+from scipy.stats import ConstantInputWarning, pearsonr, rankdata
 
 from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
@@ -23,11 +25,15 @@ N_TOP = 10
 Gaps = Float[np.ndarray, " components"]
 
 
-def rank_correlation(one: Gaps, other: Gaps) -> float:
+def rank_correlation(
+    one: Float[np.ndarray, "*draws components"], other: Float[np.ndarray, "*draws components"]
+) -> Float[np.ndarray, "*draws"]:
     """Spearman's; not a number if all gaps of either are equal, or there is one component."""
-    if not _vary(one, other):
-        return float("nan")
-    return float(spearmanr(one, other).statistic)
+    if one.shape[-1] == 1:
+        return np.full(one.shape[:-1], np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConstantInputWarning)
+        return np.asarray(pearsonr(ranks(one), ranks(other), axis=-1).statistic)
 
 
 def log_correlation(one: Gaps, other: Gaps) -> float:
@@ -40,9 +46,11 @@ def log_correlation(one: Gaps, other: Gaps) -> float:
     return float(pearsonr(x[kept], y[kept]).statistic) if _vary(x[kept], y[kept]) else float("nan")
 
 
-def ranks(gaps: Gaps) -> Gaps:
+def ranks(
+    gaps: Float[np.ndarray, "*draws components"],
+) -> Float[np.ndarray, "*draws components"]:
     """The rank of each gap, 1 for the smallest; equal ones share their mean rank."""
-    return rankdata(gaps)
+    return rankdata(gaps, axis=-1)
 
 
 def logarithms(gaps: Gaps) -> Gaps:
@@ -50,7 +58,12 @@ def logarithms(gaps: Gaps) -> Gaps:
     return np.log10(np.maximum(gaps, SMALLEST_COMPONENT_GAP))
 
 
-def ratios(optimal: Gaps, gaps: Gaps, *, clamped: bool) -> Gaps:
+def ratios(
+    optimal: Float[np.ndarray, "*draws components"],
+    gaps: Float[np.ndarray, "*draws components"],
+    *,
+    clamped: bool,
+) -> Float[np.ndarray, "*draws components"]:
     """The share of each gap that is left under the optimal ablation.
 
     Args:
@@ -72,7 +85,7 @@ def summary_table(found: Joined) -> pd.DataFrame:
         if COUNTERFACTUAL in means:
             reference = means[COUNTERFACTUAL].to_numpy()
             row = {
-                "rank correlation": rank_correlation(own, reference),
+                "rank correlation": float(rank_correlation(own, reference)),
                 "log correlation": log_correlation(own, reference),
             }
         share = np.array([np.nan])
