@@ -46,9 +46,10 @@ class Packed(BaseSubmititLauncher):
         assert self.config is not None
         cells = [(n, list(typed)) for n, typed in enumerate(job_overrides, initial_job_idx)]
         missing = [cell for cell in cells if self._is_missing(*cell)]
-        n = self.config.cells_per_job
-        packs = [missing[start : start + n] for start in range(0, len(missing), n)]
-        if packs:
+        # A number of cells that no job can have is refused with every cell.
+        if missing:
+            n = self.config.cells_per_job
+            packs = [missing[start : start + n] for start in range(0, len(missing), n)]
             given = [(list(map(json.dumps, pack)), "hydra.sweep.dir", pack[0][0]) for pack in packs]
             state = Singleton.get_state()
             jobs = self._executor().map_array(

@@ -17,7 +17,7 @@ from benchmark.prompts.batch import Batch
 from benchmark.transformer.sites import Site
 from benchmark.transformer.transformer import Transformer
 
-# The share of a neuron's largest activations that tells what it is about.
+# So many of a neuron's largest activations tell what it is about.
 N_TOP = 20
 
 

@@ -90,3 +90,9 @@ def test_a_cell_waits_while_its_command_runs_and_then_is_missing(tmp_path):
         with Folder(tmp_path, "abc").locked():
             assert with_state(cell).state == "running"
     assert with_state(cell).state == "missing"
+
+
+def test_a_pack_of_no_cells_is_one_line(tmp_path):
+    result = run_in_fork("run", *GRID, "cells_per_job=0", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == "ablation-bench: cells_per_job=0 must be 1 or more\n"
