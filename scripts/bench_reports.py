@@ -20,8 +20,8 @@ from pathlib import Path
 
 from benchmark.digests import digest
 from benchmark.records.record import RECORD, TASK, Record
-from benchmark.run.known_grids import remember_grid
-from benchmark.run.sweep import Note
+from benchmark.run.grid.known_grids import remember_grid
+from benchmark.run.grid.sweep import Note
 
 TASKS, METHODS, ABLATIONS = 5, 5, 2
 COMMAND = str(Path(sys.executable).with_name("ablation-bench"))

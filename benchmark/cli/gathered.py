@@ -14,7 +14,7 @@ from benchmark.errors import UserError
 from benchmark.signals import SIGNALLED, signal_code
 
 if TYPE_CHECKING:
-    from benchmark.run.sweep import Note
+    from benchmark.run.grid.sweep import Note
 
 
 def gathered(
@@ -30,7 +30,7 @@ def gathered(
         then: is given the notes, if all jobs came to their end.
     """
     from benchmark.records.store import cannot_write
-    from benchmark.run.sweep import REFUSED, gathering, noted, reports_on
+    from benchmark.run.grid.sweep import REFUSED, gathering, noted, reports_on
 
     if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
         jobs()
@@ -70,7 +70,7 @@ def gathered(
 
 def tell(notes: list["Note"]) -> int:
     """Print a table of cells; return 1 if one is bad, else 0."""
-    from benchmark.run.sweep import BAD, summary
+    from benchmark.run.grid.sweep import BAD, summary
 
     if notes:
         show(summary(notes))
@@ -79,7 +79,7 @@ def tell(notes: list["Note"]) -> int:
 
 def _tell_of_killed(folder: Path) -> None:
     """Say where to read more of jobs that were killed."""
-    from benchmark.run.sweep import logs_of_killed_jobs
+    from benchmark.run.grid.sweep import logs_of_killed_jobs
 
     if logs := logs_of_killed_jobs(folder):
         warn(f"what the killed jobs said is in {logs} for a week")

@@ -3,7 +3,7 @@
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from benchmark.cli.own import use_config_dir
+from benchmark.cli.typed.own import use_config_dir
 
 
 def job_facts() -> tuple[int, tuple[str, ...]]:

@@ -14,11 +14,11 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from benchmark.cli.arguments import check_arguments, given
 from benchmark.cli.gathered import gathered, noting, tell
 from benchmark.cli.job_facts import job_facts
-from benchmark.cli.own import search_path, use_config_dir, use_typed
 from benchmark.cli.terminal import or_refuse, refuse, show, show_whole, warn
+from benchmark.cli.typed.arguments import check_arguments, given
+from benchmark.cli.typed.own import search_path, use_config_dir, use_typed
 from benchmark.config import build
 from benchmark.errors import near
 from benchmark.signals import leave_if_signalled, leave_on_signals
@@ -61,7 +61,7 @@ class Verb:
 @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
 def run_cells(config: DictConfig) -> None:
     """Run one cell of a grid."""
-    from benchmark.run.jobs import run_job
+    from benchmark.run.grid.jobs import run_job
 
     with noting():
         run_job(config, *job_facts())
@@ -70,7 +70,7 @@ def run_cells(config: DictConfig) -> None:
 @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
 def validate_cells(config: DictConfig) -> None:
     """Note the state of one cell of a grid."""
-    from benchmark.run.jobs import validate_job
+    from benchmark.run.grid.jobs import validate_job
 
     with noting():
         validate_job(config, *job_facts())
@@ -98,8 +98,8 @@ def validate() -> None:
     """Print the state of all cells; exit with 1 if one cannot be run."""
     import tempfile
 
-    from benchmark.run.jobs import with_state
-    from benchmark.run.known_grids import known_grid, remember_grid
+    from benchmark.run.grid.jobs import with_state
+    from benchmark.run.grid.known_grids import known_grid, remember_grid
 
     # Where options lie is ours to say; of the user's own only `plugins` and flags tell.
     typed = [text for text in sys.argv[1:] if text != search_path()]
@@ -137,7 +137,7 @@ def verify() -> None:
 
 def list_tasks() -> None:
     """Print the tables of tasks."""
-    from benchmark.cli.list_tasks import tasks_and_accuracies
+    from benchmark.cli.lists.tasks import tasks_and_accuracies
 
     if _nothing_but_help("tasks", "; did you mean ablation-bench tasks show?"):
         show(tasks_and_accuracies())
@@ -145,7 +145,7 @@ def list_tasks() -> None:
 
 def list_models() -> None:
     """Print the tables of model families and of models."""
-    from benchmark.cli.list_models import families_and_models
+    from benchmark.cli.lists.models import families_and_models
 
     if _nothing_but_help("models", ""):
         show(families_and_models())
@@ -153,7 +153,7 @@ def list_models() -> None:
 
 def list_methods() -> None:
     """Print the table of methods."""
-    from benchmark.cli.list_methods import methods
+    from benchmark.cli.lists.methods import methods
 
     if _nothing_but_help("methods", ""):
         show(methods())

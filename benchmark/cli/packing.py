@@ -73,7 +73,7 @@ class Packed(BaseSubmititLauncher):
 
     def _is_missing(self, number: int, typed: list[str]) -> bool:
         """Whether a cell is to be run; it is noted as waiting, or as what it is."""
-        from benchmark.run.jobs import queue_job
+        from benchmark.run.grid.jobs import queue_job
 
         assert self.config is not None and self.hydra_context is not None
         config = self.hydra_context.config_loader.load_sweep_config(self.config, typed)
@@ -118,7 +118,7 @@ def use_packing() -> None:
 
 def _wait_for(jobs: "Sequence[Job[Any]]", packs: list[list[Cell]]) -> None:
     """Wait until every job has ended, however it does; note the cells of lost ones."""
-    from benchmark.run.waiting import end_waiting, note_lost
+    from benchmark.run.grid.waiting import end_waiting, note_lost
 
     for job, pack in zip(jobs, packs, strict=True):
         try:

@@ -183,10 +183,10 @@ class ComputationalGraph:
         return f"{self.sources[source]}{ARROW}{self.destinations[destination]}"
 
 
-def _lookup(name: str, index: dict[str, int], kind: str) -> int:
+def _lookup(name: str, index: dict[str, int], what: str) -> int:
     if name not in index:
         raise UserError(
-            f"{name!r} is not a {kind} of this graph{near(name, index)}; {kind}s run from "
+            f"{name!r} is not a {what} of this graph{near(name, index)}; {what}s run from "
             f"{next(iter(index))!r} to {next(reversed(index))!r}"
         )
     return index[name]

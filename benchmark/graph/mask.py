@@ -123,7 +123,7 @@ def as_array(matrix: Tensor) -> NDArray[np.floating]:
     return (matrix if matrix.dtype is torch.float64 else matrix.float()).numpy()
 
 
-def check_shape(graph: ComputationalGraph, matrix: Tensor, kind: str) -> None:
+def check_shape(graph: ComputationalGraph, matrix: Tensor, what: str) -> None:
     """Refuse a matrix of another graph.
 
     Raises:
@@ -132,6 +132,6 @@ def check_shape(graph: ComputationalGraph, matrix: Tensor, kind: str) -> None:
     allowed = (graph.n_sources, graph.n_destinations)
     if tuple(matrix.shape) != allowed:
         raise UserError(
-            f"the {kind} matrix has shape {tuple(matrix.shape)}; this graph needs {allowed} "
+            f"the {what} matrix has shape {tuple(matrix.shape)}; this graph needs {allowed} "
             "(sources, destinations)"
         )

@@ -118,19 +118,19 @@ class Submission:
         """The finished records that the settings name."""
         labels = results.labels
 
-        def names(kind: str) -> Callable[[Record], set[str]]:
-            return lambda record: {record.names[kind], labels[record.key][kind]}
+        def names(axis: str) -> Callable[[Record], set[str]]:
+            return lambda record: {record.names[axis], labels[record.key][axis]}
 
         chosen = _only(results.done, "seed", [str(self.seed)], lambda r: {str(r.config["seed"])})
         if self.task_names is not None:
             chosen = _only(chosen, "task_names", self.task_names, names("task"))
-        for kind, asked in (("method", self.method_name), ("ablation", self.ablation_name)):
-            setting, options = f"{kind}_name", sorted({record.names[kind] for record in chosen})
+        for axis, asked in (("method", self.method_name), ("ablation", self.ablation_name)):
+            setting, options = f"{axis}_name", sorted({record.names[axis] for record in chosen})
             if asked is None and len(options) > 1:
                 raise UserError(
                     f"{setting} is not given; type one of {setting}={'|'.join(options)}"
                 )
-            chosen = _only(chosen, setting, options if asked is None else [asked], names(kind))
+            chosen = _only(chosen, setting, options if asked is None else [asked], names(axis))
         return chosen
 
     def _write(self, folder: Path, record: Record) -> list[int]:

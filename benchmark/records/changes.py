@@ -36,22 +36,22 @@ def command_of(record: Record) -> str:
     A record made from Python with objects that no option describes has no such command; this one
     then names what it was called.
     """
-    chosen = {kind: option(record, kind) for kind in AXES}
+    chosen = {axis: option(record, axis) for axis in AXES}
     changed = changed_settings(record)
-    for kind, key in PLACES.items():
+    for axis, key in PLACES.items():
         # A place is an option by itself.
-        if chosen[kind] not in configured_names(kind) and f"{kind}.{key}" in changed:
-            chosen[kind] = str(changed.pop(f"{kind}.{key}"))
+        if chosen[axis] not in configured_names(axis) and f"{axis}.{key}" in changed:
+            chosen[axis] = str(changed.pop(f"{axis}.{key}"))
     typed = [f"{key}={words(value, _quoted)}" for key, value in {**chosen, **changed}.items()]
     return " ".join(["ablation-bench run", *map(shlex.quote, typed)])
 
 
 def _of_options(record: Record) -> Iterator[tuple[str, Any]]:
-    for kind in AXES:
-        usual = usual_settings(kind, option(record, kind), record.config) or {}
-        for key, value in record.config[kind].items():
+    for axis in AXES:
+        usual = usual_settings(axis, option(record, axis), record.config) or {}
+        for key, value in record.config[axis].items():
             if key not in ("_target_", *UNNAMED) and value != usual.get(key):
-                yield f"{kind}.{key}", value
+                yield f"{axis}.{key}", value
 
 
 def _of_the_cell(record: Record) -> Iterator[tuple[str, Any]]:

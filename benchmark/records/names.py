@@ -32,17 +32,17 @@ def names_of(settings: Mapping[str, Any]) -> dict[str, str]:
         settings: all of the cell, as plain values; `names` holds the options, or words of the
             user's own, which stand as they are.
     """
-    return {kind: _name(kind, str(settings["names"][kind]), settings) for kind in AXES}
+    return {axis: _name(axis, str(settings["names"][axis]), settings) for axis in AXES}
 
 
-def option(record: Record, kind: str) -> str:
+def option(record: Record, axis: str) -> str:
     """The option that a record was run with, whatever it is called."""
-    return record.config.get("names", record.names)[kind]
+    return record.config.get("names", record.names)[axis]
 
 
 def places_of(settings: Mapping[str, Any]) -> dict[str, str]:
     """Where a cell's model and task lie, by which of the two."""
-    return {kind: str((settings[kind] or {}).get(key, "")) for kind, key in PLACES.items()}
+    return {axis: str((settings[axis] or {}).get(key, "")) for axis, key in PLACES.items()}
 
 
 def words(
@@ -78,31 +78,31 @@ def is_named_by(name: str, place: str) -> bool:
 
 def is_said(change: str, settings: Mapping[str, Any]) -> bool:
     """Whether a cell's names say what was typed to change it."""
-    kind, _, rest = change.lstrip("+").partition(".")
-    if kind not in AXES or rest.partition("=")[0] in UNNAMED:
+    axis, _, rest = change.lstrip("+").partition(".")
+    if axis not in AXES or rest.partition("=")[0] in UNNAMED:
         return False
-    return usual_settings(kind, str(settings["names"][kind]), settings) is not None
+    return usual_settings(axis, str(settings["names"][axis]), settings) is not None
 
 
-def _name(kind: str, chosen: str, settings: Mapping[str, Any]) -> str:
-    own, usual = settings[kind], usual_settings(kind, chosen, settings)
+def _name(axis: str, chosen: str, settings: Mapping[str, Any]) -> str:
+    own, usual = settings[axis], usual_settings(axis, chosen, settings)
     if usual is None or own is None:
         return chosen
-    place = PLACES.get(kind)
+    place = PLACES.get(axis)
     changed = {
         key: value
         for key, value in own.items()
         if key not in UNNAMED and key in usual and value != usual[key]
     }
-    if changed.pop(place, None) is not None or (place and chosen not in configured_names(kind)):
-        chosen = _called(kind, str(own[place]))
+    if changed.pop(place, None) is not None or (place and chosen not in configured_names(axis)):
+        chosen = _called(axis, str(own[place]))
     return " ".join([chosen, *(f"{key}={words(value)}" for key, value in changed.items())])
 
 
-def usual_settings(kind: str, option: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+def usual_settings(axis: str, option: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The settings of an option where none is changed; None if there is no such option."""
     try:
-        text = option_text(kind, option)
+        text = option_text(axis, option)
     except UserError:
         return None
     known = _plain(text)
@@ -111,11 +111,11 @@ def usual_settings(kind: str, option: str, settings: Mapping[str, Any]) -> dict[
     try:
         # An option may refer to other settings of the cell.
         found: Any = OmegaConf.to_container(
-            OmegaConf.create({**settings, kind: known}), resolve=True
+            OmegaConf.create({**settings, axis: known}), resolve=True
         )
     except OmegaConfBaseException:
         return {}
-    return found[kind]
+    return found[axis]
 
 
 @cache
@@ -124,11 +124,11 @@ def _plain(text: str) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.create(text))  # pyright: ignore
 
 
-def _called(kind: str, place: str) -> str:
+def _called(axis: str, place: str) -> str:
     """What lies in a place: the end of its path, but the whole name of a repository."""
     if not (Path(place).exists() or place.startswith(("/", ".", "~"))):
         return place
-    path, options = PurePath(Path(place).resolve()), configured_names(kind)
+    path, options = PurePath(Path(place).resolve()), configured_names(axis)
     ends = (_end(path, n) for n in range(1, len(path.parts) + 1))
     return next((end for end in ends if end not in options), str(path))
 

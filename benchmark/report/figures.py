@@ -9,7 +9,7 @@ from benchmark.errors import UserError
 from benchmark.files import Stems
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import figures_of, of_each_kind
-from benchmark.report.layout import save
+from benchmark.report.layout.pictures import save
 from benchmark.report.left_out import Shown
 from benchmark.report.protocol import Asked
 from benchmark.report.score import Score

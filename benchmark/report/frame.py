@@ -226,21 +226,21 @@ def _relabelled(record: Record, evaluations: Mapping[tuple[str, str], str]) -> R
     return replace(record, **parts)
 
 
-def _names(records: Sequence[Record], kind: str) -> dict[str, str]:
+def _names(records: Sequence[Record], axis: str) -> dict[str, str]:
     """By key, the names of records; those of several places are told apart."""
-    names = [record.names[kind] for record in records]
-    if kind in PLACES:
-        names = told_apart(names, [_place(record, kind) for record in records])
+    names = [record.names[axis] for record in records]
+    if axis in PLACES:
+        names = told_apart(names, [_place(record, axis) for record in records])
     return dict(zip((record.key for record in records), names, strict=True))
 
 
-def _place(record: Record, kind: str) -> str:
-    return str(record.config[kind].get(PLACES[kind], ""))
+def _place(record: Record, axis: str) -> str:
+    return str(record.config[axis].get(PLACES[axis], ""))
 
 
-def _settings(record: Record, kind: str) -> dict[str, Any]:
+def _settings(record: Record, axis: str) -> dict[str, Any]:
     config = record.config
-    kept = {key: value for key, value in config[kind].items() if key not in UNLABELLED}
-    if kind in PLACES and is_named_by(record.names[kind], _place(record, kind)):
-        del kept[PLACES[kind]]
-    return kept | {key: config[key] for key in OF_CELLS.get(kind, ()) if config[key]}
+    kept = {key: value for key, value in config[axis].items() if key not in UNLABELLED}
+    if axis in PLACES and is_named_by(record.names[axis], _place(record, axis)):
+        del kept[PLACES[axis]]
+    return kept | {key: config[key] for key in OF_CELLS.get(axis, ()) if config[key]}

@@ -10,14 +10,14 @@ from pathlib import Path
 from rich.console import RenderableType
 
 from benchmark.files import Stems
-from benchmark.report.fitted import FittedTable
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.kinds import of_each_kind, tables_of
+from benchmark.report.layout.fitted import FittedTable
+from benchmark.report.layout.tables import write_table
 from benchmark.report.left_out import Shown
 from benchmark.report.protocol import Asked
 from benchmark.report.reference import REFERENCE
 from benchmark.report.score import Score
-from benchmark.report.tables import write_table
 
 
 @dataclass(frozen=True)

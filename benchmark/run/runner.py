@@ -28,7 +28,7 @@ from benchmark.records.record import CONFIG, LOG, RECORD, Record, Status
 from benchmark.records.store import Folder, cannot_write, join
 from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
-from benchmark.run.findings import findings_of, write_findings
+from benchmark.run.findings.findings import findings_of, write_findings
 from benchmark.run.machine import code_digest, library_versions, machine
 from benchmark.run.prompts import Prompts
 from benchmark.seeds import derived_seed

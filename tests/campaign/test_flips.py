@@ -11,7 +11,7 @@ from support.faults import kill_at
 from benchmark.errors import UserError
 from benchmark.records.record import CONFIG, LOG, RECORD
 from benchmark.records.store import SHARED, folders
-from benchmark.run.discovery import FACTS, load_discovery
+from benchmark.run.findings.discovery import FACTS, load_discovery
 from benchmark.tensors import read_tensors
 from benchmark.training.checkpoint import load_checkpoint
 

@@ -5,7 +5,7 @@ from enum import Enum
 
 import pytest
 
-from benchmark.cli.list_methods import FACTS, facts_of, methods
+from benchmark.cli.lists.methods import FACTS, facts_of, methods
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask
@@ -63,7 +63,7 @@ def test_the_table_has_a_row_a_method_and_shows_it_all():
 
 def test_what_a_yaml_does_not_say_is_empty(monkeypatch):
     text = "# A method.\n# Passes: 2 forward: or 3\n_target_: x\n# Finds: nothing\n"
-    monkeypatch.setattr("benchmark.cli.list_methods.option_text", lambda group, name: text)
+    monkeypatch.setattr("benchmark.cli.lists.methods.option_text", lambda group, name: text)
     assert facts_of("it") == {"what": "A method.", **dict.fromkeys(FACTS, "")} | {
         "Passes": "2 forward: or 3"
     }

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from benchmark.cli.list_models import _edges, families_and_models
+from benchmark.cli.lists.models import _edges, families_and_models
 from benchmark.config import configured_names, option_text
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.shape import number_of_edges

@@ -94,7 +94,7 @@ def test_help_is_quick_and_complete():
     assert "ablations" in run("--help").stdout
     assert "optimal_steps" in run("ablations", "--help").stdout
     assert "optimal_steps" in run("ablations", "--cfg", "job").stdout
-    modules = "benchmark.cli, benchmark.cli.list_tasks, benchmark.cli.list_models"
+    modules = "benchmark.cli, benchmark.cli.lists.tasks, benchmark.cli.lists.models"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -11,9 +11,9 @@ from benchmark.cli.main import main
 from benchmark.cli.packing import Packed
 from benchmark.records.record import RECORD
 from benchmark.records.store import Folder
-from benchmark.run.jobs import with_state
-from benchmark.run.sweep import Note, gathering
-from benchmark.run.waiting import note_waiting
+from benchmark.run.grid.jobs import with_state
+from benchmark.run.grid.sweep import Note, gathering
+from benchmark.run.grid.waiting import note_waiting
 
 GRID = (
     "-m", "model=tiny_gpt2", "task=ioi", "method=random", "ablation=zero", "seed=0,1,2,3",

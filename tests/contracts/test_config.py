@@ -8,7 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 from support.paths import CONF
 
-from benchmark.cli.arguments import check_arguments
+from benchmark.cli.typed.arguments import check_arguments
 from benchmark.config import _schema, build, configured, configured_names
 from benchmark.errors import UserError
 from benchmark.pretraining.language import ZooTraining

@@ -52,7 +52,7 @@ def test_a_known_grid_is_listed_without_torch_and_without_composing_its_cells(tm
 
 
 def test_jobs_import_what_runs_a_cell_when_there_is_one(tmp_path):
-    assert imported(MODULE, HEAVY, tmp_path, "benchmark.run.jobs") == []
+    assert imported(MODULE, HEAVY, tmp_path, "benchmark.run.grid.jobs") == []
 
 
 @pytest.mark.slow

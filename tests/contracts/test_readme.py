@@ -10,8 +10,8 @@ from support.command import run_in_fork
 from support.paths import ROOT
 from support.prompts import random_batch
 
-from benchmark.cli.arguments import check_arguments
 from benchmark.cli.main import VERBS
+from benchmark.cli.typed.arguments import check_arguments
 from benchmark.graph import mask, scores
 from benchmark.method import circuits as method
 from benchmark.method import found

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.held_out import METRICS, circuits, held_out
+from support.made.held_out import METRICS, circuits, held_out
 from support.prompts import random_batch
 from support.values import largest, random_neurons
 

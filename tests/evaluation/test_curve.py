@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.held_out import circuits, held_out
+from support.made.held_out import circuits, held_out
 
 from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.evaluation.circuits import circuit_scores

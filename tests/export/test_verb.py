@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from support.command import run_in_fork
-from support.pages import saved
+from support.made.pages import saved
 
 from benchmark.config import configured_alone
 from benchmark.errors import UserError

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.models import linear
+from support.made.models import linear
 from support.prompts import random_batch
 from support.values import counterfactual, largest, random_masks, random_neurons, random_values
 from transformers import AutoModelForCausalLM

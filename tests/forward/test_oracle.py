@@ -3,8 +3,8 @@
 import pytest
 import torch
 from support.families import FAMILIES, quick_or_slow
-from support.hooked import HookedHuggingFace
-from support.oracle import Oracle, written
+from support.independent.hooked import HookedHuggingFace
+from support.independent.oracle import Oracle, written
 from support.prompts import random_batch
 from support.values import largest, random_masks
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.mib import GRAPH, random_scores
+from support.made.mib import GRAPH, random_scores
 
 from benchmark.graph.mask import EdgeMask
 from benchmark.method.circuits import FoundCircuit

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.mib import D_MODEL, GRAPH, by_hand_pt, random_mask, random_scores
+from support.made.mib import D_MODEL, GRAPH, by_hand_pt, random_mask, random_scores
 
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from support.mib import D_MODEL, GRAPH, by_hand, by_hand_pt, random_mask, saved
+from support.made.mib import D_MODEL, GRAPH, by_hand, by_hand_pt, random_mask, saved
 
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask

@@ -7,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from support.cells import cell
-from support.records import record
+from support.made.records import record
 
 from benchmark.config import build
 from benchmark.records.changes import changed_settings, command_of

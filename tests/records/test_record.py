@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from support.records import record
+from support.made.records import record
 
 from benchmark.digests import digest
 from benchmark.errors import UserError

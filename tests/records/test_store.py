@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from support.records import record
+from support.made.records import record
 
 from benchmark.digests import digest_of_file
 from benchmark.errors import UserError

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.records import record, results, score_rows
+from support.made.records import record, results, score_rows
 
 from benchmark.errors import UserError
 from benchmark.records.record import Status

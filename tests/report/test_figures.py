@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.records import drawn, record, recovered, results
+from support.made.records import drawn, record, recovered, results
 
 from benchmark.errors import UserError
 from benchmark.report.figures import Figures

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pandas as pd
-from support.pages import saved
-from support.records import COST, record
+from support.made.pages import saved
+from support.made.records import COST, record
 
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.records.record import TABLE

@@ -1,7 +1,7 @@
 """Reports of several kinds of records."""
 
 import pytest
-from support.records import record, results
+from support.made.records import record, results
 
 from benchmark import plugins
 from benchmark.errors import UserError

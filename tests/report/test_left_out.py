@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 from support.command import run_in_fork
-from support.nodes import write_recall
-from support.records import COST, record, results
+from support.made.nodes import write_recall
+from support.made.records import COST, record, results
 
 from benchmark.errors import UserError
 from benchmark.records.record import RECORD, TABLE, Record

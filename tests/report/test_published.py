@@ -5,12 +5,12 @@ from importlib.resources import files
 
 import pandas as pd
 import pytest
-from support.records import of_gpt2, record, results
+from support.made.records import of_gpt2, record, results
 
 from benchmark.config import configured_names
 from benchmark.report.circuits.beside import published_rows, published_tables
+from benchmark.report.layout.looks import looks
 from benchmark.report.leaderboard import Leaderboard
-from benchmark.report.looks import looks
 from benchmark.report.published import numbers as published
 from benchmark.report.published.belonging import published_cells, published_model
 from benchmark.report.published.numbers import (

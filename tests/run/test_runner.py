@@ -167,7 +167,7 @@ def test_a_kill_leaves_no_record_and_keeps_checkpoints(tmp_path, monkeypatch):
     def killed(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.run.findings.save_circuits", killed)
+    monkeypatch.setattr("benchmark.run.findings.findings.save_circuits", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     assert settings.folder.record() is None

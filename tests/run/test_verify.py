@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.cells import cell
-from support.records import seal_anew
+from support.made.records import seal_anew
 
 from benchmark.errors import UserError
 from benchmark.records.record import RECORD, SCORES, TABLE

@@ -30,7 +30,7 @@ from benchmark.digests import digest_of_file
 from benchmark.models.choice import ModelChoice
 from benchmark.records.record import LOG, RECORD, Record
 from benchmark.records.store import Folder, folders
-from benchmark.run.jobs import run_job
+from benchmark.run.grid.jobs import run_job
 from benchmark.run.runner import run_cell
 
 QUICK = dict(

@@ -20,7 +20,7 @@ def run_in_fork(
     For the many mistakes that end early: a process of their own takes seconds to import torch.
     `command` is called instead of the command line, if given.
     """
-    for module in ("run.runner", "cli.ablations", "cli.show_task"):
+    for module in ("run.runner", "cli.ablations", "cli.lists.task_example"):
         import_module(f"benchmark.{module}")
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()

@@ -91,11 +91,11 @@ def effects_at_clean(
     batch: Batch,
     replacement: SourceValues,
     objective: Objective,
-    kind: type[EffectSums] = EffectSums,
+    sums: type[EffectSums] = EffectSums,
 ) -> Effects:
     """The effects at the clean prompts: one pass, which records the live values on its way."""
     batch, replacement = _checked(model, batch, replacement)
-    effects = kind(model.graph, replacement.input)
+    effects = sums(model.graph, replacement.input)
     x = embedded(model, batch.clean)[None, None].requires_grad_()
     stream = TappedStream(x, effects, record=empty_record(model, *batch.clean.shape))
     logits = run(model, stream, batch.clean, batch.read_at)[0]

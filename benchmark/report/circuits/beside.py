@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
+from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import ReportTable
 from benchmark.report.published.numbers import PROVENANCE, published_scores
 from benchmark.report.score import Score
-from benchmark.report.tables import DASH
 
 WARNING = "published, by a protocol of its own"
 ACROSS, DOWN = ("metric", "task", "model", "size"), ("objective", "ablation", "note")

@@ -11,10 +11,10 @@ from benchmark.report.circuits.scores import column_names, row_names, score_tabl
 from benchmark.report.circuits.weak import Weak
 from benchmark.report.comparable import refuse_incomparable
 from benchmark.report.frame import Results
+from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import Asked, ReportTable
 from benchmark.report.published.belonging import published_cells
 from benchmark.report.score import NEEDS, Score
-from benchmark.report.tables import DASH
 from benchmark.statistics.student import half_interval
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.layout import axes_of, legend, log_axis
-from benchmark.report.looks import look
+from benchmark.report.layout.looks import look
+from benchmark.report.layout.pictures import axes_of, legend, log_axis
 
 # One curve far outside would flatten all others.
 LOWEST, HIGHEST = -0.6, 2.1

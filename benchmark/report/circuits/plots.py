@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.layout import axes_of, legend, log_axis
-from benchmark.report.looks import Look, ablation_colour, look
+from benchmark.report.layout.looks import Look, ablation_colour, look
+from benchmark.report.layout.pictures import axes_of, legend, log_axis
 
 SIZE, GAP = "edges in the circuit", "loss gap (nats)"
 # A gap of zero has no place on a log axis.

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.report.layout import axes_of, legend
-from benchmark.report.looks import look
+from benchmark.report.layout.looks import look
+from benchmark.report.layout.pictures import axes_of, legend
 from benchmark.statistics.areas import Numbers, pessimistic_corners
 
 PARTS = {"edge": "edges", "component": "components"}

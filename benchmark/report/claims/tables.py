@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.claims.verdicts import Row, Verdict
+from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import ReportTable
-from benchmark.report.tables import DASH
 
 TITLE = "what papers claim, and what is true of these records"
 

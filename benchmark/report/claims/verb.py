@@ -8,11 +8,11 @@ from rich.console import RenderableType
 from benchmark.report.claims.claim import claim, claims
 from benchmark.report.claims.tables import table_of
 from benchmark.report.claims.verdicts import Row, rows_of
-from benchmark.report.fitted import FittedTable
 from benchmark.report.frame import load_kinds
+from benchmark.report.layout.fitted import FittedTable
+from benchmark.report.layout.tables import write_table
 from benchmark.report.left_out import Shown
 from benchmark.report.reference import REFERENCE
-from benchmark.report.tables import write_table
 
 
 @dataclass(frozen=True)

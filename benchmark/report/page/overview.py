@@ -14,7 +14,7 @@ from benchmark.report.circuits.cell_scores import CellScores
 from benchmark.report.circuits.weak import Weak
 from benchmark.report.comparable import refuse_incomparable
 from benchmark.report.frame import Results
-from benchmark.report.looks import DASHES, look
+from benchmark.report.layout.looks import DASHES, look
 from benchmark.report.page.numbers import short
 from benchmark.report.published.belonging import published_model
 from benchmark.report.published.numbers import published_curves, published_faithfulness

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
-from benchmark.report.layout import (
+from benchmark.report.layout.pictures import (
     BLACK,
     BLUE,
     GREY,
@@ -26,9 +26,9 @@ from benchmark.report.layout import (
     legend,
     log_axis,
 )
+from benchmark.report.layout.tables import DASH
 from benchmark.report.measured import UNKNOWN, Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.tables import DASH
 from methods.importance.report.problems import headed, problems
 
 # Bounds by their column, with the look of their lines.

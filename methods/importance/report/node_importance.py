@@ -12,9 +12,9 @@ import pandas as pd
 
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
+from benchmark.report.layout.tables import DASH
 from benchmark.report.measured import UNKNOWN, Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.tables import DASH
 from methods.importance.report.problems import headed, is_judged, problems
 from methods.importance.report.ranks import cancellation, known_ranks, ranks_compared
 from methods.importance.report.recall_plots import relative_costs, verified_recall

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmark.effects.nodes.names import node_name
 from benchmark.report.frame import Results
-from benchmark.report.layout import (
+from benchmark.report.layout.pictures import (
     BLACK,
     BLUE,
     GREEN,

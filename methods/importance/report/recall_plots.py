@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.layout import axes_of, legend, log_axis
-from benchmark.report.looks import in_families, look
+from benchmark.report.layout.looks import in_families, look
+from benchmark.report.layout.pictures import axes_of, legend, log_axis
 
 PANELS = {"100": "all K", "90": "90 % of K"}
 PLACES_IN_A_PANEL = 4

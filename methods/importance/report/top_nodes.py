@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from benchmark.report.frame import Results
-from benchmark.report.looks import in_families
+from benchmark.report.layout.looks import in_families
 from benchmark.report.protocol import ReportTable
 from methods.importance.report.problems import not_judged, problems
 from methods.importance.report.ranks import known_ranks, named

@@ -14,9 +14,9 @@ import pandas as pd
 from benchmark.errors import UserError
 from benchmark.records.record import TASK, Record
 from benchmark.report.frame import Results
+from benchmark.report.layout.tables import DASH
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means, resampled_means
 from methods.lens.report.plots import LOSS, losses_by_layer, losses_by_length
 from methods.lens.report.published import PROVENANCE, published_losses, source_of

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.report.frame import Results
-from benchmark.report.layout import GREY, axes_of, legend
-from benchmark.report.looks import look
+from benchmark.report.layout.looks import look
+from benchmark.report.layout.pictures import GREY, axes_of, legend
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from methods.lens.report.boosts import Boost
 from methods.lens.report.published import published_elicitation, published_models, published_table

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
-from benchmark.report.layout import axes_of, legend, log_axis
-from benchmark.report.looks import look
+from benchmark.report.layout.looks import look
+from benchmark.report.layout.pictures import axes_of, legend, log_axis
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from methods.lens.report.published import (

@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.layout import axes_of, legend, log_axis
-from benchmark.report.looks import look
+from benchmark.report.layout.looks import look
+from benchmark.report.layout.pictures import axes_of, legend, log_axis
 
 LOSS = "KL(model || lens), nats"
 

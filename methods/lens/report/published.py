@@ -12,8 +12,8 @@ import pandas as pd
 
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
+from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import ReportTable
-from benchmark.report.tables import DASH
 
 PROVENANCE = {"H": "exact, from the history of the authors' repository", "R": "read off a picture"}
 PublishedOf = Callable[[str], pd.DataFrame]

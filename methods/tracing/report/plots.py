@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.layout import (
+from benchmark.report.layout.looks import MARKS, ablation_colour
+from benchmark.report.layout.pictures import (
     BLUE,
     GREEN,
     GREY,
@@ -20,7 +21,6 @@ from benchmark.report.layout import (
     axes_of,
     legend,
 )
-from benchmark.report.looks import MARKS, ablation_colour
 from methods.tracing.report.series import ORDER, PARTS, TOKENS, layers
 from methods.tracing.tokens import TOKENS as KINDS_OF_TOKENS
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import ReportTable
 from benchmark.report.published.numbers import published_effects
-from benchmark.report.tables import DASH
 from methods.tracing.report.series import PLACE, Traced, place_words
 
 MEASURES = {

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.report.layout import (
+from benchmark.report.layout.pictures import (
     BLACK,
     BLUE,
     GREEN,

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.report.frame import Results
+from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.report.tables import DASH
 from benchmark.statistics.student import half_interval
 from methods.training.report.plots import gaps_by_size, sizes_by_perplexity
 from methods.training.report.published import published_table

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from support.models import linear
+from support.made.models import linear
 from support.problems import problem
 from support.prompts import random_batch
 from support.values import counterfactual, largest, random_neurons, random_values

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support.tracing import batch_with_subjects, noisy_embeddings
+from support.independent.tracing import batch_with_subjects, noisy_embeddings
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.effects.tracing.restoring import Restoration, restored_logits

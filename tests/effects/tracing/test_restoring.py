@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from support.tracing import TracingOracle, batch_with_subjects, noisy_embeddings
+from support.independent.tracing import TracingOracle, batch_with_subjects, noisy_embeddings
 
 from benchmark.effects.tracing.restoring import Restoration, own_logits, restored_logits
 from benchmark.effects.tracing.schedule import Schedule, window

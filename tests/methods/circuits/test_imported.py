@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from support.cells import cell
-from support.mib import D_MODEL, GRAPH, random_mask, random_scores
+from support.made.mib import D_MODEL, GRAPH, random_mask, random_scores
 from support.paths import ROOT
 from support.problems import problem
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from support.hooked import HookedHuggingFace
+from support.independent.hooked import HookedHuggingFace
 from support.values import largest
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRMSNorm

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.models import edges_of_silent_nodes
+from support.made.models import edges_of_silent_nodes
 from support.problems import training_problem
 from support.values import largest
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from support.cells import cell
-from support.oracle import Oracle, written
+from support.independent.oracle import Oracle, written
 from support.problems import training_problem
 from support.prompts import random_batch
 from support.values import largest

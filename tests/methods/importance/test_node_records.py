@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.cells import cell
-from support.nodes import write_arrays
-from support.records import offline_records, seal_anew
+from support.made.nodes import write_arrays
+from support.made.records import offline_records, seal_anew
 
 from benchmark.config import configured
 from benchmark.effects.nodes.nodes import NodeKind, Nodes

@@ -9,7 +9,7 @@ from benchmark.models.random_models import random_config, save_random_model
 from benchmark.pretraining.vocabulary import word_level_tokenizer
 from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import figures_of, tables_of
-from benchmark.report.layout import save
+from benchmark.report.layout.pictures import save
 from benchmark.report.protocol import Asked
 from benchmark.run.from_python import run_cell
 

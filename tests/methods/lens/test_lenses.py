@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.models import linear
+from support.made.models import linear
 from support.prompts import random_batch
 from support.values import largest
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.independent.tracing import TracingOracle, known_batch, tracing_problem
 from support.prompts import random_batch
-from support.tracing import TracingOracle, known_batch, tracing_problem
 
 from benchmark.config import configured
 from benchmark.effects.tracing.restoring import own_logits

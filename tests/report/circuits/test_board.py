@@ -1,10 +1,10 @@
 """The leaderboard of circuits: ranks, and intervals over seeds."""
 
-from support.records import record, results, score_rows
+from support.made.records import record, results, score_rows
 
 from benchmark.report.circuits.board import leaderboard
+from benchmark.report.layout.tables import DASH
 from benchmark.report.score import Score
-from benchmark.report.tables import DASH
 
 SCORE = Score("cmd", 0.1)
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from support.records import curve, recovered, results
+from support.made.records import curve, recovered, results
 
 from benchmark.report.circuits.faithfulness import faithfulness_against_size
 

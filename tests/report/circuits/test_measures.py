@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.records import record, results
+from support.made.records import record, results
 
 from benchmark.graph.circuits_file import StoredCircuits
 from benchmark.graph.graph import ComputationalGraph

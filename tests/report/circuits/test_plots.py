@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from benchmark.report.circuits.plots import gap_against_size
-from benchmark.report.layout import save
+from benchmark.report.layout.pictures import save
 
 
 @pytest.mark.parametrize("edges", [[0, 110], [110], [0]])

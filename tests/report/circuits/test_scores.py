@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.records import AREAS, COST, drawn, record, recovered, results
+from support.made.records import AREAS, COST, drawn, record, recovered, results
 
 from benchmark.errors import UserError
 from benchmark.report.circuits.board import leaderboard

@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from support.records import COST, drawn, record, results
+from support.made.records import COST, drawn, record, results
 
 from benchmark.records.record import LEAST_ACCURACY
 from benchmark.report.circuits.board import tables
 from benchmark.report.circuits.pictures import figures
 from benchmark.report.circuits.weak import MARK
+from benchmark.report.layout.tables import write_table
 from benchmark.report.protocol import Asked
 from benchmark.report.score import Score
-from benchmark.report.tables import write_table
 
 ASKED = Asked(Score("cmd", 0.1), circuits=False)
 NOTE = (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.records import record, results
+from support.made.records import record, results
 
 from benchmark.config import configured
 from benchmark.report.claims.claim import Effect

@@ -1,5 +1,5 @@
 import pytest
-from support.pages import started_browser
+from support.made.pages import started_browser
 
 
 @pytest.fixture(scope="session")

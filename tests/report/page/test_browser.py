@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from support.pages import saved
+from support.made.pages import saved
 
 from benchmark.config import configured_alone
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from support.pages import saved
+from support.made.pages import saved
+from support.made.records import record
 from support.paths import ROOT
-from support.records import record
 
 from benchmark.config import configured_alone
 from benchmark.graph.graph import ComputationalGraph

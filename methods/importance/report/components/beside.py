@@ -8,10 +8,10 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from benchmark.report.looks import ablation_place
+from benchmark.report.layout.looks import ablation_place
+from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import ReportTable
 from benchmark.report.published.numbers import COMPONENT_PROVENANCE, published_components
-from benchmark.report.tables import DASH
 
 MODEL = "gpt2"
 WORDS = {

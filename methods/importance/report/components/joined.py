@@ -18,7 +18,7 @@ from benchmark.errors import UserError
 from benchmark.records.record import TASK, Record
 from benchmark.report.comparable import refuse_differences
 from benchmark.report.frame import Results
-from benchmark.report.looks import ablation_place
+from benchmark.report.layout.looks import ablation_place
 
 RUN_ALIKE = "run them alike, or choose one experiment_name"
 

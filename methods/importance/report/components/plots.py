@@ -12,8 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from benchmark.report.layout import BLACK, GREY, axes_of, legend, log_axis
-from benchmark.report.looks import ablation_colour, ablation_mark
+from benchmark.report.layout.looks import ablation_colour, ablation_mark
+from benchmark.report.layout.pictures import BLACK, GREY, axes_of, legend, log_axis
 from benchmark.statistics.bootstrap import interval_of_means
 from methods.importance.report.components.joined import Joined
 from methods.importance.report.components.statistics import (

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import ConstantInputWarning, pearsonr, rankdata
 
-from benchmark.report.tables import DASH
+from benchmark.report.layout.tables import DASH
 from benchmark.statistics.bootstrap import interval_of_means
 from methods.importance.report.components.joined import Joined, bounds_others
 

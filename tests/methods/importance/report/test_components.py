@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import pearsonr, spearmanr
-from support.records import of_gpt2, record, results
+from support.made.records import of_gpt2, record, results
 
 from benchmark.config import configured, configured_names
 from benchmark.errors import UserError

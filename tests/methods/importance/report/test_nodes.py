@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.nodes import made_up_effects, write_arrays, write_missed_effects, write_recall
-from support.records import seal_anew
+from support.made.nodes import made_up_effects, write_arrays, write_missed_effects, write_recall
+from support.made.records import seal_anew
 
 from benchmark.errors import UserError
 from benchmark.records.record import RECORD, TENSORS
 from benchmark.report.figures import Figures
 from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import figures_of, tables_of
+from benchmark.report.layout.looks import look
 from benchmark.report.leaderboard import Leaderboard
-from benchmark.report.looks import look
 from benchmark.tensors import read_arrays
 from methods.importance.report.missed_effects import bounds_beside_effects
 from methods.importance.report.node_importance import settings_compared

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import figures_of, tables_of
-from benchmark.report.layout import save
+from benchmark.report.layout.pictures import save
 from benchmark.report.protocol import Asked
 from benchmark.report.published.numbers import published_effects
 from benchmark.run.from_python import run_cell

@@ -1,7 +1,7 @@
 """The table and the picture of how sure models are."""
 
 from benchmark.report.frame import Results
-from benchmark.report.layout import axes_of
+from benchmark.report.layout.pictures import axes_of
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.command import run_in_fork
-from support.records import offline_records
+from support.made.records import offline_records
 
 from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES, TABLE, Record, Status
 

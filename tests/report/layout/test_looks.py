@@ -9,7 +9,7 @@ import pytest
 from benchmark import plugins
 from benchmark.config import configured_names
 from benchmark.errors import UserError
-from benchmark.report.looks import (
+from benchmark.report.layout.looks import (
     ablation_colour,
     ablation_mark,
     ablation_place,

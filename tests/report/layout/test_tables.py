@@ -6,7 +6,7 @@ import io
 import pandas as pd
 import pytest
 
-from benchmark.report.tables import safe_csv, write_table
+from benchmark.report.layout.tables import safe_csv, write_table
 
 HOSTILE = ["=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "-2+3|x", "<script>a</script>", "a|b\nc",
            r"a\b_c#d$e%f&g{h}~^", "[x](http://y)", "`rm`"]  # fmt: skip

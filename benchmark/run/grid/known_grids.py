@@ -22,7 +22,7 @@ from benchmark.errors import UserError
 from benchmark.files import cache_folder, replacing
 from benchmark.models.places import local_directory
 from benchmark.records.form import AtLeast, FormError, from_bytes, to_bytes
-from benchmark.run.sweep import Note
+from benchmark.run.grid.sweep import Note
 from benchmark.shadows import options_folder
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.cli.overrides import FLAGS, FLAGS_WITH_A_VALUE, check_readable, flags_first
+from benchmark.cli.typed.overrides import FLAGS, FLAGS_WITH_A_VALUE, check_readable, flags_first
 from benchmark.config import PLACES_IN, is_place, option_text
 from benchmark.errors import UserError, near
 from benchmark.shadows import options_folder

@@ -5,7 +5,7 @@ import time
 import pytest
 from support.command import run_in_fork
 
-from benchmark.cli.own_folder import check_folder
+from benchmark.cli.typed.own_folder import check_folder
 from benchmark.errors import UserError
 
 CODE = {

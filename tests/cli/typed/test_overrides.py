@@ -6,7 +6,7 @@ import time
 import pytest
 from support.command import run_in_fork
 
-from benchmark.cli.overrides import check_readable, flags_first
+from benchmark.cli.typed.overrides import check_readable, flags_first
 from benchmark.errors import UserError
 
 

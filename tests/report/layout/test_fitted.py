@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from benchmark.report.fitted import FittedTable, shortened
+from benchmark.report.layout.fitted import FittedTable, shortened
 
 PLACES = [f"/home/someone/models/pretrained/{run}/final/checkpoint" for run in ("a", "b", "c")]
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from support.command import run_in_fork
 
 from benchmark.records import record
-from benchmark.run import sweep
-from benchmark.run.sweep import Note, gathering, note, noted, summary
+from benchmark.run.grid import sweep
+from benchmark.run.grid.sweep import Note, gathering, note, noted, summary
 
 NOTE = Note("my ioi", "eap", "zero", "tiny", 3, ("n_train=8", "+a='x y'"), "0f", "done", "", None)
 
@@ -77,7 +77,7 @@ def test_a_note_that_no_longer_holds_goes_when_the_new_one_has_no_room(monkeypat
 
 
 def test_a_command_that_no_cell_tells_of_has_not_succeeded(monkeypatch, tmp_path):
-    monkeypatch.setattr("benchmark.run.jobs.note", lambda *arguments: None)
+    monkeypatch.setattr("benchmark.run.grid.jobs.note", lambda *arguments: None)
     result = run_in_fork("run", *TINY, cwd=tmp_path)
     assert result.returncode == 1
     assert "no cell of this command left a note" in result.stderr
@@ -156,7 +156,7 @@ def test_what_killed_jobs_of_a_launcher_said_is_kept(tmp_path):
 def test_a_bug_in_one_cell_is_a_line_of_the_table_and_spares_the_others(
     monkeypatch, tmp_path, broken
 ):
-    place = {"build": "benchmark.run.jobs.build", "run_cell": "benchmark.run.runner.run_cell"}
+    place = {"build": "benchmark.run.grid.jobs.build", "run_cell": "benchmark.run.runner.run_cell"}
     whole = pkgutil.resolve_name(place[broken])
 
     def first_fails(given, **where):

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from rich.console import Group
 from rich.table import Table
 
-from benchmark.cli.list_tasks import first_comment
+from benchmark.cli.lists.tasks import first_comment
 from benchmark.config import configured_names, option_text
 from benchmark.graph.shape import number_of_edges
 from benchmark.models.family_files import family_file, family_modules

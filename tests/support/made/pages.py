@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.records import COST, record
+from support.made.records import COST, record
 
 from benchmark.digests import digest_of_file
 from benchmark.graph.circuits_file import StoredCircuits, StoredScores

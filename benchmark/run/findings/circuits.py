@@ -22,8 +22,8 @@ from benchmark.models.loading import LanguageModel
 from benchmark.records.record import LEAST_ACCURACY
 from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
-from benchmark.run.discovery import discovered
-from benchmark.run.finite import check_finite
+from benchmark.run.findings.discovery import discovered
+from benchmark.run.findings.finite import check_finite
 from benchmark.run.prompts import Prompts
 
 log = logging.getLogger("benchmark")

@@ -8,10 +8,10 @@ import pytest
 from support.command import run_in_fork
 
 from benchmark.cli.gathered import tell
-from benchmark.run import known_grids
-from benchmark.run.jobs import with_state
-from benchmark.run.known_grids import known_grid, model_facts, remember_grid
-from benchmark.run.sweep import Note
+from benchmark.run.grid import known_grids
+from benchmark.run.grid.jobs import with_state
+from benchmark.run.grid.known_grids import known_grid, model_facts, remember_grid
+from benchmark.run.grid.sweep import Note
 from benchmark.zoo.cards import zoo_directory
 
 TYPED = ["-m", "task=ioi", "seed=0,1"]

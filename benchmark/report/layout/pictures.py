@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter, StrMethodFormatter
 
 from benchmark.files import replacing
-from benchmark.report.tables import safe_csv
+from benchmark.report.layout.tables import safe_csv
 
 # The palette of Okabe & Ito (2008), but for yellow, which is too light for lines.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"

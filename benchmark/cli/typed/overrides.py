@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from benchmark.cli.references import References
+from benchmark.cli.typed.references import References
 from benchmark.errors import UserError
 
 REFERENCE = re.compile(r"\$\{([^}:]*)\}")

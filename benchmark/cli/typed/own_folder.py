@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from benchmark.cli.references import References
+from benchmark.cli.typed.references import References
 from benchmark.errors import UserError
 
 # What an option may set of Hydra's own: True for all below a key.

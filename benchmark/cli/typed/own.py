@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from benchmark.cli.own_folder import check_folder
-from benchmark.cli.place_source import take_places
+from benchmark.cli.typed.own_folder import check_folder
+from benchmark.cli.typed.place_source import take_places
 from benchmark.errors import UserError
 from benchmark.plugins import plugins, use_folder, use_plugins
 from benchmark.shadows import options_folder

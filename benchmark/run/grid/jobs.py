@@ -14,8 +14,8 @@ from benchmark.memory import keep_freed_memory
 from benchmark.records.names import is_said, names_of, places_of
 from benchmark.records.record import RECORD, Status
 from benchmark.records.store import Folder, join
-from benchmark.run.known_grids import decided_by_settings, model_facts
-from benchmark.run.sweep import (
+from benchmark.run.grid.known_grids import decided_by_settings, model_facts
+from benchmark.run.grid.sweep import (
     KILLED,
     MISSING,
     REFUSED,
@@ -26,7 +26,7 @@ from benchmark.run.sweep import (
     stop,
     stopped,
 )
-from benchmark.run.waiting import note_waiting, waits
+from benchmark.run.grid.waiting import note_waiting, waits
 from benchmark.signals import leave_if_signalled
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from benchmark.method.problem import Problem
 from benchmark.method.study import Study
 from benchmark.records.record import CIRCUITS_FILE, SCORES, TABLE, TENSORS
 from benchmark.run.cell import Cell
-from benchmark.run.circuits import find_and_measure
-from benchmark.run.finite import HALF, check_finite
+from benchmark.run.findings.circuits import find_and_measure
+from benchmark.run.findings.finite import HALF, check_finite
 from benchmark.run.prompts import Prompts
 from benchmark.tensors import write_tensors
 

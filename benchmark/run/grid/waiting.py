@@ -5,7 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.run.sweep import KILLED, SWEEPS, VARIABLE, WAITING, Note, write_note
+from benchmark.run.grid.sweep import KILLED, SWEEPS, VARIABLE, WAITING, Note, write_note
 
 # In the folder of a command, a file for each cell that waits for a job, by its key.
 WAITS = "queued"

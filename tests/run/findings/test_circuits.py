@@ -18,7 +18,7 @@ from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask
 from benchmark.records.record import CIRCUITS_FILE, TABLE, Status
 from benchmark.report.circuits.drawing import readable_circuit
-from benchmark.run.circuits import evaluated_as
+from benchmark.run.findings.circuits import evaluated_as
 from benchmark.run.runner import run_cell
 from benchmark.run.verify import verify_record
 from methods.circuits.eap import EAP
@@ -37,7 +37,7 @@ def test_a_record_of_neurons(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     # Circuits of neurons survive a kill in evaluation.
-    monkeypatch.setattr("benchmark.run.circuits._evaluated", killed)
+    monkeypatch.setattr("benchmark.run.findings.circuits._evaluated", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     monkeypatch.undo()
@@ -87,7 +87,7 @@ def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monk
         evaluated.append(arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("benchmark.run.circuits._evaluated", killed)
+    monkeypatch.setattr("benchmark.run.findings.circuits._evaluated", killed)
     with pytest.raises(KeyboardInterrupt):
         run_cell(settings)
     monkeypatch.undo()

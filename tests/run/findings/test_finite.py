@@ -6,7 +6,7 @@ from support.cells import cell
 
 from benchmark.errors import UserError
 from benchmark.records.record import Status
-from benchmark.run.finite import check_finite
+from benchmark.run.findings.finite import check_finite
 from benchmark.run.runner import run_cell
 
 HALF = "1 of 2 numbers of kl of it are not finite, .*: {} overflowed; type model.dtype=float32"

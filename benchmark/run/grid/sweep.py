@@ -227,10 +227,10 @@ def _remove_empty(places: list[Path]) -> None:
 
 def _told_apart(notes: list[Note]) -> list[Note]:
     """The cells under names that no two things of different places share."""
-    for kind in PLACES:
-        names = [getattr(entry, kind) for entry in notes]
-        longer = told_apart(names, [entry.places.get(kind, "") for entry in notes])
-        notes = [replace(entry, **{kind: name}) for entry, name in zip(notes, longer, strict=True)]
+    for axis in PLACES:
+        names = [getattr(entry, axis) for entry in notes]
+        longer = told_apart(names, [entry.places.get(axis, "") for entry in notes])
+        notes = [replace(entry, **{axis: name}) for entry, name in zip(notes, longer, strict=True)]
     return notes
 
 

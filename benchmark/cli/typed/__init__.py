@@ -1,0 +1,1 @@
+"""What was typed, checked before Hydra sees it; the user's own packages and folders."""

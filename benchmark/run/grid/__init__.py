@@ -1,0 +1,1 @@
+"""The cells of one command as jobs, and what became of each."""
