@@ -7,9 +7,15 @@ import numpy as np
 import pandas as pd
 
 from benchmark.evaluation.circuits import CircuitScores
+from benchmark.evaluation.normalised import (
+    area_intervals,
+    difference_of_ends,
+    faithfulness_columns,
+)
 from benchmark.graph.mask import EdgeMask
 from benchmark.graph.overlap import component_overlap, edge_overlap
 from benchmark.method.circuits import FoundCircuit
+from benchmark.records.record import DIFFERENCE
 from benchmark.statistics.areas import Curve, cpr_and_cmd, log_area, pessimistic_auroc, share_auroc
 from benchmark.statistics.bootstrap import interval_of_means
 from benchmark.statistics.sizes import averaged_draws, gap_curve, nominal_sizes
@@ -40,26 +46,31 @@ def curve_rows(
         "loss_gap_low": low,
         "loss_gap_high": high,
         "faithfulness": (mean["logit_difference"] - empty) / ((whole - empty) or np.nan),
+        **faithfulness_columns(scores),
     }
     return pd.DataFrame(rows)
 
 
 def ends(scores: CircuitScores) -> dict[str, dict[str, float]]:
-    """The mean metrics of the empty circuit and of the whole model."""
+    """The mean metrics of the empty circuit and of the whole model, and how far apart they are."""
     return {
         "empty": {name: float(values.mean()) for name, values in scores.empty.items()},
         "full": {name: float(values.mean()) for name, values in scores.full.items()},
+        DIFFERENCE: difference_of_ends(scores),
     }
 
 
-def areas(rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int) -> dict[str, float]:
-    """CPR, CMD and the log area of the rows of one ablation."""
-    name = "logit_difference"
+def areas(
+    rows: pd.DataFrame, ends: dict[str, dict[str, float]], n_edges: int, scores: CircuitScores
+) -> dict[str, float]:
+    """CPR and CMD of the rows of one ablation, with their intervals, and the log area."""
+    name, sizes = "logit_difference", nominal_sizes(rows)
     empty, full = ends["empty"][name], ends["full"][name]
-    cpr, cmd = cpr_and_cmd(Curve(nominal_sizes(rows), rows[name].tolist(), empty, full, n_edges))
+    cpr, cmd = cpr_and_cmd(Curve(sizes, rows[name].tolist(), empty, full, n_edges))
     return {
         "cpr": cpr,
         "cmd": cmd,
+        **area_intervals(sizes, scores, n_edges),
         "log_area": log_area(gap_curve(averaged_draws(rows), ends, n_edges)),
     }
 

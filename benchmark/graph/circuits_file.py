@@ -1,7 +1,9 @@
 """The files of circuits and of edge scores: safetensors with the graph's names beside them.
 
 The header holds the graph, the JSON lists of source and destination names, and what each circuit
-or ranking is called, so that a file can be read without this package. Nothing here needs torch.
+or ranking is called, so that a file can be read without this package. Circuits of whole edges are
+bits, `np.unpackbits(keep_bits, axis=1)[:, : src * dst].reshape(-1, src, dst)`, a 32nd of numbers.
+Nothing here needs torch.
 """
 
 import json
@@ -17,6 +19,8 @@ from benchmark.errors import UserError
 from benchmark.tensors import read_arrays, write_arrays
 
 CIRCUITS_FORMAT, SCORES_FORMAT = "ablation-bench circuits 1", "ablation-bench scores 1"
+# The circuits, as numbers where an edge may be kept in part, and as bits where none is.
+KEEP, BITS = "keep", "keep_bits"
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class StoredCircuits:
 
     def write(self, path: Path) -> None:
         """Write the file, atomically."""
-        tensors = {"keep": self.keep}
+        tensors = _packed(self.keep)
         if self.neurons is not None:
             tensors["neurons"] = self.neurons
         names = {"settings": self.settings, "requested": self.requested}
@@ -63,9 +67,9 @@ class StoredCircuits:
         Raises:
             UserError: the file is missing, damaged, or of another kind.
         """
-        graph, tensors, names = _read(path, CIRCUITS_FORMAT, "keep", ("settings", "requested"))
+        graph, tensors, names = _read(path, CIRCUITS_FORMAT, KEEP, ("settings", "requested"))
         settings, requested = tuple(names["settings"]), tuple(names["requested"])
-        return cls(graph, tensors["keep"], settings, requested, tensors.get("neurons"))
+        return cls(graph, tensors[KEEP], settings, requested, tensors.get("neurons"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,30 @@ class StoredScores:
         return cls(graph, tensors["value"], tuple(names["names"]), tuple(names["signed"]))
 
 
+def read_unpacked(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The arrays of a file and the facts beside them, circuits as numbers however they are kept.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    tensors, header = read_arrays(path)
+    if BITS in tensors:
+        try:
+            shape = [len(json.loads(header[name])) for name in ("sources", "destinations")]
+            bits = np.unpackbits(tensors.pop(BITS), axis=1)[:, : shape[0] * shape[1]]
+            tensors[KEEP] = bits.reshape(len(bits), *shape).astype(np.float32)
+        except (KeyError, ValueError, TypeError) as error:
+            raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    return tensors, header
+
+
+def _packed(keep: Float[np.ndarray, "circuits src dst"]) -> dict[str, NDArray[Any]]:
+    """Circuits under the name that says how they are kept."""
+    if not ((keep == 0) | (keep == 1)).all():
+        return {KEEP: keep}
+    return {BITS: np.packbits(keep.reshape(len(keep), -1) > 0, axis=1)}
+
+
 def format_of(path: Path) -> str | None:
     """What a safetensors file says that it holds.
 
@@ -131,7 +159,7 @@ def _write(
 def _read(
     path: Path, form: str, tensor: str, names: tuple[str, ...]
 ) -> tuple[GraphOutline, dict[str, NDArray[Any]], dict[str, list[Any]]]:
-    tensors, header = read_arrays(path)
+    tensors, header = read_unpacked(path)
     if header.get("format") != form:
         raise UserError(f"{path} does not hold {form!r}")
     try:

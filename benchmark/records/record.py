@@ -39,6 +39,9 @@ TASK = "task"
 SHORT = 6
 # Below this accuracy of the whole model, its circuits say little about the task.
 LEAST_ACCURACY = 0.5
+# Of the ends of a curve, how far the whole model is above the empty circuit, with an interval, in
+# the measure that faithfulness is of.
+DIFFERENCE, FAITHFUL_IN = "difference", "logit_difference"
 # What a record is about; see `Study` for all but circuits.
 CIRCUITS = "circuits"
 
@@ -85,7 +88,8 @@ class Record:
         data: digests of the prompts of each split, and of the whole task with its files.
         accuracy: the whole model's, on the test prompts.
         evaluation: per evaluation ablation, its settings.
-        ends: per evaluation ablation, the metrics of the empty circuit and of the whole model.
+        ends: per evaluation ablation, the metrics of the empty circuit and of the whole model, and
+            how far apart they are.
         areas: per evaluation ablation, one number for the curve each.
         recovery: agreement with a reference circuit, where one is known.
         summary: of a study, its few numbers that sum it up.

@@ -5,7 +5,7 @@ differs is added, so that no two kinds of run share a label.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,8 @@ OF_CELLS = {
     "method": ("attribution_metric", "training_steps", "sizes"),
 }
 Named = TypeVar("Named", bound=Hashable)
+# A record with its folder.
+Whole = tuple[Folder, Record]
 # Settings that no label needs.
 UNLABELLED = ("_target_", *UNNAMED)
 
@@ -82,7 +84,7 @@ def load_kinds(
     experiment: str | None = None,
     *,
     unfinished: bool = False,
-    beside: Path | None = None,
+    beside: Callable[[Sequence[Whole]], tuple[Sequence[Whole], tuple[str, ...]]] | None = None,
 ) -> dict[str, Results]:
     """All whole records of a folder, or those of one experiment, by their kind.
 
@@ -92,16 +94,15 @@ def load_kinds(
         results_dir: the folder.
         experiment: its name, or None for all.
         unfinished: give kinds of which no record is finished, too.
-        beside: a folder of which all records are added that the first does not have.
+        beside: gives records to add to those of the folder, and a line for each that is damaged.
 
     Raises:
         UserError: there is no folder, or no finished record in it.
     """
-    whole, left_out = _read(results_dir, experiment)
+    whole, left_out = read_whole(results_dir, experiment)
     if beside is not None:
-        known = {folder.key for folder, _ in whole}
-        others, also_out = _read(beside, None)
-        whole += [pair for pair in others if pair[0].key not in known]
+        others, also_out = beside(whole)
+        whole += others
         left_out += also_out
     finished = sorted({record.kind for _, record in whole if record.status is Status.done})
     if not finished:
@@ -115,9 +116,7 @@ def load_kinds(
     }
 
 
-def _read(
-    results_dir: Path, experiment: str | None
-) -> tuple[list[tuple[Folder, Record]], tuple[str, ...]]:
+def read_whole(results_dir: Path, experiment: str | None) -> tuple[list[Whole], tuple[str, ...]]:
     """The whole records, and a line for each other one."""
     chosen = None if experiment is None else members(results_dir, experiment)
     whole, left_out = [], []
@@ -134,7 +133,7 @@ def _where(results_dir: Path, experiment: str | None) -> str:
     return f"results_dir={results_dir}" + (f" experiment_name={experiment}" if experiment else "")
 
 
-def results_of(whole: list[tuple[Folder, Record]], left_out: tuple[str, ...] = ()) -> Results:
+def results_of(whole: list[Whole], left_out: tuple[str, ...] = ()) -> Results:
     """Whole records of one kind, with what those that are finished left."""
     evaluations = _evaluations(record for _, record in whole)
     records = {

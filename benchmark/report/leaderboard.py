@@ -16,7 +16,7 @@ from benchmark.report.layout.fitted import FittedTable
 from benchmark.report.layout.tables import write_table
 from benchmark.report.left_out import Shown
 from benchmark.report.protocol import Asked
-from benchmark.report.reference import REFERENCE
+from benchmark.report.reference import Beside
 from benchmark.report.score import Score
 
 
@@ -44,13 +44,15 @@ class Leaderboard:
             Score(self.score, self.at_share),
             evaluation=self.evaluation,
             published=self.published,
-            allow_missing=self.allow_missing,
+            # What ships need not have all that was run.
+            allow_missing=self.allow_missing or self.reference,
         )
-        beside = REFERENCE if self.reference else None
+        beside = Beside() if self.reference else None
         loaded = load_kinds(Path(self.results_dir), self.experiment_name, beside=beside)
         stems = Stems()
         shown, refused = of_each_kind(loaded, lambda found: self._made(found, asked, stems))
-        return Shown(*shown, *refused, left_out=next(iter(loaded.values())).left_out)
+        notes = beside.notes if beside is not None else []
+        return Shown(*shown, *refused, *notes, left_out=next(iter(loaded.values())).left_out)
 
     def _made(self, results: Results, asked: Asked, stems: Stems) -> list[RenderableType]:
         """The tables of one kind, written, and where."""

@@ -6,11 +6,14 @@ from benchmark.errors import UserError, near
 
 # Random circuits of one size that a z-score needs.
 FEWEST_RANDOM_CIRCUITS = 5
+# Loss gaps, in nats, that circuits may have where the edges that they need are counted.
+GAPS = (0.05, 0.1)
 # Scores, what they are called in tables, and whether lower is better.
 SCORES: dict[str, tuple[str, bool]] = {
     "log_area": ("mean log10 loss gap", True),
     "cpr": ("CPR", False),
-    "cmd": ("CMD", True),
+    "cmd": ("CMD (MIB)", True),
+    "ndf": ("area under NDF", False),
     "auroc_edges": ("AUROC (edges)", False),
     "auroc_components": ("AUROC (components)", False),
     "auroc_edges_pessimistic": ("AUROC (edges, pessimistic)", False),
@@ -19,14 +22,19 @@ SCORES: dict[str, tuple[str, bool]] = {
     "auroc_pessimistic": ("AUROC (pessimistic)", False),
     "faithfulness": ("faithfulness", False),
     "loss_gap": ("loss gap (nats)", True),
+    **{f"edges_at_{gap}": (f"edges at {gap} nats", True) for gap in GAPS},
+    "edges": ("edges at a loss gap", True),
     "z": ("z against random circuits", True),
 }
+# Scores that divide by the distance between the empty circuit and the whole model.
+NORMALISED = ("cpr", "cmd", "faithfulness")
 AT_SHARE = ("faithfulness", "loss_gap", "z")
-# Scores of two columns: how well a circuit's edges, and its components, are told from all others.
+# Scores of two columns: how well a circuit's edges, and its components, are told from all others;
+# and the edges at every loss gap.
 PARTS = {
     f"auroc{ending}": {members: f"auroc_{members}{ending}" for members in ("edges", "components")}
     for ending in ("", "_pessimistic")
-}
+} | {"edges": {f"{gap} nats": f"edges_at_{gap}" for gap in GAPS}}
 # What a score needs that not every record has.
 NEEDS = dict.fromkeys(SCORES, "run something that has it") | {
     **dict.fromkeys((name for name in SCORES if name.startswith("auroc")), "no reference circuit"),
@@ -65,6 +73,11 @@ class Score:
     def words(self) -> tuple[str, ...]:
         """As names of files have it."""
         return self.name, f"{self.at_share:g}" if self.name in AT_SHARE else ""
+
+    @property
+    def form(self) -> str:
+        """How its numbers are shown."""
+        return ",.0f" if self.name.startswith("edges") else ".3f"
 
     @property
     def lower_is_better(self) -> bool:

@@ -11,12 +11,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from benchmark.errors import UserError, near
+from benchmark.graph.circuits_file import read_unpacked
 from benchmark.records.record import CIRCUITS_FILE, TABLE, Record, Status
 from benchmark.records.store import Folder, folders
 from benchmark.run.machine import compute_repeatably
 from benchmark.run.recorded import cell_of
 from benchmark.run.runner import run_cell
-from benchmark.tensors import read_arrays
 
 Numbers = NDArray[np.float64]
 # Numbers of another machine or number of threads agree up to rounding that training enlarges.
@@ -61,10 +61,10 @@ def _compared(
         return False, f"{record.key}: this time it {found.status.value}: {found.reason}"
     old, new = (pd.read_parquet(place.path / TABLE) for place in (folder, again))
     table = Table("column", "largest difference", title=f"{record.key}: {len(old)} rows")
-    if old.shape != new.shape or list(old.columns) != list(new.columns):
+    # A record of earlier code may lack a column, or a file, that there is by now.
+    if len(old) != len(new) or not set(old.columns) <= set(new.columns):
         return False, f"{record.key}: {old.shape} numbers then, {new.shape} now"
     differences = {str(name): _difference(old[name], new[name]) for name in old.columns}
-    # A record of earlier code may lack a file that its method leaves by now.
     for name in sorted(name for name in record.files if name.endswith(TENSOR_FILE)):
         differences |= _of_file(folder.path / name, again.path / name)
     worst = max(differences.values(), default=0.0)
@@ -87,7 +87,7 @@ def _of_file(one: Path, other: Path) -> dict[str, float]:
     What only one of two files has, or what is called otherwise in the other, is infinitely apart.
     """
     (before, names), (now, others) = (
-        read_arrays(path) if path.exists() else ({}, {}) for path in (one, other)
+        read_unpacked(path) if path.exists() else ({}, {}) for path in (one, other)
     )
     found = {
         name: _share_of_largest(before[name].astype(float), now[name].astype(float))

@@ -1,4 +1,4 @@
-"""One number for a whole curve of circuits: CPR and CMD, the area on log axes, and AUROC.
+"""One number for a whole curve of circuits: CPR, CMD and NDF, the area on log axes, and AUROC.
 
 Sizes are edges. A method need not have a circuit of every size; at a given size it is judged by
 its largest circuit that is no larger, and by the empty circuit if it has none.
@@ -10,6 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 # The sizes of the MIB circuit track, as shares of the edges (Mueller et al. 2025, 2504.13151).
@@ -43,12 +44,8 @@ class Curve:
         """The value of the largest circuit of at most `size` edges; of several, their mean."""
         if size >= self.n_edges:
             return self.full
-        fitting = [s for s in self.sizes if s <= size]
-        if not fitting:
-            return self.empty
-        largest = max(fitting)
-        pairs = zip(self.sizes, self.values, strict=True)
-        return float(np.mean([value for s, value in pairs if s == largest]))
+        chosen = largest_within(self.sizes, size)
+        return float(np.mean([self.values[place] for place in chosen])) if chosen else self.empty
 
     def by_size(self) -> tuple[list[float | int], list[float]]:
         """Every size that was measured, and that of the empty circuit, with the value `at` it."""
@@ -70,6 +67,12 @@ def _mean(values: list[float]) -> float:
     return values[0] if len(values) == 1 else float(np.mean(values))
 
 
+def largest_within(sizes: Sequence[float | int], most: float | int) -> list[int]:
+    """The places of the largest circuits of at most `most` edges; none if there is none."""
+    largest = max((size for size in sizes if size <= most), default=None)
+    return [place for place, size in enumerate(sizes) if size == largest]
+
+
 def cpr_and_cmd(metric: Curve) -> tuple[float, float]:
     """Circuit performance ratio (higher is better) and circuit-model distance (lower is better).
 
@@ -78,12 +81,71 @@ def cpr_and_cmd(metric: Curve) -> tuple[float, float]:
     Not a number if the metric of the empty circuit equals the full model's, or if no circuit
     between the two was measured.
     """
-    whole = metric.full - metric.empty
-    if whole == 0 or not metric.is_measured(metric.n_edges):
-        return float("nan"), float("nan")
-    sizes = [int(share * metric.n_edges) for share in MIB_SHARES]
-    f = np.array([(metric.at(size) - metric.empty) / whole for size in sizes])
-    return float(np.trapezoid(f, MIB_SHARES)), float(np.trapezoid(np.abs(1 - f), MIB_SHARES))
+    values = np.array(metric.values, dtype=float)[:, None]
+    empty, full = (np.array([end], dtype=float) for end in (metric.empty, metric.full))
+    cpr, cmd = cpr_and_cmd_of_draws(metric.sizes, values, empty, full, metric.n_edges)
+    return float(cpr[0]), float(cmd[0])
+
+
+def cpr_and_cmd_of_draws(
+    sizes: Sequence[float | int],
+    values: Float[np.ndarray, "circuits draws"],
+    empty: Float[np.ndarray, " draws"],
+    full: Float[np.ndarray, " draws"],
+    n_edges: int,
+) -> tuple[Float[np.ndarray, " draws"], Float[np.ndarray, " draws"]]:
+    """The same of each draw of prompts, on which circuits of these sizes have these values."""
+    if not any(0 < size < n_edges for size in sizes):
+        return np.full_like(full, np.nan), np.full_like(full, np.nan)
+
+    def at(size: int) -> Float[np.ndarray, " draws"]:
+        if size >= n_edges:
+            return full
+        chosen = largest_within(sizes, size)
+        return values[chosen].mean(0) if chosen else empty
+
+    metric = np.stack([at(int(share * n_edges)) for share in MIB_SHARES])
+    f = normalised(metric, empty, full)
+    cpr, cmd = (np.trapezoid(y, MIB_SHARES, axis=0) for y in (f, np.abs(1 - f)))
+    return cpr, cmd
+
+
+def normalised(
+    metric: Float[np.ndarray, "*rows draws"],
+    empty: Float[np.ndarray, " draws"],
+    full: Float[np.ndarray, " draws"],
+) -> Float[np.ndarray, "*rows draws"]:
+    """(m - m(empty)) / (m(full) - m(empty)); not a number where both ends are equal."""
+    whole = full - empty
+    return (metric - empty) / np.where(whole == 0, np.nan, whole)
+
+
+def ndf(
+    metric: Float[np.ndarray, "circuits prompts"],
+    empty: Float[np.ndarray, " prompts"],
+    full: Float[np.ndarray, " prompts"],
+) -> Float[np.ndarray, "circuits prompts"]:
+    """Normalised deviation faithfulness: 1 - min(|m(full) - m| / |m(full) - m(empty)|, 1).
+
+    From 0 to 1 for every prompt, however close its ends are; where both are equal it is 1 for a
+    circuit that equals them, too, and 0 for others (Wu et al. 2025, arXiv 2509.24808; the empty
+    circuit stands for the model on the corrupted prompt, which it is under counterfactual
+    ablation).
+    """
+    missed, whole = np.abs(full - metric), np.abs(full - empty)
+    share = missed / np.where(whole == 0, np.inf, whole)
+    return 1 - np.minimum(np.where((whole == 0) & (missed > 0), 1.0, share), 1.0)
+
+
+def ndf_area(curve: Curve) -> float:
+    """The trapezoid area under the mean NDF over the shares of `MIB_SHARES`, as CPR is of f.
+
+    Higher is better, 0.999 the best. Not a number if no circuit was measured.
+    """
+    if not curve.is_measured(curve.n_edges):
+        return float("nan")
+    values = [curve.at(int(share * curve.n_edges)) for share in MIB_SHARES]
+    return float(np.trapezoid(values, MIB_SHARES))
 
 
 def log_area(loss_gap: Curve) -> float:

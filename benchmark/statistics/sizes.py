@@ -1,4 +1,4 @@
-"""Circuits by size: several draws of one requested size count as one circuit of mean quality."""
+"""Circuits by size: draws of one requested size as one circuit; the size that a loss gap needs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -44,3 +44,20 @@ def gap_curve(
     """The loss gaps of the averaged rows of one curve, or the ends of their intervals."""
     empty, full = (ends[end]["loss_gap"] for end in ("empty", "full"))
     return Curve(circuits["size"].tolist(), circuits[column].tolist(), empty, full, n_edges)
+
+
+def edges_needed(
+    gaps: pd.DataFrame | Mapping[str, NDArray[np.float64]], level: float, n_edges: int
+) -> tuple[float, float, float]:
+    """The least size with a loss gap of at most `level` nats, and its interval.
+
+    The interval is of the sizes whose own interval of the gap, over prompts, crosses the level:
+    from the least whose lower end is at most `level` to the least whose upper end is. The whole
+    model has no gap.
+    """
+
+    def least(column: str) -> float:
+        small = gaps["size"][gaps[column] <= level]
+        return float(small.min()) if len(small) else float(n_edges)
+
+    return least("loss_gap"), least("loss_gap_low"), least("loss_gap_high")

@@ -7,43 +7,24 @@ score for CPR, and by absolute score for CMD (Mueller et al. 2025, arXiv 2504.13
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from benchmark.digests import digest, digest_of_file
 from benchmark.errors import UserError
-from benchmark.graph.circuits_file import SCORES_FORMAT, format_of
-from benchmark.graph.graph import ComputationalGraph
 from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
-from benchmark.method.found import FoundCircuits, load_circuits, load_scores
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
-from benchmark.mib.files import read_mib
-from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES
-from methods.circuits.scoring.selection import Selection, circuits_of_sizes
-
-OWN, FORMS = ".safetensors", (".json", ".pt", ".safetensors")
-WHAT_TO_TYPE = (
-    "type method.path=FILE for a .json, .pt or .safetensors file, or method.path=FOLDER for a "
-    "record's folder, or one of circuit files"
+from methods.circuits.scoring.files import (
+    WHAT_TO_TYPE,
+    Take,
+    content_of,
+    digest_of,
+    files_of,
+    with_sign,
 )
-
-
-class Take(Enum):
-    """What is taken of a file, or a record, that has circuits and scores."""
-
-    circuits = "circuits"
-    scores = "scores"
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a file has: circuits, rankings of edges by name, or both."""
-
-    circuits: Sequence[FoundCircuit] = ()
-    scores: Mapping[str, EdgeScores] = field(default_factory=dict)
+from methods.circuits.scoring.selection import Selection, circuits_of_sizes
 
 
 @dataclass(frozen=True)
@@ -67,12 +48,7 @@ class Imported:
         Raises:
             UserError: a file cannot be read.
         """
-        if self.path is None:
-            return None
-        try:
-            return digest([[file.name, digest_of_file(file)] for file in self._files()])
-        except OSError as error:
-            raise UserError(f"method.path={self.path} cannot be read: {error}") from error
+        return None if self.path is None else digest_of(self._files())
 
     def discover(self, problem: Problem, sizes: Sequence[int]) -> FoundCircuits:
         """All circuits of the files, or those of these sizes by the scores of one file.
@@ -81,7 +57,7 @@ class Imported:
             UserError: a file cannot be read, is of another graph, or has not what is to be taken.
         """
         files = self._files()
-        found = [_read(file, problem.graph) for file in files]
+        found = [content_of(file, problem.graph) for file in files]
         if len(files) == 1 and (self.take is Take.scores or not found[0].circuits):
             return self._ranked(files[0], found[0].scores, sizes)
         circuits: list[FoundCircuit] = []
@@ -105,24 +81,14 @@ class Imported:
         circuits: list[FoundCircuit] = []
         used: dict[str, EdgeScores] = {}
         for name, one in scores.items():
-            signed = one.signed if self.absolute is None else not self.absolute
-            ranked = replace(one, signed=signed)
+            ranked = with_sign(one, self.absolute)
             found = circuits_of_sizes(ranked, sizes, self.selection, absolute=False)
             used[name] = found.scores[""]
             circuits += [replace(c, setting=f"{name} {c.setting}".strip()) for c in found]
         return FoundCircuits(circuits, used)
 
     def _files(self) -> list[Path]:
-        place = Path(self.path or "")
-        if (place / RECORD).is_file():
-            listed = [place / (SCORES if self.take is Take.scores else CIRCUITS_FILE)]
-        else:
-            listed = sorted(place.iterdir()) if place.is_dir() else [place]
-        files = [file for file in listed if file.suffix in FORMS and file.is_file()]
-        if not files:
-            what = "scores" if self.take is Take.scores else "circuit"
-            raise UserError(f"method.path={self.path} has no {what}; {WHAT_TO_TYPE}")
-        return files
+        return files_of(self.path or "", self.take)
 
 
 def _named(circuit: FoundCircuit, file: Path, alone: bool) -> FoundCircuit:
@@ -130,22 +96,3 @@ def _named(circuit: FoundCircuit, file: Path, alone: bool) -> FoundCircuit:
     if alone and circuit.setting:
         return circuit
     return replace(circuit, setting=f"file={file.name} {circuit.setting}".strip())
-
-
-def _read(path: Path, graph: ComputationalGraph) -> Content:
-    if path.suffix != OWN:
-        found = read_mib(path, graph)
-        circuits = [] if found.mask is None else [FoundCircuit(found.mask, "")]
-        return Content(circuits, {} if found.scores is None else {"": found.scores.absolute()})
-    if format_of(path) == SCORES_FORMAT:
-        content = Content(scores=load_scores(path))
-        given = next(iter(content.scores.values())).graph
-    else:
-        content = Content(load_circuits(path))
-        given = content.circuits[0].mask.graph
-    if given != graph:
-        raise UserError(
-            f"{path} is of a model with {given.n_layers} layers of {given.n_heads} heads; this one "
-            f"has {graph.n_layers} layers of {graph.n_heads} heads; give its own"
-        )
-    return content

@@ -50,18 +50,3 @@ def gaps_of(
             "loss_gap_high": high,
         }
     )
-
-
-def edges_needed(gaps: pd.DataFrame, level: float, n_edges: int) -> tuple[int, int, int]:
-    """The least size with a loss gap of at most `level`, and its interval.
-
-    The interval is of the sizes whose own interval of the gap, over prompts, crosses the level:
-    from the least whose lower end is at most `level` to the least whose upper end is. The whole
-    model has no gap.
-    """
-
-    def least(column: str) -> int:
-        small = gaps.loc[gaps[column] <= level, "size"]
-        return int(small.min()) if len(small) else n_edges
-
-    return least("loss_gap"), least("loss_gap_low"), least("loss_gap_high")

@@ -25,7 +25,7 @@ from benchmark.prompts.batch import Batch
 from benchmark.prompts.task import Split
 from methods.ranges import check_above_zero, check_counts
 from methods.training.autoencoder import OfOneMLP, autoencoder_measures
-from methods.training.circuit_sizes import circuits_by, edges_needed, gaps_of
+from methods.training.circuit_sizes import circuits_by, gaps_of
 from methods.training.leakage import leakage, of_both_streams
 from methods.training.sparsity import activation_measures, mean_sizes_of_weights
 

@@ -13,7 +13,11 @@ from benchmark.method.problem import Problem
 from benchmark.method.study import Study
 
 # Settings without which a method has nothing to do, and how its line then ends.
-NEEDED = {"imported": (dict(path="circuit.pt"), ", once method.path=FILE is given")}
+NEEDED = {
+    "imported": (dict(path="circuit.pt"), ", once method.path=FILE is given"),
+    "ensemble": (dict(paths=["a"]), ", once method.paths=[results/KEY,...] is given"),
+    "stable": ({}, ", with method.base=eap; else those of the other method"),
+}
 
 
 def can_have(name, level):

@@ -50,7 +50,11 @@ def checked_circuits(method, asked, sizes, *, ranks):
 def with_files(model, folder, quick):
     scores = EdgeScores(model.graph, torch.randn(model.graph.exists.shape), signed=True)
     write_mib(folder / "a.json", MibCircuit(scores), model.shape.d_model)
-    return quick | {"imported": dict(path=f"{folder}/a.json")}
+    return quick | {
+        "imported": dict(path=f"{folder}/a.json"),
+        "ensemble": dict(paths=[f"{folder}/a.json"] * 2),
+        "stable": dict(subsamples=2),
+    }
 
 
 @pytest.mark.parametrize("name", CIRCUIT_METHODS)

@@ -30,7 +30,12 @@ def test_rows_of_a_curve(gpt2):
     assert rows.equals(again)
     known = ends(scores)
     assert known["empty"]["loss_gap"] == pytest.approx(float(scores.empty["loss_gap"].mean()))
-    assert set(areas(rows, known, gpt2.graph.n_edges)) == {"cpr", "cmd", "log_area"}
+    found = areas(rows, known, gpt2.graph.n_edges, scores)
+    assert found["cpr_low"] < found["cpr"] < found["cpr_high"]
+    assert found["cmd_low"] < found["cmd"] < found["cmd_high"]
+    assert set(found) == {
+        "cpr", "cmd", "cpr_low", "cpr_high", "cmd_low", "cmd_high", "log_area",
+    }  # fmt: skip
 
 
 def test_agreement_with_a_reference(gpt2):

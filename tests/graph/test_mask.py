@@ -1,6 +1,7 @@
 import json
 
 import networkx
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -16,6 +17,7 @@ from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.found import load_circuits, load_scores, save_circuits, save_scores
 from benchmark.seeds import generator
+from benchmark.tensors import read_arrays, write_arrays
 
 graphs = st.builds(ComputationalGraph, st.integers(1, 3), st.integers(1, 3), st.booleans())
 seeds = st.integers(0, 2**30)
@@ -143,8 +145,24 @@ def test_file_names_its_axes_for_other_readers(tmp_path):
     with safe_open(tmp_path / "mask.safetensors", framework="np") as file:
         assert json.loads(file.metadata()["sources"]) == list(graph.sources)
         assert json.loads(file.metadata()["destinations"]) == list(graph.destinations)
-        assert file.get_tensor("keep").sum() == graph.n_edges
+        bits = np.unpackbits(file.get_tensor("keep_bits"), axis=1)[:, : graph.exists.numel()]
+        assert (bits.reshape(graph.exists.shape) == graph.exists.numpy()).all()
     assert [entry.name for entry in tmp_path.iterdir()] == ["mask.safetensors"]
+
+
+def test_edges_kept_in_part_and_files_of_before_there_were_bits_come_back(tmp_path):
+    graph, path = ComputationalGraph(1, 2), tmp_path / "mask.safetensors"
+    for keep in (0.5 * graph.exists.float(), graph.exists.float()):
+        save_circuits(path, [FoundCircuit(EdgeMask(graph, keep))])
+        whole = float(keep.max()) == 1
+        assert (set(read_arrays(path)[0]) == {"keep_bits"}) is whole
+        assert torch.equal(load_circuits(path)[0].mask.keep, keep)
+        header = read_arrays(path)[1]
+        write_arrays(path, {"keep": keep.numpy()[None]}, header)
+        assert torch.equal(load_circuits(path)[0].mask.keep, keep)
+    write_arrays(path, {"keep_bits": np.zeros((1, 1), dtype=np.uint8)}, header)
+    with pytest.raises(UserError, match="is damaged: ValueError"):
+        load_circuits(path)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "other tensor", "text"])

@@ -3,15 +3,13 @@
 from dataclasses import replace
 
 import pandas as pd
-from support.made.pages import saved
 from support.made.records import COST, record
 
-from benchmark.graph.graph import ComputationalGraph
 from benchmark.records.record import TABLE
 from benchmark.records.store import Folder
 from benchmark.report.circuits.scores import score_table
 from benchmark.report.comparable import refuse_incomparable
-from benchmark.report.frame import all_labels, load_kinds, results_of
+from benchmark.report.frame import all_labels, results_of
 from benchmark.report.score import Score
 
 
@@ -49,14 +47,3 @@ def test_a_sweep_over_constants_is_labelled(tmp_path):
     }  # fmt: skip
     recipes = scores[scores["evaluation"] != "zero"]
     refuse_incomparable(found, recipes, allow_missing=False)
-
-
-def test_records_of_a_second_folder_are_added_where_the_first_has_none(tmp_path):
-    for place, key, seed in (("own", "one", 0), ("other", "one", 0), ("other", "two", 1)):
-        saved(tmp_path / place, key, [5], seed=seed, graph=ComputationalGraph(2, 4))
-    (found,) = load_kinds(tmp_path / "own", beside=tmp_path / "other").values()
-    assert {key: path.parent.name for key, path in found.paths.items()} == {
-        "one": "own", "two": "other",
-    }  # fmt: skip
-    assert set(found.tables["key"]) == {"one", "two"}
-    assert not found.left_out

@@ -9,7 +9,10 @@ from benchmark.statistics.areas import (
     MIB_SHARES,
     Curve,
     cpr_and_cmd,
+    cpr_and_cmd_of_draws,
     log_area,
+    ndf,
+    ndf_area,
     pessimistic_auroc,
     share_auroc,
 )
@@ -93,3 +96,33 @@ def test_an_area_needs_a_circuit_that_is_neither_empty_nor_the_whole_model(sizes
     assert np.isnan([log_area(nothing), *cpr_and_cmd(nothing)]).all()
     assert np.isnan(log_area(curve([0.5], sizes=[501])))
     assert not np.isnan(log_area(curve([0.5], sizes=[500])))
+
+
+def test_cpr_and_cmd_of_draws_are_those_of_every_curve():
+    random, sizes = np.random.default_rng(0), [5, 20, 20, 300]
+    values, empty = random.normal(size=(4, 6)), random.normal(size=6)
+    full = empty + random.normal(size=6)
+    full[2] = empty[2]
+    found = cpr_and_cmd_of_draws(sizes, values, empty, full, 1000)
+    for draw, pair in enumerate(zip(*found, strict=True)):
+        ends = {"empty": float(empty[draw]), "full": float(full[draw])}
+        one = curve(values[:, draw].tolist(), sizes=sizes, **ends)
+        np.testing.assert_allclose(pair, cpr_and_cmd(one))
+    assert np.isnan(found[0][2]) and np.isfinite(np.delete(found[0], 2)).all()
+
+
+def test_ndf_by_hand():
+    """Of one prompt each: halfway, beyond the full model, wrong way, ends alike, nearly alike."""
+    empty = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+    full = np.array([4.0, 4.0, 4.0, 1.0, 1.0, 1.001])
+    circuit = np.array([[2.0, 5.0, -3.0, 1.0, 3.0, 3.0]])
+    assert ndf(circuit, empty, full)[0].tolist() == pytest.approx([0.5, 0.75, 0.0, 1.0, 0.0, 0.0])
+
+
+def test_the_area_under_ndf_by_hand():
+    values = [0.1, 0.2, 0.2, 0.5, 0.5, 0.6, 0.8, 0.8, 0.9, 1.0]
+    area = sum(
+        (MIB_SHARES[i + 1] - MIB_SHARES[i]) * (values[i] + values[i + 1]) / 2 for i in range(9)
+    )
+    assert ndf_area(curve(values, empty=0.0, full=1.0)) == pytest.approx(area)
+    assert np.isnan(ndf_area(curve([], empty=0.0, full=1.0, sizes=[])))

@@ -14,8 +14,8 @@ from benchmark.errors import UserError
 REFERENCE = re.compile(r"\$\{([^}:]*)\}")
 # A longer value is a file's, and a larger grid is run in parts.
 LONGEST_VALUE, MOST_BRACKETS, MOST_CELLS = 10_000, 100, 100_000
-# Flags of the command, and the settings that they stand for.
-FLAGS = {"--allow-missing": "allow_missing=true"}
+# Words of the command, and the settings that they stand for; `with` can be no field's name.
+FLAGS = {"--allow-missing": "allow_missing=true", "with=reference": "reference=true"}
 # Hydra's own flags that are followed by a word.
 FLAGS_WITH_A_VALUE = (
     "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-path", "-cp", "--config-name",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from benchmark.errors import UserError
 from benchmark.report.circuits.beside import published_rows, published_tables
+from benchmark.report.circuits.noise import Noise
 from benchmark.report.circuits.scores import column_names, row_names, score_table, where_known
 from benchmark.report.circuits.weak import Weak
 from benchmark.report.comparable import refuse_incomparable
@@ -39,9 +40,12 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     if asked.published:
         published = published_tables(published_rows(score, published_cells(results.done)), score)
         title += "" if published else " (nothing published of these tasks on these models)"
-    weak = Weak.of(results)
-    table = leaderboard(weak.marked(where_known(scores, score)), score)
-    return [ReportTable(tuple(filter(None, words)), title, table, note=weak.note()), *published]
+    weak, noise = Weak.of(results), Noise.of(results, score)
+    rows = where_known(scores, score)
+    marked = weak.marked(rows)
+    table = leaderboard(marked.assign(task=marked["task"] + noise.marks(rows)), score)
+    note = "\n".join(filter(None, (weak.note(), noise.note())))
+    return [ReportTable(tuple(filter(None, words)), title, table, note=note), *published]
 
 
 def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
@@ -54,7 +58,7 @@ def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
     part in the others'.
     """
     scores = scores.assign(column=column_names(scores), row=row_names(scores))
-    cells = scores.groupby(["row", "column"]).apply(_cell, include_groups=False)
+    cells = scores.groupby(["row", "column"]).apply(_cell, score.form, include_groups=False)
     order = scores.groupby("column")["ended"].min().sort_values(kind="stable").index
     values = cells["value"].unstack("column")[order]
     complete = values[values.notna().all(axis=1)]
@@ -75,13 +79,13 @@ def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
     return shown.loc[rank.sort_values(na_position="last").index].rename_axis("method")
 
 
-def _cell(rows: pd.DataFrame) -> pd.Series:
+def _cell(rows: pd.DataFrame, form: str) -> pd.Series:
     value = rows["value"].mean(skipna=False)
     if pd.isna(value):
         return pd.Series({"value": value, "shown": DASH})
     if len(rows) > 1:
         half = half_interval(rows["value"].to_numpy(float))
-        return pd.Series({"value": value, "shown": f"{value:.3f} ±{half:.3f}"})
+        return pd.Series({"value": value, "shown": f"{value:{form}} ±{half:{form}}"})
     low, high = rows["low"].iloc[0], rows["high"].iloc[0]
-    interval = "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
-    return pd.Series({"value": value, "shown": f"{value:.3f}{interval}"})
+    interval = "" if pd.isna(low) else f" [{low:{form}}, {high:{form}}]"
+    return pd.Series({"value": value, "shown": f"{value:{form}}{interval}"})

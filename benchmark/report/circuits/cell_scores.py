@@ -5,7 +5,7 @@ of records and not with its square, and by little for each.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -17,14 +17,18 @@ from benchmark.records.names import option
 from benchmark.records.record import Record
 from benchmark.report.frame import Results
 from benchmark.report.score import FEWEST_RANDOM_CIRCUITS
-from benchmark.statistics.areas import Curve, log_area
-from benchmark.statistics.sizes import averaged_draws, gap_curve, nominal_sizes
+from benchmark.report.score import GAPS as LOSS_GAPS
+from benchmark.statistics.areas import Curve, log_area, ndf_area
+from benchmark.statistics.sizes import averaged_draws, edges_needed, gap_curve, nominal_sizes
 
 # A value with the lower and the upper end of its interval; NaN where one is not known.
 Interval = tuple[float, float, float]
 Columns = dict[str, NDArray[np.float64]]
 CELL = ["key", "evaluation"]
-GAPS = ["loss_gap", "loss_gap_low", "loss_gap_high"]
+EDGES = {f"edges_at_{gap}": gap for gap in LOSS_GAPS}
+GAPS, FAITHFULNESS, NDF = (
+    [name, f"{name}_low", f"{name}_high"] for name in ("loss_gap", "faithfulness", "ndf")
+)
 UNKNOWN = float("nan")
 
 
@@ -41,18 +45,25 @@ class CellScores:
         if name == "loss_gap":
             return self._loss_gap(record, evaluation, at_share * record.n_edges)
         if name == "faithfulness":
-            return self._faithfulness(record, evaluation, at_share), UNKNOWN, UNKNOWN
+            return self._faithfulness(record, evaluation, at_share)
         if name == "z":
             return self._z(record, evaluation, at_share), UNKNOWN, UNKNOWN
         if name.startswith("auroc"):
             return record.recovery.get(name, UNKNOWN), UNKNOWN, UNKNOWN
-        return record.areas[evaluation][name], UNKNOWN, UNKNOWN
+        if name == "ndf":
+            return self._ndf(record, evaluation)
+        if name in EDGES:
+            return edges_needed(self._circuits[record.key, evaluation], EDGES[name], record.n_edges)
+        areas = record.areas[evaluation]
+        return areas[name], areas.get(f"{name}_low", UNKNOWN), areas.get(f"{name}_high", UNKNOWN)
 
     @cached_property
     def _curves(self) -> "_Cut":
         rows = self._results.tables
-        columns = ["nominal_size", "requested_size", "faithfulness", "loss_gap"]
-        return _Cut(rows.assign(nominal_size=nominal_sizes(rows)), columns)
+        rows = rows.assign(nominal_size=nominal_sizes(rows))
+        columns = ["nominal_size", "requested_size", "loss_gap", *FAITHFULNESS, *NDF]
+        # Records of earlier code have neither NDF nor intervals.
+        return _Cut(rows.assign(**dict.fromkeys(set(columns) - set(rows), UNKNOWN)), columns)
 
     @cached_property
     def _circuits(self) -> "_Cut":
@@ -79,13 +90,24 @@ class CellScores:
             return UNKNOWN, UNKNOWN, UNKNOWN
         return best[0], best[1], best[2]
 
-    def _faithfulness(self, record: Record, evaluation: str, at_share: float) -> float:
-        curve = self._curves[record.key, evaluation]
-        sizes, values = curve["nominal_size"].tolist(), curve["faithfulness"].tolist()
-        found = Curve(sizes, values, empty=0.0, full=1.0, n_edges=record.n_edges)
+    def _faithfulness(self, record: Record, evaluation: str, at_share: float) -> Interval:
         most = at_share * record.n_edges
-        known = found.is_measured(most) and not np.isnan(values).all()
-        return found.at(most) if known else UNKNOWN
+        curves = self._between(record, evaluation, FAITHFULNESS)
+        found = [curve.at(most) if curve.is_measured(most) else UNKNOWN for curve in curves]
+        return found[0], found[1], found[2]
+
+    def _ndf(self, record: Record, evaluation: str) -> Interval:
+        found = [ndf_area(curve) for curve in self._between(record, evaluation, NDF)]
+        return found[0], found[1], found[2]
+
+    def _between(self, record: Record, evaluation: str, columns: list[str]) -> Iterator[Curve]:
+        """Curves from 0, of the empty circuit, to 1, of the whole model; the unknown has none."""
+        curve = self._curves[record.key, evaluation]
+        for column in columns:
+            known = not np.isnan(curve[column]).all()
+            sizes = curve["nominal_size"].tolist() if known else []
+            values = curve[column].tolist() if known else []
+            yield Curve(sizes, values, empty=0.0, full=1.0, n_edges=record.n_edges)
 
     def _z(self, record: Record, evaluation: str, at_share: float) -> float:
         """How many standard deviations below random circuits of a size (Li & Janson 2024, app. F).

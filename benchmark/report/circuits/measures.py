@@ -10,6 +10,7 @@ from benchmark.records.record import CIRCUITS_FILE, Record
 from benchmark.report.circuits.cell_scores import CellScores
 from benchmark.report.frame import Results
 from benchmark.report.measured import UNKNOWN, Measured, Quantity
+from benchmark.report.score import GAPS
 from benchmark.statistics.areas import FLOOR
 
 # The largest size, as a share of all edges, of scores at a size.
@@ -19,8 +20,10 @@ PER_PROMPT = {"forward_passes": "forward", "backward_passes": "backward"}
 QUANTITIES = {
     "log_area": Quantity("mean log10 of the loss gap in nats", float(np.log10(FLOOR))),
     "loss_gap": Quantity(f"nats at {AT_SHARE:.0%} of the edges", 0.0),
-    "cmd": Quantity("CMD", 0.0),
+    "cmd": Quantity("CMD (MIB)", 0.0),
     "cpr": Quantity("CPR"),
+    "ndf": Quantity("area under NDF", 0.0, 1.0),
+    **{f"edges_at_{gap}": Quantity(f"edges at {gap} nats", 0.0) for gap in GAPS},
     "auroc_edges": AUROC,
     "auroc_components": AUROC,
     "auroc_edges_pessimistic": AUROC,

@@ -8,6 +8,7 @@ from benchmark.records.names import option
 from benchmark.records.record import SHORT
 from benchmark.report.circuits.drawing import draw_edges, readable_circuit
 from benchmark.report.circuits.faithfulness import faithfulness_against_size
+from benchmark.report.circuits.noise import Noise
 from benchmark.report.circuits.plots import (
     ablations_compared,
     gap_against_size,
@@ -17,7 +18,7 @@ from benchmark.report.circuits.plots import (
 )
 from benchmark.report.circuits.roc import roc
 from benchmark.report.circuits.scores import column_names, row_names, score_table
-from benchmark.report.circuits.weak import Weak
+from benchmark.report.circuits.weak import Weak, noted
 from benchmark.report.comparable import refuse_incomparable
 from benchmark.report.frame import Results
 from benchmark.report.protocol import Asked, ReportFigure
@@ -27,6 +28,7 @@ from benchmark.report.score import Score
 
 # A picture of more edges shows nothing and takes long; circuits of neurons touch many.
 MOST_EDGES_DRAWN = 1000
+FAITHFULNESS = Score("faithfulness", 1.0)
 
 
 def figures(results: Results, asked: Asked) -> Iterator[ReportFigure]:
@@ -63,7 +65,7 @@ def _curves(results: Results, weak: Weak, *, published: bool) -> Iterator[Report
 
 def _faithfulness(results: Results, weak: Weak, *, published: bool) -> Iterator[ReportFigure]:
     measured = results.tables[results.tables["size"] > 0]
-    curves = measured.dropna(subset="faithfulness")
+    curves, noise = measured.dropna(subset="faithfulness"), Noise.of(results, FAITHFULNESS)
     for place, rows in curves.groupby(["task", "model", "evaluation"]):
         task, model, evaluation = map(str, place)
         areas = [results.records[key].areas[evaluation] for key in rows["key"]]
@@ -78,7 +80,7 @@ def _faithfulness(results: Results, weak: Weak, *, published: bool) -> Iterator[
             reported = published_faithfulness(task, known, evaluation, n_edges)
         title = weak.titled(f"{task}, {model}, {evaluation} ablation", task, model)
         figure = faithfulness_against_size(rows, title, reported)
-        figure = weak.noted(figure, task, model)
+        figure = noted(figure, weak.note(task, model), noise.note((task, model, evaluation)))
         yield ReportFigure(("faithfulness", task, model, evaluation), figure, rows)
 
 

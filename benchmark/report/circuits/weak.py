@@ -65,7 +65,12 @@ class Weak:
         self, figure: "Figure", task: str | None = None, model: str | None = None
     ) -> "Figure":
         """A picture with the footnote below, where it is due."""
-        note = self.note(task, model)
-        if note:
-            figure.supxlabel(fill(note, int(LETTERS * figure.get_figwidth())), fontsize=7)
-        return figure
+        return noted(figure, self.note(task, model))
+
+
+def noted(figure: "Figure", *notes: str) -> "Figure":
+    """A picture with footnotes below; empty ones are none."""
+    lines = [fill(note, int(LETTERS * figure.get_figwidth())) for note in notes if note]
+    if lines:
+        figure.supxlabel("\n".join(lines), fontsize=7)
+    return figure

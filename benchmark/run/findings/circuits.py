@@ -14,12 +14,13 @@ import pandas as pd
 from benchmark.evaluation.circuits import HeldOut, circuit_scores, full_model_scores
 from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
 from benchmark.evaluation.metrics import evaluation_metrics
+from benchmark.evaluation.normalised import is_noise
 from benchmark.meter import metering
 from benchmark.method.circuits import FoundCircuit, stacked_neurons
 from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
 from benchmark.models.loading import LanguageModel
-from benchmark.records.record import LEAST_ACCURACY
+from benchmark.records.record import DIFFERENCE, FAITHFUL_IN, LEAST_ACCURACY
 from benchmark.references.circuits import reference_masks
 from benchmark.run.cell import Cell
 from benchmark.run.findings.discovery import discovered
@@ -76,7 +77,7 @@ def _evaluated(
     full = full_model_scores(model, held_out)
     check_finite(full, "the whole model", model.dtype)
     masks, neurons = [found.mask for found in circuits], stacked_neurons(circuits)
-    rows, facts = [], {"ends": {}, "areas": {}, "recovery": {}}
+    rows, warnings, facts = [], [], {"ends": {}, "areas": {}, "recovery": {}}
     for option, ablation in cell.evaluation.items():
         name, checkpoint = evaluated_as(cell, option), work / f"constants_{option}.checkpoint"
         scores = circuit_scores(model, masks, ablation, held_out, checkpoint, neurons, full)
@@ -84,7 +85,8 @@ def _evaluated(
         check_finite(scores.empty, f"the empty circuit under {name} ablation", model.dtype)
         rows.append(curve_rows(circuits, name, scores))
         facts["ends"][name] = ends(scores)
-        facts["areas"][name] = areas(rows[-1], facts["ends"][name], model.graph.n_edges)
+        facts["areas"][name] = areas(rows[-1], facts["ends"][name], model.graph.n_edges, scores)
+        warnings += _of_noise(name, facts["ends"][name][DIFFERENCE])
         log.info("evaluated under %s", name)
     references = reference_masks(cell.built_task.family, model)
     if references:
@@ -93,12 +95,24 @@ def _evaluated(
         rows = [pd.concat([part, recovery(circuits, truth)], axis=1) for part in rows]
         facts["recovery"] = aurocs(circuits, truth)
     accuracy = float(full["accuracy"].mean())
-    warnings = []
     if accuracy < LEAST_ACCURACY:
         warnings.append(f"{model.name} does this task with an accuracy of {accuracy:.2f} only")
-        log.warning(warnings[-1])
+    for warning in warnings:
+        log.warning(warning)
     return pd.concat(rows, ignore_index=True), {
         **facts,
         "accuracy": accuracy,
         "warnings": warnings,
     }
+
+
+def _of_noise(ablation: str, difference: dict[str, float]) -> list[str]:
+    """A warning where normalised faithfulness means nothing."""
+    if not is_noise(difference):
+        return []
+    value, low, high = (difference[f"{FAITHFUL_IN}{end}"] for end in ("", "_low", "_high"))
+    return [
+        f"under {ablation} ablation, normalised faithfulness, CPR and CMD mean nothing: the whole "
+        f"model's logit difference is above the empty circuit's by {value:.3g} [{low:.3g}, "
+        f"{high:.3g}], which may be none"
+    ]

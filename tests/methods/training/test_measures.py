@@ -1,6 +1,5 @@
 """Measures of sparsity, of autoencoders, of masks and of circuit sizes, on cases known by hand."""
 
-import pandas as pd
 import pytest
 import torch
 from transformers import AutoConfig
@@ -10,7 +9,7 @@ from benchmark.pretraining.self_ablation.model import SelfAblatingModel
 from benchmark.pretraining.self_ablation.winners import Soft, Winners
 from benchmark.prompts.random_batch import random_batch
 from methods.training.autoencoder import OfOneMLP, train_autoencoder
-from methods.training.circuit_sizes import edges_needed, sizes_up_to
+from methods.training.circuit_sizes import sizes_up_to
 from methods.training.leakage import leakage, of_both_streams
 from methods.training.sparsity import (
     hoyer,
@@ -83,17 +82,7 @@ def test_an_mlps_output_is_recorded_and_replaced(neo):
     assert one.loss([batch], lambda x: x) != pytest.approx(one.loss([batch], torch.zeros_like))
 
 
-def test_edges_needed_are_the_least_with_so_small_a_gap():
-    gaps = pd.DataFrame(
-        {
-            "size": [5, 10, 20, 40],
-            "loss_gap": [0.9, 0.2, 0.08, 0.01],
-            "loss_gap_low": [0.8, 0.09, 0.05, 0.0],
-            "loss_gap_high": [1.0, 0.4, 0.12, 0.02],
-        }
-    )
-    assert edges_needed(gaps, 0.1, 60) == (20, 10, 40)
-    assert edges_needed(gaps, 0.005, 60) == (60, 40, 60)
+def test_sizes_go_up_to_all_edges():
     sizes = sizes_up_to(262)
     assert sizes[0] == 1
     assert sizes[-1] == 262

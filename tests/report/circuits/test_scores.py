@@ -71,3 +71,34 @@ def test_the_whole_model_alone_gives_no_score(name):
     ends = {"mean": {"empty": {"loss_gap": 2.0}, "full": {"loss_gap": 0.0}}}
     found = drawn(results(replace(made, ends=ends)), size=100, requested_size=100)
     assert np.isnan(score_table(found, Score(name, 0.5))["value"].item())
+
+
+def test_scores_have_the_intervals_of_their_records():
+    (made,) = recovered((0.7, 0.5))
+    areas = {"mean": AREAS["mean"] | {"cpr_low": 0.7, "cpr_high": 0.9}}
+    found = drawn(results(replace(made, areas=areas)), ndf=[0.0, 0.5, 1.0], ndf_low=0.0)
+    ends = ["value", "low", "high"]
+    assert score_table(found, Score("cpr", 0.1))[ends].values.tolist() == [[0.8, 0.7, 0.9]]
+    assert np.isnan(score_table(found, Score("cmd", 0.1))[ends].values.tolist()[0][1])
+    row = score_table(found, Score("ndf", 0.1)).iloc[0]
+    # Half at 20 of 100 edges, all from 50 on; the lower end rises at the whole model alone.
+    assert row["value"] == pytest.approx(0.1 * 0.5 / 2 + 0.3 * 1.5 / 2 + 0.5)
+    assert row["low"] == pytest.approx(0.25)
+    assert np.isnan(row["high"])
+
+
+def test_edges_at_a_loss_gap_are_the_fewest_measured_with_no_more():
+    gaps = np.array([0.2, 0.06, 0.04])
+    found = drawn(
+        results(*recovered((0.7, 0.5))),
+        loss_gap=gaps,
+        loss_gap_low=gaps / 2,
+        loss_gap_high=2 * gaps,
+    )
+    rows = score_table(found, Score("edges", 0.1)).set_index("part")
+    sizes = np.array([10, 20, 50])
+    for part, gap in (("0.05 nats", 0.05), ("0.1 nats", 0.1)):
+        by_hand = [min([*sizes[ends <= gap], 100]) for ends in (gaps, gaps / 2, 2 * gaps)]
+        assert rows.loc[part, ["value", "low", "high"]].tolist() == by_hand
+    table = leaderboard(score_table(found, Score("edges", 0.1)), Score("edges", 0.1))
+    assert table.loc["eap", "0.05 nats"] == "50 [20, 100]"
