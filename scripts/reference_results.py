@@ -35,20 +35,26 @@ CHEAP = "eap,relp,gim,hisp,clean_corrupted,activation_magnitude,information_flow
 GRADIENTS = "eap_ig,eap_gp,eap_ig_activations,eap_ig_activations_own,edge_atp"
 SEARCHES = "acdc,exact"
 TRAINED = "edge_pruning,hap,ugs,hcgs,subnetwork_probing,subnetwork_probing_edges"
+REAL, TOYS = "experiment=board_real", "experiment=board_toys"
+RANDOM = f"{REAL} method=random method.circuits_per_size=2"
 BOARDS = (
-    (15.0, "experiment=board_real method=eap,random ablation=counterfactual"),
-    (20.0, "experiment=board_real method=eap_ig,relp,gim ablation=counterfactual"),
-    (15.0, "experiment=board_real method=eap,random ablation=mean"),
-    (60.0, "experiment=board_real"),
-    (10.0, f"experiment=board_toys ablation=counterfactual method={CHEAP}"),
-    (10.0, f"experiment=board_toys ablation=counterfactual method={GRADIENTS}"),
+    (6.0, f"{REAL} method=eap ablation=counterfactual"),
+    (6.1, f"{RANDOM} ablation=counterfactual"),
+    (6.2, f"{REAL} method=eap_ig ablation=counterfactual"),
+    (6.3, f"{REAL} method=eap ablation=mean"),
+    (6.4, f"{RANDOM} ablation=mean"),
+    (12.0, f"{REAL} method=relp,gim ablation=counterfactual"),
+    (12.1, f"{REAL} method=activation_magnitude,information_flow_routes ablation=counterfactual"),
+    (40.0, REAL),
+    (10.0, f"{TOYS} ablation=counterfactual method={CHEAP}"),
+    (11.0, f"{TOYS} ablation=counterfactual method={GRADIENTS}"),
     (60.0, f"experiment=acdc_roc method=eap,eap_ig,hisp,exact,random,acdc,{TRAINED}"),
-    (60.0, f"experiment=board_toys ablation=counterfactual method={SEARCHES}"),
-    (300.0, f"experiment=board_toys ablation=optimal method={CHEAP},{GRADIENTS}"),
-    (600.0, f"experiment=board_toys ablation=counterfactual method={TRAINED}"),
-    (1200.0, "experiment=board_toys"),
+    (60.1, f"{TOYS} ablation=counterfactual method={SEARCHES}"),
+    (300.0, f"{TOYS} ablation=optimal method={CHEAP},{GRADIENTS}"),
+    (600.0, f"{TOYS} ablation=counterfactual method={TRAINED}"),
+    (1200.0, TOYS),
     (30.0, "experiment=acdc_roc model=reversal task=reversal"),
-    (30.0, "experiment=acdc_roc model=fraction_of_x task=fraction_of_x"),
+    (30.1, "experiment=acdc_roc model=fraction_of_x task=fraction_of_x"),
 )
 
 

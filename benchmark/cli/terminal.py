@@ -55,7 +55,7 @@ def show(content: RenderableType) -> None:
 def show_whole(content: RenderableType) -> bool:
     """Print what a verb gives, and whether it is whole: what it leaves out is named."""
     show(content)
-    left_out = lines(content.left_out) if isinstance(content, Shown) else []
+    left_out = lines(content) if isinstance(content, Shown) else []
     for line in left_out:
         warn(line)
     return not left_out

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
@@ -32,6 +32,16 @@ class GraphOutline:
     parallel: bool
     sources: tuple[str, ...]
     destinations: tuple[str, ...]
+
+    @property
+    def exists(self) -> Bool[np.ndarray, "src dst"]:
+        """Which edges exist: every destination reads the sources before it."""
+        reads = []
+        for layer in range(self.n_layers):
+            before = 1 + layer * (self.n_heads + 1)
+            own = 0 if self.parallel else self.n_heads
+            reads += [*[before] * (3 * self.n_heads), before + own]
+        return np.arange(len(self.sources))[:, None] < np.array([*reads, len(self.sources)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,9 @@
 """Circuit files of the MIB circuit track, read and written (Mueller et al. 2025, 2504.13151).
 
 They are the files of EAP-IG, whose nodes, edges and orders are those of our graph. An importance
-file scores all edges; a binary file says which edges are in the circuit, and, unlike EAP-IG's own,
-has no scores (the track's loader asks for none, EAP-IG's does). A `.pt` file is read as tensors and
-plain values, so nothing in it is ever run.
+file scores all edges; a binary file says which edges are in the circuit, and has zeros for scores,
+without which EAP-IG's loader and the track's public one do not read it. A `.pt` file is read as
+tensors and plain values, so nothing in it is ever run.
 """
 
 import json
@@ -33,7 +33,7 @@ class MibCircuit:
 
     Attributes:
         scores: of an importance file, ranked as they are; None of a binary file, in which they
-            are missing, or all zero beside a circuit.
+            are missing, or all zero.
         mask: the circuit of a binary file; None where edges have scores and none is in it.
     """
 
@@ -88,7 +88,8 @@ def write_mib(path: Path, circuit: MibCircuit, d_model: int) -> None:
     keep = (circuit.mask or EdgeMask.empty(graph)).keep.detach().cpu()
     if not bool(((keep == 0) | (keep == 1)).all()):
         raise UserError("a circuit file says which edges are in; this mask keeps some in part")
-    scores = circuit.scores.value.detach().cpu() if circuit.scores else None
+    known = circuit.scores.value.detach().cpu() if circuit.scores else None
+    scores = torch.zeros(graph.exists.shape) if known is None else known
     cfg = {**_sizes(graph), "d_model": d_model}
     with replacing(path) as temporary:
         if path.suffix == ".json":
@@ -147,7 +148,7 @@ def _judged(content: FileContent, graph: ComputationalGraph) -> MibCircuit:
     ranks = scores is not None and bool((scores != 0).any())
     if content.names_nodes and mask.size == 0 and not ranks:
         raise UserError("it is a circuit of nodes, not of edges")
-    # A circuit that EAP-IG wrote without scoring edges has zeros for scores.
-    if scores is None or (mask.size > 0 and not ranks):
+    # A circuit without scores has zeros for them, the empty one too.
+    if scores is None or not ranks:
         return MibCircuit(mask=mask)
     return MibCircuit(EdgeScores(graph, scores, signed=True), mask if mask.size > 0 else None)

@@ -2,7 +2,7 @@
 
 Both are turned from plain values into matrices over our graph, and back. The layout is that of
 the authors' `Graph.to_json` and `Graph.to_pt` (Hanna et al. 2024, arXiv 2403.17806). As in MIB,
-a binary circuit has no scores, and an edge that its JSON does not list is not in it.
+a binary circuit may lack scores, and an edge that its JSON does not list is not in it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -61,14 +61,15 @@ def from_json(content: Mapping[str, Any], graph: ComputationalGraph) -> FileCont
 
 def to_json(
     graph: ComputationalGraph,
-    scores: Float[Tensor, "src dst"] | None,
+    scores: Float[Tensor, "src dst"],
     kept: Bool[Tensor, "src dst"],
 ) -> dict[str, Any]:
     """Nodes and edges by name."""
     nodes = zip(graph.sources, _nodes_in_graph(graph, kept).tolist(), strict=True)
-    columns = {"in_graph": kept[graph.exists].tolist()}
-    if scores is not None:
-        columns["score"] = scores[graph.exists].tolist()
+    columns = {
+        "in_graph": kept[graph.exists].tolist(),
+        "score": scores[graph.exists].tolist(),
+    }
     edges = zip(_flat_indices(graph), zip(*columns.values(), strict=True), strict=True)
     return {
         "nodes": {name: {"in_graph": inside} for name, inside in (*nodes, (LOGITS, True))},
@@ -98,14 +99,14 @@ def from_pt(content: Mapping[str, Any], graph: ComputationalGraph) -> FileConten
 
 def to_pt(
     graph: ComputationalGraph,
-    scores: Float[Tensor, "src dst"] | None,
+    scores: Float[Tensor, "src dst"],
     kept: Bool[Tensor, "src dst"],
 ) -> dict[str, Any]:
     """The names of sources and destinations, and matrices over them."""
     return {
         "src_nodes": list(graph.sources),
         "dst_nodes": list(graph.destinations),
-        **({} if scores is None else {"edges_scores": scores.contiguous()}),
+        "edges_scores": scores.contiguous(),
         "edges_in_graph": kept,
         "nodes_in_graph": _nodes_in_graph(graph, kept),
     }

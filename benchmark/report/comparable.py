@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UserError
+from benchmark.records.names import AXES
 from benchmark.records.record import TASK, Record, Status
-from benchmark.report.frame import AXES, Results
+from benchmark.report.frame import Results
 
 Facts = dict[tuple[Any, ...], Any]
 CELL = [*AXES, "evaluation", "seed", "key"]

@@ -25,6 +25,7 @@ class Figures:
     at_share: float
     allow_missing: bool
     published: bool
+    board_rows: str | None
     circuits: bool
     directory: str
 
@@ -36,7 +37,8 @@ class Figures:
         """
         asked = Asked(
             Score(self.score, self.at_share),
-            published=self.published,
+            published=self.published or self.board_rows is not None,
+            board_rows=self.board_rows,
             allow_missing=self.allow_missing,
             circuits=self.circuits,
         )

@@ -4,11 +4,10 @@ A label is a record's own name of what was run; where one name stands for severa
 differs is added, so that no two kinds of run share a label.
 """
 
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,21 +16,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
-from benchmark.records.names import AXES, PLACES, UNNAMED, is_named_by, told_apart, words
 from benchmark.records.record import CIRCUITS, TABLE, TENSORS, Record, Status
 from benchmark.records.store import Folder, folders, members
+from benchmark.report.labels import all_labels, evaluation_labels
 from benchmark.tensors import read_arrays
 
-# A cell's own settings, by what they are named with where they differ; empty if nothing used them.
-OF_CELLS = {
-    "task": ("n_train", "n_test"),
-    "method": ("attribution_metric", "training_steps", "sizes"),
-}
-Named = TypeVar("Named", bound=Hashable)
 # A record with its folder.
 Whole = tuple[Folder, Record]
-# Settings that no label needs.
-UNLABELLED = ("_target_", *UNNAMED)
 
 
 @dataclass(frozen=True)
@@ -84,6 +75,7 @@ def load_kinds(
     experiment: str | None = None,
     *,
     unfinished: bool = False,
+    model: str | None = None,
     beside: Callable[[Sequence[Whole]], tuple[Sequence[Whole], tuple[str, ...]]] | None = None,
 ) -> dict[str, Results]:
     """All whole records of a folder, or those of one experiment, by their kind.
@@ -94,19 +86,23 @@ def load_kinds(
         results_dir: the folder.
         experiment: its name, or None for all.
         unfinished: give kinds of which no record is finished, too.
-        beside: gives records to add to those of the folder, and a line for each that is damaged.
+        model: only records of the model of this name.
+        beside: gives records to add to those of the folder, and a line for each that is damaged;
+            then there need be no folder.
 
     Raises:
         UserError: there is no folder, or no finished record in it.
     """
-    whole, left_out = read_whole(results_dir, experiment)
+    lonely = beside is not None and not results_dir.exists()
+    whole, left_out = ([], ()) if lonely else read_whole(results_dir, experiment)
+    whole = [pair for pair in whole if model in (None, pair[1].names["model"])]
     if beside is not None:
         others, also_out = beside(whole)
-        whole += others
+        whole += [pair for pair in others if model in (None, pair[1].names["model"])]
         left_out += also_out
     finished = sorted({record.kind for _, record in whole if record.status is Status.done})
     if not finished:
-        where = _where(results_dir, experiment)
+        where = _where(results_dir, experiment, model)
         why = f"; {len(left_out)} are left out, the first: {left_out[0]}" if left_out else ""
         raise UserError(f"{where} has no finished record; run something first{why}")
     kinds = sorted({record.kind for _, record in whole}) if unfinished else finished
@@ -129,13 +125,14 @@ def read_whole(results_dir: Path, experiment: str | None) -> tuple[list[Whole], 
     return whole, tuple(left_out)
 
 
-def _where(results_dir: Path, experiment: str | None) -> str:
-    return f"results_dir={results_dir}" + (f" experiment_name={experiment}" if experiment else "")
+def _where(results_dir: Path, experiment: str | None, model: str | None = None) -> str:
+    named = {"results_dir": results_dir, "experiment_name": experiment, "model_name": model}
+    return " ".join(f"{name}={value}" for name, value in named.items() if value)
 
 
 def results_of(whole: list[Whole], left_out: tuple[str, ...] = ()) -> Results:
     """Whole records of one kind, with what those that are finished left."""
-    evaluations = _evaluations(record for _, record in whole)
+    evaluations = evaluation_labels(record for _, record in whole)
     records = {
         record.key: _relabelled(record, evaluations) if evaluations else record
         for _, record in whole
@@ -170,51 +167,6 @@ def _joined_tables(
     return pd.concat([joined.rename(columns={"ablation": "evaluation"}), columns], axis=1)
 
 
-def all_labels(records: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """The label of each of `AXES` for each record, by key."""
-    labels: dict[str, dict[str, str]] = {record.key: {} for record in records}
-    for axis in AXES:
-        settings = {record.key: _settings(record, axis) for record in records}
-        for key, label in _with_what_differs(_names(records, axis), settings).items():
-            labels[key][axis] = label
-    return labels
-
-
-def _with_what_differs(
-    names: Mapping[Named, str], settings: Mapping[Named, dict[str, Any]]
-) -> dict[Named, str]:
-    """Names, with those settings that not all that have the name share."""
-    n_named = Counter(names.values())
-    alike = Counter(
-        (names[key], setting, repr(value))
-        for key, mine in settings.items()
-        for setting, value in mine.items()
-    )
-    labels: dict[Named, str] = {}
-    for key, mine in settings.items():
-        name = names[key]
-        differing = (
-            f"{setting}={words(value)}"
-            for setting, value in mine.items()
-            if alike[name, setting, repr(value)] < n_named[name]
-        )
-        labels[key] = " ".join([name, *differing])
-    return labels
-
-
-def _evaluations(records: Iterable[Record]) -> dict[tuple[str, str], str]:
-    """By key and name, labels of evaluation ablations that have one name and several recipes."""
-    recipes = {
-        (record.key, name): recipe[-1]
-        for record in records
-        for name, recipe in record.evaluation.items()
-        # As `described` writes it; records may hold anything here.
-        if isinstance(recipe, list) and recipe and isinstance(recipe[-1], dict)
-    }
-    labels = _with_what_differs({place: place[1] for place in recipes}, recipes)
-    return {place: label for place, label in labels.items() if label != place[1]}
-
-
 def _relabelled(record: Record, evaluations: Mapping[tuple[str, str], str]) -> Record:
     """The record, with its evaluation ablations under their labels."""
     parts: dict[str, Any] = {
@@ -223,23 +175,3 @@ def _relabelled(record: Record, evaluations: Mapping[tuple[str, str], str]) -> R
         for of in [getattr(record, part)]
     }
     return replace(record, **parts)
-
-
-def _names(records: Sequence[Record], axis: str) -> dict[str, str]:
-    """By key, the names of records; those of several places are told apart."""
-    names = [record.names[axis] for record in records]
-    if axis in PLACES:
-        names = told_apart(names, [_place(record, axis) for record in records])
-    return dict(zip((record.key for record in records), names, strict=True))
-
-
-def _place(record: Record, axis: str) -> str:
-    return str(record.config[axis].get(PLACES[axis], ""))
-
-
-def _settings(record: Record, axis: str) -> dict[str, Any]:
-    config = record.config
-    kept = {key: value for key, value in config[axis].items() if key not in UNLABELLED}
-    if axis in PLACES and is_named_by(record.names[axis], _place(record, axis)):
-        del kept[PLACES[axis]]
-    return kept | {key: config[key] for key in OF_CELLS.get(axis, ()) if config[key]}

@@ -26,11 +26,13 @@ class Leaderboard:
 
     results_dir: str
     experiment_name: str | None
+    model_name: str | None
     score: str
     at_share: float
     evaluation: str | None
     allow_missing: bool
     published: bool
+    board_rows: str | None
     reference: bool
     directory: str
 
@@ -43,12 +45,15 @@ class Leaderboard:
         asked = Asked(
             Score(self.score, self.at_share),
             evaluation=self.evaluation,
-            published=self.published,
+            published=self.published or self.board_rows is not None,
+            board_rows=self.board_rows,
             # What ships need not have all that was run.
             allow_missing=self.allow_missing or self.reference,
         )
         beside = Beside() if self.reference else None
-        loaded = load_kinds(Path(self.results_dir), self.experiment_name, beside=beside)
+        loaded = load_kinds(
+            Path(self.results_dir), self.experiment_name, model=self.model_name, beside=beside
+        )
         stems = Stems()
         shown, refused = of_each_kind(loaded, lambda found: self._made(found, asked, stems))
         notes = beside.notes if beside is not None else []
@@ -58,7 +63,7 @@ class Leaderboard:
         """The tables of one kind, written, and where."""
         shown: list[RenderableType] = []
         for made in tables_of(results, asked):
-            words = filter(None, [*made.words, self.experiment_name])
+            words = filter(None, [*made.words, self.experiment_name, self.model_name])
             stem = Path(self.directory) / stems(*words)
             written = write_table(made.table if made.data is None else made.data, stem, made.note)
             shown += [FittedTable(made.table, made.title), *filter(None, [made.note])]

@@ -6,11 +6,14 @@ about.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import pandas as pd
 
 from benchmark.report.frame import Results
+from benchmark.report.published.board_rows import board_rows
 from benchmark.report.score import Score
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class Asked:
         score: by which circuits are compared.
         evaluation: the only evaluation ablation to show, or None for all.
         published: whether what papers published is shown beside.
+        board_rows: a file, or a folder, of rows of MIB's board that are shown beside, too.
         allow_missing: whether to compare although cells are missing.
         circuits: whether circuits are drawn.
     """
@@ -35,8 +39,18 @@ class Asked:
     score: Score = USUAL_SCORE
     evaluation: str | None = None
     published: bool = False
+    board_rows: str | None = None
     allow_missing: bool = False
     circuits: bool = True
+
+    @cached_property
+    def more_published(self) -> pd.DataFrame | None:
+        """The numbers of the board's rows.
+
+        Raises:
+            UserError: there are none in the file or folder.
+        """
+        return None if self.board_rows is None else board_rows(Path(self.board_rows))
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,13 @@ class Beside:
     notes: list[str] = field(default_factory=list)
 
     def __call__(self, own: Sequence[Whole]) -> tuple[list[Whole], tuple[str, ...]]:
-        """Those that share a column with one's own, and a line for each that is damaged."""
+        """Those that share a column with one's own, and a line for each that is damaged.
+
+        Without any of one's own they are all that ship.
+        """
         shipped, damaged = read_whole(self.place, None)
+        if not own:
+            return shipped, damaged
         columns: dict[Column, list[Record]] = defaultdict(list)
         for _, record in own:
             columns[_column(record)].append(record)

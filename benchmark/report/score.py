@@ -24,11 +24,15 @@ SCORES: dict[str, tuple[str, bool]] = {
     "loss_gap": ("loss gap (nats)", True),
     **{f"edges_at_{gap}": (f"edges at {gap} nats", True) for gap in GAPS},
     "edges": ("edges at a loss gap", True),
+    "jaccard": ("Jaccard index of circuits of other seeds", False),
+    "rank_correlation": ("rank correlation of the scores of other seeds", False),
     "z": ("z against random circuits", True),
 }
 # Scores that divide by the distance between the empty circuit and the whole model.
 NORMALISED = ("cpr", "cmd", "faithfulness")
-AT_SHARE = ("faithfulness", "loss_gap", "z")
+AT_SHARE = ("faithfulness", "loss_gap", "jaccard", "z")
+# Scores of how alike a method's circuits and rankings are on other prompts.
+STABILITY = ("jaccard", "rank_correlation")
 # Scores of two columns: how well a circuit's edges, and its components, are told from all others;
 # and the edges at every loss gap.
 PARTS = {
@@ -39,6 +43,7 @@ PARTS = {
 NEEDS = dict.fromkeys(SCORES, "run something that has it") | {
     **dict.fromkeys((name for name in SCORES if name.startswith("auroc")), "no reference circuit"),
     "z": f"run method=random too, with method.circuits_per_size={FEWEST_RANDOM_CIRCUITS} or more",
+    **dict.fromkeys(STABILITY, "run more seeds, seed=0,1,2, of methods that rank edges"),
     "loss_gap": "no circuit is as small as at_share says",
 }
 
@@ -90,6 +95,6 @@ class Score:
         return PARTS.get(self.name, {"": self.name})
 
     @property
-    def of_recovery(self) -> bool:
-        """Whether it compares circuits with a reference, whatever they are evaluated under."""
-        return self.name.startswith("auroc")
+    def of_circuits(self) -> bool:
+        """Whether it looks at circuits alone, whatever they are evaluated under."""
+        return self.name.startswith("auroc") or self.name in STABILITY

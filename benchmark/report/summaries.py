@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from benchmark.report.frame import AXES, Results
+from benchmark.records.names import AXES
+from benchmark.report.frame import Results
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 
 

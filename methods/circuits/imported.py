@@ -16,6 +16,7 @@ from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
 from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
+from benchmark.records.record import RECORD, Record
 from methods.circuits.scoring.files import (
     WHAT_TO_TYPE,
     Take,
@@ -70,7 +71,7 @@ class Imported:
             circuits += [_named(one, file, alone=len(files) == 1) for one in content.circuits]
         both = [f.name for f, content in zip(files, found, strict=True) if content.scores]
         told = f"{', '.join(both)}: circuits are measured; method.take=scores ranks edges by scores"
-        return FoundCircuits(circuits, warnings=[told] if both else [])
+        return FoundCircuits(circuits, warnings=[*self._origin(), *([told] if both else [])])
 
     def _ranked(
         self, file: Path, scores: Mapping[str, EdgeScores], sizes: Sequence[int]
@@ -85,7 +86,19 @@ class Imported:
             found = circuits_of_sizes(ranked, sizes, self.selection, absolute=False)
             used[name] = found.scores[""]
             circuits += [replace(c, setting=f"{name} {c.setting}".strip()) for c in found]
-        return FoundCircuits(circuits, used)
+        return FoundCircuits(circuits, used, self._origin())
+
+    def _origin(self) -> list[str]:
+        """Of a record's folder, what was run for the record that they are of."""
+        place = Path(self.path or "")
+        if not (place / RECORD).is_file():
+            return []
+        record = Record.read(place / RECORD)
+        names, seed = record.names, record.config["seed"]
+        return [
+            f"from record {record.key}: {names['method']} on {names['task']} by {names['model']} "
+            f"under {names['ablation']} with seed={seed}"
+        ]
 
     def _files(self) -> list[Path]:
         return files_of(self.path or "", self.take)

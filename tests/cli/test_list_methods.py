@@ -16,7 +16,9 @@ from benchmark.method.study import Study
 NEEDED = {
     "imported": (dict(path="circuit.pt"), ", once method.path=FILE is given"),
     "ensemble": (dict(paths=["a"]), ", once method.paths=[results/KEY,...] is given"),
-    "stable": ({}, ", with method.base=eap; else those of the other method"),
+    **dict.fromkeys(
+        ("stable", "transferred"), ({}, ", with method.base=eap; else those of the other method")
+    ),
 }
 
 

@@ -62,7 +62,7 @@ def test_its_scores_are_submitted(left):
     place, folder = left
     asked = (
         f"method_name='{name_in(folder)}'",
-        "importances=true",
+        "form=importances",
         "other_cells=true",
         "overwrite=true",
     )

@@ -27,8 +27,12 @@ QUICK = {
 
 # Their classes say why.
 UNRANKED = {"random", "reference"}
+# It needs the words of a task, which models of random weights do not know.
+OF_A_TASK = {"transferred"}
 CIRCUIT_METHODS = [
-    name for name in configured_names("method") if not isinstance(configured("method", name), Study)
+    name
+    for name in configured_names("method")
+    if name not in OF_A_TASK and not isinstance(configured("method", name), Study)
 ]
 
 

@@ -8,7 +8,10 @@ from benchmark.ablations.other_prompts import Counterfactual
 from benchmark.evaluation.circuits import circuit_scores
 from benchmark.evaluation.curve import areas, aurocs, curve_rows, ends, recovery
 from benchmark.graph.mask import EdgeMask
+from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
+from benchmark.statistics.sizes import edges_needed
 
 
 def test_rows_of_a_curve(gpt2):
@@ -62,3 +65,21 @@ def test_recovery_counts_edges_with_any_neuron(gpt2):
     assert recovery(found, reference).iloc[0][["edge_precision", "edge_recall"]].tolist() == [1, 1]
     assert aurocs(found, reference)["auroc_edges"] == 1
     assert found[0].size == pytest.approx(reference.size / gpt2.shape.d_model)
+
+
+def test_edges_at_a_loss_gap_are_those_of_the_first_circuit_that_loses_no_more(gpt2):
+    """Circuit by circuit, from the smallest on, until one is as near the whole model."""
+    data, ablation = held_out(), Counterfactual(keep_first=False)
+    ranked = EdgeScores(gpt2.graph, torch.rand(gpt2.graph.exists.shape), signed=True)
+    found = FoundCircuits.of_scores(ranked, range(5, gpt2.graph.n_edges, 15))
+    scores = circuit_scores(gpt2, [one.mask for one in found], ablation, data)
+    rows = curve_rows(found, "counterfactual", scores)
+    gaps = [float(gap) for gap in scores.circuits["loss_gap"].double().mean(1)]
+    for level in (0.5 * (min(gaps) + max(gaps)), min(gaps) / 2):
+        by_hand = gpt2.graph.n_edges
+        for one, gap in zip(found, gaps, strict=True):
+            if gap <= level:
+                by_hand = one.size
+                break
+        value, low, high = edges_needed(rows, level, gpt2.graph.n_edges)
+        assert value == by_hand and low <= value <= high

@@ -31,11 +31,13 @@ def test_a_written_file_has_the_authors_layout(tmp_path):
     assert named["cfg"] == by_hand()["cfg"]
     assert named["nodes"].keys() == by_hand()["nodes"].keys()
     assert named["edges"].keys() == by_hand()["edges"].keys()
-    assert all(facts == {"in_graph": name in kept} for name, facts in named["edges"].items())
+    assert all(
+        facts == {"in_graph": name in kept, "score": 0.0} for name, facts in named["edges"].items()
+    )
     inside = {name for name, facts in named["nodes"].items() if facts["in_graph"]}
     assert inside == {"input", "a0.h0", "logits"}
     matrices = torch.load(tmp_path / "a.pt", weights_only=True)
-    assert matrices.keys() == by_hand_pt().keys() - {"edges_scores"}
+    assert matrices.keys() == by_hand_pt().keys() and not matrices["edges_scores"].any()
     for key in ("cfg", "src_nodes", "dst_nodes"):
         assert matrices[key] == by_hand_pt()[key]
     assert matrices["edges_in_graph"].dtype == torch.bool

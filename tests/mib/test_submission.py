@@ -12,11 +12,12 @@ import pytest
 import torch
 from rich.console import Console
 from support.cells import cell
+from support.independent.mib_board import columns
 
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
 from benchmark.method.found import load_circuits, load_scores
-from benchmark.mib import submission
+from benchmark.mib import cell_files
 from benchmark.mib.board import BOARD_SHARES, board_cells, lacking
 from benchmark.mib.files import read_mib
 from benchmark.records.record import CIRCUITS_FILE, RECORD, SCORES, Record
@@ -98,20 +99,35 @@ def test_importances_are_the_scores_of_the_record(found, results):
     """One file a cell, which gives MIB the ranking that the method's own circuits came from."""
     folder, pretend = results
     pretend("a", "ioi_io_flip", "gpt2")
-    submit(folder, importances=True)
+    submit(folder, form="importances")
     (file,) = (folder / "submission" / "ioi_gpt2").iterdir()
     settings, _ = found
     scores = load_scores(settings.folder.path / SCORES)[""]
     written = read_mib(file, scores.graph)
     assert file.name == "importances.pt" and written.mask is None
     assert torch.equal(written.scores.value, scores.value)
-    submit(folder, importances=False, overwrite=True)
+    submit(folder, form="circuits", overwrite=True)
     (folder / "a" / SCORES).unlink()
     record = Record.read(folder / "a" / RECORD)
     files = {name: digest for name, digest in record.files.items() if name != SCORES}
     replace(record, files=files).write(folder / "a" / RECORD)
     with pytest.raises(UserError, match="has 0 rankings of edges, not one"):
-        submit(folder, importances=True, overwrite=True)
+        submit(folder, form="importances", overwrite=True)
+
+
+def test_circuits_of_a_second_method_count_for_cpr(results):
+    folder, pretend = results
+    for key, method in (("a", "ugs"), ("b", "hcgs")):
+        pretend(key, "ioi_io_flip", "gpt2", method=method)
+    printed = submit(folder, method_name="ugs", cpr_method_name="hcgs")
+    place = folder / "submission"
+    assert {str(path.relative_to(place)) for path in place.glob("*/*")} == {
+        "abs_True/ioi_gpt2", "abs_False/ioi_gpt2",
+    }  # fmt: skip
+    assert set(columns(place)) == {("ioi", "gpt2", "CMD"), ("ioi", "gpt2", "CPR")}
+    assert "https://huggingface.co/USER/REPOSITORY/tree/main/submission" in printed
+    submit(folder, method_name="ugs", overwrite=True)
+    assert [path.name for path in place.iterdir()] == ["ioi_gpt2"]
 
 
 def test_the_board_has_the_published_cells():
@@ -177,7 +193,7 @@ def test_what_cannot_be_submitted_is_refused_in_a_line(results, records, changes
 def test_files_too_large_for_the_board_are_refused(results, monkeypatch):
     folder, pretend = results
     pretend("a")
-    monkeypatch.setattr(submission, "LARGEST_FILE_MB", 0.001)
+    monkeypatch.setattr(cell_files, "LARGEST_FILE_MB", 0.001)
     with pytest.raises(UserError, match=r"MB as json; MIB's board reads .* type format=pt"):
         submit(folder, format="json")
     assert not (folder / "submission").exists()
@@ -204,7 +220,7 @@ def test_a_crash_leaves_what_was_there(results, monkeypatch):
     pretend("a")
     submit(folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")}
-    write, written = submission.write_mib, []
+    write, written = cell_files.write_mib, []
 
     def crash(*arguments):
         written.append(arguments)
@@ -212,7 +228,7 @@ def test_a_crash_leaves_what_was_there(results, monkeypatch):
         if len(written) == 3:
             raise OSError("no space left")
 
-    monkeypatch.setattr(submission, "write_mib", crash)
+    monkeypatch.setattr(cell_files, "write_mib", crash)
     with pytest.raises(UserError, match="cannot be written: no space left"):
         submit(folder, overwrite=True)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")} == before

@@ -15,7 +15,7 @@ from benchmark.report.leaderboard import Leaderboard
 @pytest.mark.slow
 def test_pictures_of_recovery_and_faithfulness_need_what_they_show(monkeypatch, tmp_path):
     found = drawn(results(*recovered((0.7, 0.5)), *recovered((0.6, 0.5), method="reference")))
-    settings = ("results", None, "cmd", 0.1, False, False, False)
+    settings = ("results", None, "cmd", 0.1, False, False, None, False)
 
     def stems(curves, place):
         loaded = {"circuits": replace(found, tables=curves)}
@@ -35,7 +35,7 @@ def test_an_empty_picture_is_not_written(monkeypatch, tmp_path):
     unknown = {"mean": {"cpr": np.nan, "cmd": np.nan}}
     (one,) = recovered((np.nan, np.nan))
     found = drawn(results(replace(one, areas=unknown)), faithfulness=np.nan)
-    settings = ("results", None, "cmd", 0.1, False, False, False, str(tmp_path))
+    settings = ("results", None, "cmd", 0.1, False, False, None, False, str(tmp_path))
 
     def stems(curves):
         curves = curves.drop(columns=[c for c in curves if c.startswith("edge_")])
@@ -55,7 +55,9 @@ def test_pictures_refuse_what_tables_refuse(monkeypatch, tmp_path):
     loaded = {"circuits": found}
     monkeypatch.setattr("benchmark.report.figures.load_kinds", lambda *_, **__: loaded)
     with pytest.raises(UserError, match="different prompts"):
-        Figures(str(tmp_path), None, "log_area", 0.1, False, False, False, str(tmp_path)).run()
+        Figures(
+            str(tmp_path), None, "log_area", 0.1, False, False, None, False, str(tmp_path)
+        ).run()
     assert not list(tmp_path.iterdir())
 
 
@@ -70,8 +72,10 @@ def test_pictures_and_tables_refuse_the_same_holes(monkeypatch, tmp_path):
 
     def both(allow_missing):
         place, share = str(tmp_path / "made"), ("cmd", 0.1)
-        yield Figures(str(tmp_path), None, *share, allow_missing, False, False, place)
-        yield Leaderboard(str(tmp_path), None, *share, None, allow_missing, False, False, place)
+        yield Figures(str(tmp_path), None, *share, allow_missing, False, None, False, place)
+        yield Leaderboard(
+            str(tmp_path), None, None, *share, None, allow_missing, False, None, False, place
+        )
 
     for verb in both(False):
         with pytest.raises(UserError, match=r"2 cells are missing .* add --allow-missing"):

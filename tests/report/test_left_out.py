@@ -12,7 +12,7 @@ from benchmark.errors import UserError
 from benchmark.records.record import RECORD, TABLE, Record
 from benchmark.report.frame import load_kinds
 from benchmark.report.leaderboard import Leaderboard
-from benchmark.report.left_out import MOST_LINES, lines
+from benchmark.report.left_out import MOST_LINES, Shown, lines
 from benchmark.run.verify import verify_record
 
 
@@ -86,7 +86,9 @@ def test_a_hole_that_damage_left_stops_no_board(monkeypatch, tmp_path):
     ]
     found = results(*made)
     found.tables["key"] = found.tables["evaluation"] = []
-    board = Leaderboard("results", None, "cmd", 0.1, None, False, False, False, str(tmp_path))
+    board = Leaderboard(
+        "results", None, None, "cmd", 0.1, None, False, False, None, False, str(tmp_path)
+    )
 
     def shown(found):
         monkeypatch.setattr(
@@ -100,7 +102,8 @@ def test_a_hole_that_damage_left_stops_no_board(monkeypatch, tmp_path):
 
 
 def test_many_are_counted_and_the_first_named():
-    assert lines(()) == []
-    assert lines(("a",)) == ["left out: a", "1 record is left out of this"]
-    many = lines(tuple(map(str, range(99))))
+    assert lines(Shown()) == []
+    assert lines(Shown(left_out=["a"])) == ["left out: a", "1 record is left out of this"]
+    assert lines(Shown(faults=["b"])) == ["b"]
+    many = lines(Shown(left_out=map(str, range(99))))
     assert len(many) == MOST_LINES + 1 and many[-1] == "99 records are left out of this"

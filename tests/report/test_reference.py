@@ -7,6 +7,7 @@ from support.made.pages import saved
 from support.made.records import seal_anew
 
 from benchmark.config import configured_alone
+from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.records.record import RECORD, Record
 from benchmark.report.frame import load_kinds
@@ -104,3 +105,12 @@ def test_a_new_method_has_a_rank_and_an_interval_in_the_shipped_board(tmp_path, 
     ]  # fmt: skip
     assert written.loc["new_method", "mean rank"] == 3
     assert written.loc["new_method", "ioi"] == "1.000 [0.500, 2.000]"
+
+
+def test_without_records_of_ones_own_all_that_ship_of_a_model_are_shown(tmp_path):
+    for key, changes in {"a": {}, "b": {"method": "random"}}.items():
+        kept(tmp_path / "shipped", key, **changes)
+    found = load_kinds(tmp_path / "none", model="toy", beside=Beside(tmp_path / "shipped"))
+    assert set(found["circuits"].records) == {"a", "b"}
+    with pytest.raises(UserError, match="model_name=another has no finished record"):
+        load_kinds(tmp_path / "none", model="another", beside=Beside(tmp_path / "shipped"))

@@ -19,7 +19,9 @@ WORDS = {"size": "size {}", "objective": "objective {}", "ablation": "found unde
 PUBLISHED_CURVE = ["source", "where", "provenance", "metric"]
 
 
-def published_rows(score: Score, cells: Collection[tuple[str, str]]) -> pd.DataFrame:
+def published_rows(
+    score: Score, cells: Collection[tuple[str, str]], more: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Published numbers of a score, in the columns of `COLUMNS`, with provenance in words.
 
     AUROCs of both kinds, of shares and of pessimistic staircases, are given for either. A mean over
@@ -28,8 +30,9 @@ def published_rows(score: Score, cells: Collection[tuple[str, str]]) -> pd.DataF
     Args:
         score: the score.
         cells: families of tasks with models; a number is given only for the model that it is of.
+        more: further numbers, in the columns of `COLUMNS`.
     """
-    rows = published_scores()
+    rows = pd.concat([published_scores(), more], ignore_index=True)
     wanted = [_kind(name) for name in score.parts.values()]
     rows = rows[[_kind(metric) in wanted for metric in rows["metric"]]]
     places = zip(rows["family"], rows["model"], strict=True)

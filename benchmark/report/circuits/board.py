@@ -9,6 +9,7 @@ from benchmark.errors import UserError
 from benchmark.report.circuits.beside import published_rows, published_tables
 from benchmark.report.circuits.noise import Noise
 from benchmark.report.circuits.scores import column_names, row_names, score_table, where_known
+from benchmark.report.circuits.stability import Stability
 from benchmark.report.circuits.weak import Weak
 from benchmark.report.comparable import refuse_incomparable
 from benchmark.report.frame import Results
@@ -38,12 +39,14 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     words = "leaderboard", *score.words, asked.evaluation or ""
     title, published = score.title, []
     if asked.published:
-        published = published_tables(published_rows(score, published_cells(results.done)), score)
+        rows = published_rows(score, published_cells(results.done), asked.more_published)
+        published = published_tables(rows, score)
         title += "" if published else " (nothing published of these tasks on these models)"
     weak, noise = Weak.of(results), Noise.of(results, score)
     rows = where_known(scores, score)
     marked = weak.marked(rows)
-    table = leaderboard(marked.assign(task=marked["task"] + noise.marks(rows)), score)
+    marked = marked.assign(task=marked["task"] + noise.marks(rows))
+    table = with_stability(leaderboard(marked, score), results, marked, score.at_share)
     note = "\n".join(filter(None, (weak.note(), noise.note())))
     return [ReportTable(tuple(filter(None, words)), title, table, note=note), *published]
 
@@ -77,6 +80,28 @@ def leaderboard(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
     ):
         shown[name] = [DASH if pd.isna(number) else format(number, form) for number in numbers]
     return shown.loc[rank.sort_values(na_position="last").index].rename_axis("method")
+
+
+def with_stability(
+    table: pd.DataFrame, results: Results, scores: pd.DataFrame, at_share: float
+) -> pd.DataFrame:
+    """The leaderboard with how alike circuits and rankings are between seeds, where there are some.
+
+    Means over all tasks, models and seeds; a method that has not all of the columns has a dash.
+    """
+    stability = Stability(results)
+    once = scores.assign(row=row_names(scores)).drop_duplicates(["row", "key"])
+    records = [results.records[key] for key in once["key"]]
+    complete = ~(table == DASH).iloc[:, : table.columns.get_loc("mean rank")].any(axis=1)
+    for name, values in (
+        (f"Jaccard at {at_share:.0%}", [stability.jaccard(one, at_share) for one in records]),
+        ("rank correlation", [stability.rank_correlation(one) for one in records]),
+    ):
+        mean = once.assign(alike=values).groupby("row")["alike"].mean().reindex(table.index)
+        if mean.notna().any():
+            known = mean.where(complete)
+            table[name] = [DASH if pd.isna(one) else f"{one:.2f}" for one in known]
+    return table
 
 
 def _cell(rows: pd.DataFrame, form: str) -> pd.Series:

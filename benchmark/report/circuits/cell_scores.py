@@ -5,7 +5,7 @@ of records and not with its square, and by little for each.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmark.digests import digest
 from benchmark.records.names import option
 from benchmark.records.record import Record
+from benchmark.report.circuits.stability import Stability
 from benchmark.report.frame import Results
 from benchmark.report.score import FEWEST_RANDOM_CIRCUITS
 from benchmark.report.score import GAPS as LOSS_GAPS
@@ -37,25 +38,27 @@ class CellScores:
 
     def __init__(self, results: Results) -> None:
         self._results = results
+        self.stability = Stability(results)
 
     def value(self, record: Record, evaluation: str, name: str, at_share: float) -> Interval:
         """A score and its interval; see `SCORES` for the names."""
-        if name == "log_area":
-            return self._log_area(record, evaluation)
-        if name == "loss_gap":
-            return self._loss_gap(record, evaluation, at_share * record.n_edges)
-        if name == "faithfulness":
-            return self._faithfulness(record, evaluation, at_share)
-        if name == "z":
-            return self._z(record, evaluation, at_share), UNKNOWN, UNKNOWN
-        if name.startswith("auroc"):
-            return record.recovery.get(name, UNKNOWN), UNKNOWN, UNKNOWN
-        if name == "ndf":
-            return self._ndf(record, evaluation)
+        known: dict[str, Callable[[], Interval | float]] = {
+            "log_area": lambda: self._log_area(record, evaluation),
+            "loss_gap": lambda: self._loss_gap(record, evaluation, at_share * record.n_edges),
+            "faithfulness": lambda: self._faithfulness(record, evaluation, at_share),
+            "ndf": lambda: self._ndf(record, evaluation),
+            "z": lambda: self._z(record, evaluation, at_share),
+            "jaccard": lambda: self.stability.jaccard(record, at_share),
+            "rank_correlation": lambda: self.stability.rank_correlation(record),
+        }
         if name in EDGES:
             return edges_needed(self._circuits[record.key, evaluation], EDGES[name], record.n_edges)
-        areas = record.areas[evaluation]
-        return areas[name], areas.get(f"{name}_low", UNKNOWN), areas.get(f"{name}_high", UNKNOWN)
+        if name in known:
+            found = known[name]()
+            return found if isinstance(found, tuple) else (found, UNKNOWN, UNKNOWN)
+        numbers = record.recovery if name.startswith("auroc") else record.areas[evaluation]
+        low, high = (numbers.get(f"{name}_{end}", UNKNOWN) for end in ("low", "high"))
+        return numbers.get(name, UNKNOWN), low, high
 
     @cached_property
     def _curves(self) -> "_Cut":

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.graph.circuits_file import StoredCircuits
-from benchmark.records.record import CIRCUITS_FILE, Record
+from benchmark.records.record import Record
 from benchmark.report.circuits.cell_scores import CellScores
+from benchmark.report.circuits.stability import Stability
 from benchmark.report.frame import Results
 from benchmark.report.measured import UNKNOWN, Measured, Quantity
 from benchmark.report.score import GAPS
@@ -30,6 +29,7 @@ QUANTITIES = {
     "auroc_components_pessimistic": AUROC,
     **dict.fromkeys(PER_PROMPT, Quantity("passes per training prompt", 0.0)),
     "passes": Quantity("passes of discovery", 0.0),
+    "instability": Quantity("width of CPR's interval by that of NDF's", 0.0),
     "jaccard_of_seeds": Quantity(f"Jaccard index at {AT_SHARE:.0%} of the edges", 0.0, 1.0),
 }
 
@@ -41,16 +41,23 @@ def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[
     if quantity in (*PER_PROMPT, "passes"):
         return {record.key: Measured.exact(_passes(record, quantity)) for record in records}
     cells = CellScores(results)
+    if quantity == "instability":
+        return {record.key: _instability(cells, record) for record in records}
     return {record.key: _score(cells, record, quantity) for record in records}
 
 
 def _score(cells: CellScores, record: Record, quantity: str) -> Measured:
     """A score of the leaderboard; unknown where a record was evaluated under others alone."""
     own = record.names["ablation"]
-    of_recovery = quantity.startswith("auroc")
-    if own not in record.areas and not of_recovery:
+    if own not in record.areas and not quantity.startswith("auroc"):
         return Measured(UNKNOWN)
     return Measured(*cells.value(record, own, quantity, AT_SHARE))
+
+
+def _instability(cells: CellScores, record: Record) -> Measured:
+    """How much wider the interval of CPR is than that of the area under NDF, over prompts."""
+    cpr, deviation = (_score(cells, record, name) for name in ("cpr", "ndf"))
+    return Measured((cpr.high - cpr.low) / (deviation.high - deviation.low))
 
 
 def _passes(record: Record, quantity: str) -> float:
@@ -61,31 +68,8 @@ def _passes(record: Record, quantity: str) -> float:
 
 
 def _jaccard_of_seeds(results: Results, records: Sequence[Record]) -> dict[str, Measured]:
-    """For each record the mean over those of other seeds: edges of both by edges of either.
-
-    Records share pairs, so Student's interval over them is somewhat too narrow.
-    """
-    kept = {record.key: _largest_within(results, record) for record in records}
-    found = {}
-    for record in records:
-        others = [kept[twin.key] for twin in records if _are_seeds_of_one_cell(twin, record)]
-        alike = [_jaccard(kept[record.key], other) for other in others]
-        found[record.key] = Measured(float(np.mean(alike)) if alike else UNKNOWN)
-    return found
-
-
-def _are_seeds_of_one_cell(one: Record, other: Record) -> bool:
-    return one.names == other.names and one.config["seed"] != other.config["seed"]
-
-
-def _largest_within(results: Results, record: Record) -> NDArray[np.bool_]:
-    """The edges of the largest circuit that keeps at most that share of them."""
-    keep = StoredCircuits.read(results.paths[record.key] / CIRCUITS_FILE).keep > 0
-    sizes = keep.sum(axis=(1, 2))
-    fitting = np.where(sizes <= AT_SHARE * record.n_edges, sizes, 0)
-    return keep[int(fitting.argmax())]
-
-
-def _jaccard(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    either = (one | other).sum()
-    return float((one & other).sum() / either) if either else UNKNOWN
+    """For each record the mean over those of other seeds; see `Stability`."""
+    stability = Stability(results)
+    return {
+        record.key: Measured(stability.jaccard(record, AT_SHARE, records)) for record in records
+    }

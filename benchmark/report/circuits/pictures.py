@@ -40,7 +40,7 @@ def figures(results: Results, asked: Asked) -> Iterator[ReportFigure]:
     refuse_incomparable(results, results.tables, allow_missing=asked.allow_missing)
     weak = Weak.of(results)
     yield from _curves(results, weak, published=asked.published)
-    yield from _faithfulness(results, weak, published=asked.published)
+    yield from _faithfulness(results, weak, asked)
     yield from _rocs(results, weak)
     yield from _ablations(results, weak)
     yield from _scores(results, weak, asked.score)
@@ -63,7 +63,7 @@ def _curves(results: Results, weak: Weak, *, published: bool) -> Iterator[Report
         yield ReportFigure(("gap", task, model, evaluation), figure, rows)
 
 
-def _faithfulness(results: Results, weak: Weak, *, published: bool) -> Iterator[ReportFigure]:
+def _faithfulness(results: Results, weak: Weak, asked: Asked) -> Iterator[ReportFigure]:
     measured = results.tables[results.tables["size"] > 0]
     curves, noise = measured.dropna(subset="faithfulness"), Noise.of(results, FAITHFULNESS)
     for place, rows in curves.groupby(["task", "model", "evaluation"]):
@@ -75,9 +75,10 @@ def _faithfulness(results: Results, weak: Weak, *, published: bool) -> Iterator[
             cmd=[area["cmd"] for area in areas],
         )
         reported = None
-        if published:
+        if asked.published:
             known, n_edges = _published_model(results, rows), int(rows["n_edges"].iloc[0])
-            reported = published_faithfulness(task, known, evaluation, n_edges)
+            more = asked.more_published
+            reported = published_faithfulness(task, known, evaluation, n_edges, more)
         title = weak.titled(f"{task}, {model}, {evaluation} ablation", task, model)
         figure = faithfulness_against_size(rows, title, reported)
         figure = noted(figure, weak.note(task, model), noise.note((task, model, evaluation)))

@@ -14,13 +14,13 @@ from benchmark.report.score import Score
 def score_table(results: Results, score: Score) -> pd.DataFrame:
     """The score of every done record, a row for each evaluation ablation that it has.
 
-    Of a score of recovery there is one row for each part; its evaluation ablation is that of the
-    search.
+    Of a score of circuits alone there is one row for each part; its evaluation ablation is that of
+    the search.
     """
     rows, cells = [], CellScores(results)
     for record in results.done:
         own = [results.labels[record.key]["ablation"]]
-        for evaluation in own if score.of_recovery else record.areas:
+        for evaluation in own if score.of_circuits else record.areas:
             cost = record.cost["method"]
             for part, name in score.parts.items():
                 value, low, high = cells.value(record, evaluation, name, score.at_share)
@@ -43,8 +43,8 @@ def score_table(results: Results, score: Score) -> pd.DataFrame:
 
 
 def where_known(scores: pd.DataFrame, score: Score) -> pd.DataFrame:
-    """The scores, without tasks that no reference circuit is known for if the score needs one."""
-    if not score.of_recovery:
+    """The scores, without tasks of which none is known if it needs a reference or more seeds."""
+    if not score.of_circuits:
         return scores
     return scores[scores.groupby(["task", "model", "part"])["value"].transform("count") > 0]
 

@@ -99,7 +99,11 @@ def published_effects() -> pd.DataFrame:
 
 
 def published_faithfulness(
-    task: str, model: str | None, evaluation: str, n_edges: int
+    task: str,
+    model: str | None,
+    evaluation: str,
+    n_edges: int,
+    more: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The published points of a task's normalised faithfulness: method, model, edges, faithfulness.
 
@@ -108,8 +112,9 @@ def published_faithfulness(
         model: the option of the model that they are of; of none there are no points.
         evaluation: what absent edges carried.
         n_edges: edges of our model, for sizes given as shares.
+        more: further numbers, in the columns of `COLUMNS`.
     """
-    rows = published_scores()
+    rows = pd.concat([published_scores(), more], ignore_index=True)
     same = (rows["task"] == task) & (rows["ablation"] == evaluation)
     rows = rows[same & (rows["metric"] == "faithfulness")]
     rows = rows[rows["model"] == model]

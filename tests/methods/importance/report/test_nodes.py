@@ -359,8 +359,10 @@ def test_the_command_line_writes_tables_and_pictures_of_both(tmp_path):
     for n_pairs in (2, 3):
         write_recall(folder, "atp", noise=1, n_train=n_pairs)
     write_missed_effects(folder)
-    Leaderboard(str(folder), None, "cmd", 0.1, None, False, False, False, str(out)).run()
-    Figures(str(folder), None, "cmd", 0.1, False, False, False, str(out)).run()
+    Leaderboard(
+        str(folder), None, None, "cmd", 0.1, None, False, False, None, False, str(out)
+    ).run()
+    Figures(str(folder), None, "cmd", 0.1, False, False, None, False, str(out)).run()
     stems = {path.stem for path in out.iterdir()}
     assert {"recall", "recall_90", "recall_settings", "missed_effects", "recall_relative"} < stems
     kinds = {"recall", "missed", "ranks", "cancellation", "top"}
