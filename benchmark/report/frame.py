@@ -4,7 +4,7 @@ A label is a record's own name of what was run; where one name stands for severa
 differs is added, so that no two kinds of run share a label.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ def load_kinds(
     experiment: str | None = None,
     *,
     unfinished: bool = False,
-    model: str | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
     beside: Callable[[Sequence[Whole]], tuple[Sequence[Whole], tuple[str, ...]]] | None = None,
 ) -> dict[str, Results]:
     """All whole records of a folder, or those of one experiment, by their kind.
@@ -86,7 +86,7 @@ def load_kinds(
         results_dir: the folder.
         experiment: its name, or None for all.
         unfinished: give kinds of which no record is finished, too.
-        model: only records of the model of this name.
+        only: records of these names alone, by "task" and "model".
         beside: gives records to add to those of the folder, and a line for each that is damaged;
             then there need be no folder.
 
@@ -95,14 +95,14 @@ def load_kinds(
     """
     lonely = beside is not None and not results_dir.exists()
     whole, left_out = ([], ()) if lonely else read_whole(results_dir, experiment)
-    whole = [pair for pair in whole if model in (None, pair[1].names["model"])]
+    whole = _chosen(whole, only or {})
     if beside is not None:
         others, also_out = beside(whole)
-        whole += [pair for pair in others if model in (None, pair[1].names["model"])]
+        whole += _chosen(others, only or {})
         left_out += also_out
     finished = sorted({record.kind for _, record in whole if record.status is Status.done})
     if not finished:
-        where = _where(results_dir, experiment, model)
+        where = _where(results_dir, experiment, only or {})
         why = f"; {len(left_out)} are left out, the first: {left_out[0]}" if left_out else ""
         raise UserError(f"{where} has no finished record; run something first{why}")
     kinds = sorted({record.kind for _, record in whole}) if unfinished else finished
@@ -125,8 +125,20 @@ def read_whole(results_dir: Path, experiment: str | None) -> tuple[list[Whole], 
     return whole, tuple(left_out)
 
 
-def _where(results_dir: Path, experiment: str | None, model: str | None = None) -> str:
-    named = {"results_dir": results_dir, "experiment_name": experiment, "model_name": model}
+def _chosen(whole: Sequence[Whole], only: Mapping[str, Collection[str]]) -> list[Whole]:
+    """The records that have one of the names of each kind."""
+    return [
+        (folder, record)
+        for folder, record in whole
+        if all(record.names[kind] in names for kind, names in only.items())
+    ]
+
+
+def _where(
+    results_dir: Path, experiment: str | None, only: Mapping[str, Collection[str]] | None = None
+) -> str:
+    chosen = {kind: " or ".join(names) for kind, names in (only or {}).items()}
+    named = {"results_dir": results_dir, "experiment_name": experiment, **chosen}
     return " ".join(f"{name}={value}" for name, value in named.items() if value)
 
 

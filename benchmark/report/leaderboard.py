@@ -27,6 +27,7 @@ class Leaderboard:
     results_dir: str
     experiment_name: str | None
     model_name: str | None
+    task_names: list[str] | None
     score: str
     at_share: float
     evaluation: str | None
@@ -52,12 +53,17 @@ class Leaderboard:
         )
         beside = Beside() if self.reference else None
         loaded = load_kinds(
-            Path(self.results_dir), self.experiment_name, model=self.model_name, beside=beside
+            Path(self.results_dir), self.experiment_name, only=self._only(), beside=beside
         )
         stems = Stems()
         shown, refused = of_each_kind(loaded, lambda found: self._made(found, asked, stems))
         notes = beside.notes if beside is not None else []
         return Shown(*shown, *refused, *notes, left_out=next(iter(loaded.values())).left_out)
+
+    def _only(self) -> dict[str, list[str]]:
+        """The names that records must have."""
+        asked = {"model": self.model_name and [self.model_name], "task": self.task_names}
+        return {kind: names for kind, names in asked.items() if names}
 
     def _made(self, results: Results, asked: Asked, stems: Stems) -> list[RenderableType]:
         """The tables of one kind, written, and where."""

@@ -74,7 +74,7 @@ def test_pictures_and_tables_refuse_the_same_holes(monkeypatch, tmp_path):
         place, share = str(tmp_path / "made"), ("cmd", 0.1)
         yield Figures(str(tmp_path), None, *share, allow_missing, False, None, False, place)
         yield Leaderboard(
-            str(tmp_path), None, None, *share, None, allow_missing, False, None, False, place
+            str(tmp_path), None, None, None, *share, None, allow_missing, False, None, False, place
         )
 
     for verb in both(False):

@@ -87,7 +87,7 @@ def test_a_hole_that_damage_left_stops_no_board(monkeypatch, tmp_path):
     found = results(*made)
     found.tables["key"] = found.tables["evaluation"] = []
     board = Leaderboard(
-        "results", None, None, "cmd", 0.1, None, False, False, None, False, str(tmp_path)
+        "results", None, None, None, "cmd", 0.1, None, False, False, None, False, str(tmp_path)
     )
 
     def shown(found):

@@ -201,7 +201,9 @@ def test_a_leaderboard_shows_them_apart(monkeypatch, tmp_path):
     )
     for shown in (False, True):
         place = str(tmp_path / str(shown))
-        Leaderboard("results", None, None, "cmd", 0.1, None, False, shown, None, False, place).run()
+        Leaderboard(
+            "results", None, None, None, "cmd", 0.1, None, False, shown, None, False, place
+        ).run()
     ours, beside = (
         {path.name: path.read_text() for path in (tmp_path / name).iterdir()}
         for name in ("False", "True")

@@ -110,7 +110,11 @@ def test_a_new_method_has_a_rank_and_an_interval_in_the_shipped_board(tmp_path, 
 def test_without_records_of_ones_own_all_that_ship_of_a_model_are_shown(tmp_path):
     for key, changes in {"a": {}, "b": {"method": "random"}}.items():
         kept(tmp_path / "shipped", key, **changes)
-    found = load_kinds(tmp_path / "none", model="toy", beside=Beside(tmp_path / "shipped"))
+    found = load_kinds(
+        tmp_path / "none", only={"model": ["toy"]}, beside=Beside(tmp_path / "shipped")
+    )
     assert set(found["circuits"].records) == {"a", "b"}
-    with pytest.raises(UserError, match="model_name=another has no finished record"):
-        load_kinds(tmp_path / "none", model="another", beside=Beside(tmp_path / "shipped"))
+    with pytest.raises(UserError, match="model=another has no finished record"):
+        load_kinds(
+            tmp_path / "none", only={"model": ["another"]}, beside=Beside(tmp_path / "shipped")
+        )

@@ -360,7 +360,7 @@ def test_the_command_line_writes_tables_and_pictures_of_both(tmp_path):
         write_recall(folder, "atp", noise=1, n_train=n_pairs)
     write_missed_effects(folder)
     Leaderboard(
-        str(folder), None, None, "cmd", 0.1, None, False, False, None, False, str(out)
+        str(folder), None, None, None, "cmd", 0.1, None, False, False, None, False, str(out)
     ).run()
     Figures(str(folder), None, "cmd", 0.1, False, False, None, False, str(out)).run()
     stems = {path.stem for path in out.iterdir()}

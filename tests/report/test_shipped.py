@@ -1,8 +1,12 @@
-"""The table of the README is what the records that ship give, and these are whole and small."""
+"""The tables of the README are what the records that ship give, and these are whole and small."""
 
 import re
+import shutil
+from typing import Any
 
+import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 from support.paths import ROOT
 
 from benchmark.config import configured_alone
@@ -20,9 +24,17 @@ HEAD = (
 MOST_BYTES = 15e6
 
 
-def shown_in_the_readme() -> list[list[str]]:
-    table = (ROOT / "README.md").read_text().partition(HEAD)[2].partition("\n\n")[0]
+BOARD = re.compile(
+    r"ablation-bench leaderboard with=reference ([^#\n]*?) *#.*?```\n.*?\n(\| method .*?)\n\n", re.S
+)
+
+
+def rows_of_table(table: str) -> list[list[str]]:
     return [re.split(r" *\| *", line.strip("| ")) for line in table.splitlines()]
+
+
+def shown_in_the_readme() -> list[list[str]]:
+    return rows_of_table((ROOT / "README.md").read_text().partition(HEAD)[2].partition("\n\n")[0])
 
 
 def test_the_table_of_the_readme_is_what_the_records_give():
@@ -34,6 +46,25 @@ def test_the_table_of_the_readme_is_what_the_records_give():
         known = [[str(key), *cells] for key, cells in zip(table.index, table.values, strict=True)]
         for row in shown:
             assert row[0] != name or row in known
+
+
+def test_the_boards_of_the_readme_are_what_their_commands_give(tmp_path):
+    boards = BOARD.findall((ROOT / "README.md").read_text())
+    assert boards
+    for typed, table in boards:
+        settings: dict[str, Any] = dict(OmegaConf.from_dotlist(typed.split()))  # pyright: ignore
+        board = configured_alone(
+            "leaderboard", reference=True, results_dir=str(tmp_path / "none"),
+            directory=str(tmp_path / "made"), **settings,
+        )  # fmt: skip
+        board.run()
+        (made,) = (tmp_path / "made").glob("leaderboard*.csv")
+        known = pd.read_csv(made, index_col=0, dtype=str)
+        (_, *columns), _, *rows = rows_of_table(table)
+        assert len(rows) > 4
+        for method, *cells in rows:
+            assert cells == known.loc[method, columns].tolist()
+        shutil.rmtree(tmp_path / "made")
 
 
 def test_records_that_ship_are_whole_small_and_say_nothing_of_a_machine():
