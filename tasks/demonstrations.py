@@ -6,6 +6,7 @@ that the answer that they suggest is shifted too (Halawi et al. 2023, arXiv 2307
 2024, arXiv 2409.09951, section 5). Both prompts differ in the labels of their demonstrations alone.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
@@ -16,6 +17,69 @@ from benchmark.errors import UserError
 from benchmark.prompts.encoding import PromptPair
 from benchmark.prompts.generated import GeneratedTask
 from tasks.words import classes
+
+
+@dataclass(frozen=True)
+class Form:
+    """How demonstrations are written.
+
+    Attributes:
+        head: an input's line up to its label, with {} for the input and a space at the end.
+        end: what comes after the label.
+        between: what stands between demonstrations.
+        intro: what stands before all of them, with its own end.
+    """
+
+    head: str = "{}: "
+    end: str = ""
+    between: str = "\n"
+    intro: str = ""
+
+    def written(self, text: str, label: str) -> str:
+        """A labelled input."""
+        return f"{self.head.format(text)}{label}{self.end}"
+
+    def asked(self, text: str) -> str:
+        """An input whose label comes next, with its space."""
+        return self.head.format(text).rstrip(" ")
+
+
+def demonstrated(
+    draw: Random, classes: Mapping[str, Sequence[str]], n_demonstrations: int, form: Form
+) -> PromptPair:
+    """A pair of prompts with right and with consistently wrong demonstrations.
+
+    Args:
+        draw: of everything that is chance.
+        classes: label to inputs, more of each than there are demonstrations.
+        n_demonstrations: labelled inputs before the one that is asked for.
+        form: how they are written.
+    """
+    labels = list(classes)
+    shift = draw.randrange(1, len(labels))
+    shown = [draw.choice(labels) for _ in range(n_demonstrations + 1)]
+    inputs: list[str] = []
+    for label in shown:
+        inputs.append(draw.choice([x for x in classes[label] if x not in inputs]))
+
+    def shifted(label: str, by: int) -> str:
+        return labels[(labels.index(label) + by) % len(labels)]
+
+    def prompt(by: int) -> str:
+        pairs = zip(inputs, shown[:-1], strict=False)
+        lines = [form.written(text, shifted(label, by)) for text, label in pairs]
+        return form.intro + form.between.join([*lines, form.asked(inputs[-1])])
+
+    right = shown[-1]
+    return PromptPair(
+        clean=prompt(0),
+        corrupted=prompt(shift),
+        answers=(f" {right}",),
+        wrong=tuple(f" {label}" for label in labels if label != right),
+        corrupted_answers=(f" {shifted(right, shift)}",),
+        pieces=tuple((f" {label}",) for label in labels),
+        template=str(shift),
+    )
 
 
 @dataclass(frozen=True)
@@ -41,31 +105,7 @@ class Demonstrations(GeneratedTask):
 
     def draw(self, draw: Random) -> PromptPair:
         """One pair."""
-        labels = list(self.classes)
-        shift = draw.randrange(1, len(labels))
-        shown = [draw.choice(labels) for _ in range(self.demonstrations + 1)]
-        inputs: list[str] = []
-        for label in shown:
-            inputs.append(draw.choice([x for x in self.classes[label] if x not in inputs]))
-
-        def shifted(label: str, by: int) -> str:
-            return labels[(labels.index(label) + by) % len(labels)]
-
-        def prompt(by: int) -> str:
-            pairs = zip(inputs, shown[:-1], strict=False)
-            lines = [f"{text}: {shifted(label, by)}" for text, label in pairs]
-            return "\n".join([*lines, f"{inputs[-1]}:"])
-
-        right = shown[-1]
-        return PromptPair(
-            clean=prompt(0),
-            corrupted=prompt(shift),
-            answers=(f" {right}",),
-            wrong=tuple(f" {label}" for label in labels if label != right),
-            corrupted_answers=(f" {shifted(right, shift)}",),
-            pieces=tuple((f" {label}",) for label in labels),
-            template=str(shift),
-        )
+        return demonstrated(draw, self.classes, self.demonstrations, Form())
 
     def training_pair(self, draw: Random) -> PromptPair:
         """Of a share of the texts the demonstrations are wrong, and the answer repeats them."""

@@ -79,6 +79,16 @@ def rows_that_fit(
     return max(1, int(most_bytes() // (4 * n_prompts * per_prompt)))
 
 
+def states_that_fit(model: Transformer) -> int:
+    """Places of which 4 GB keep the states before every layer, at the end, and what attention adds.
+
+    A place takes (2 L + 1) d numbers of the stream's precision: 140 KB of SmolLM2 135M (d = 576,
+    L = 30), so that 28,000 places are kept.
+    """
+    size = torch.finfo(model.stream_dtype).bits // 8
+    return int(most_bytes() // (size * (2 * model.shape.n_layers + 1) * model.shape.d_model))
+
+
 def prompts_that_fit(model: Transformer, n_positions: int) -> int:
     """Prompts of a pass that records every source, in about 4 GB; at least one.
 

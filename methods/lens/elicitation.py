@@ -27,7 +27,7 @@ from benchmark.statistics.bootstrap import interval_of_means
 from methods.lens.fitted import FittedLens, lens_logits
 from methods.lens.judging.calibrated import calibrated, of_labels
 from methods.lens.judging.demonstrations import Slots, labels_of
-from methods.lens.lens import ONE_ABLATION, Lens
+from methods.lens.lens import ONE_ABLATION, chosen_lens
 from methods.ranges import check_counts
 
 RIGHT, WRONG = "right", "wrong"
@@ -77,8 +77,7 @@ class LensElicitation:
         return Findings(table, tensors, summary, cost, judging, _warnings(table, len(labels)))
 
     def _fitted(self, problem: Problem) -> FittedLens:
-        model, changes = problem.model, {} if self.steps is None else {"steps": self.steps}
-        lens: Lens = configured("method", self.lens, **changes)
+        model, lens = problem.model, chosen_lens(self.lens, self.steps)
         text = problem.batches
         if self.text is not None:
             source = configured("task", self.text)

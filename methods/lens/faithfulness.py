@@ -2,7 +2,7 @@
 
 The states at the read position are changed before a layer; the model goes on from there, and the
 lens reads the same changed states (Li & Janson 2024, arXiv 2409.09951, section 5). The study fits a
-lens and does so at every layer, by several interventions.
+lens and does so at every layer, by several interventions; the loss of the lens stands beside.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,28 +10,25 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pandas as pd
-from torch import Tensor
 
-from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.meter import metering
 from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
 from methods.lens.fitted import FittedLens
-from methods.lens.fitting.text import states_of
+from methods.lens.fitting.text import TextStates, parts_of
 from methods.lens.judging.effects import MEASURES, EffectsAtLayer
 from methods.lens.judging.interventions import (
     Changes,
     Intervention,
-    Spread,
-    basis_directions,
     jittered,
     moved,
     random_directions,
     size_for,
 )
-from methods.lens.lens import ONE_ABLATION, Lens
+from methods.lens.judging.moments import Moments, moments_of_layers
+from methods.lens.lens import ONE_ABLATION, chosen_lens, judged_at, means_of
 from methods.ranges import check_above_zero, check_counts
 
 Row = dict[str, float | str | int]
@@ -52,7 +49,7 @@ class LensFaithfulness:
     paper_compat: bool
     kind: ClassVar[str] = "lens_faithfulness"
     uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -70,27 +67,27 @@ class LensFaithfulness:
     def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
         """Fit the lens, and compare its effects with the model's at every layer."""
         with metering() as cost:
-            lens = self._fitted(problem)
+            lens = chosen_lens(self.lens, self.steps).fit(
+                problem.model,
+                problem.batches,
+                seed=problem.seed,
+                checkpoint=problem.checkpoint("lens"),
+            )
         examples = concatenate(held_out).split(self.examples)[0].trimmed()
         with metering() as judging:
-            rows = list(self._rows(problem, lens, examples))
-        table = pd.DataFrame(rows)
+            judged = judged_at(lens, parts_of(problem.model, held_out))
+            table = pd.DataFrame(self._rows(problem, lens, examples))
         at_level = table[table["intervention"] != Intervention.local_perturbation.value]
         means = (at_level if len(at_level) else table)[[*MEASURES]].mean()
         summary = {f"mean_{name}": float(value) for name, value in means.items()}
-        return Findings(table, {}, summary, cost, judging)
-
-    def _fitted(self, problem: Problem) -> FittedLens:
-        changes = {} if self.steps is None else {"steps": self.steps}
-        lens: Lens = configured("method", self.lens, **changes)
-        checkpoint = problem.checkpoint("lens")
-        return lens.fit(problem.model, problem.batches, seed=problem.seed, checkpoint=checkpoint)
+        summary |= means_of(judged) | {"n_parameters": float(lens.n_parameters)}
+        return Findings(table, judged, summary, cost, judging)
 
     def _rows(self, problem: Problem, lens: FittedLens, examples: Batch) -> Iterator[Row]:
-        of_text = states_of(problem.model, problem.batches).before
-        for layer in range(problem.model.shape.n_layers):
+        of_layers = moments_of_layers(lens, TextStates(problem.model, problem.batches))
+        for layer, moments in enumerate(of_layers):
             effects = EffectsAtLayer.of(lens, examples, layer)
-            changes = self._changes(effects, of_text[layer], problem.seed)
+            changes = self._changes(effects, moments, problem.seed)
             for intervention in self.interventions:
                 local = intervention is Intervention.local_perturbation
                 for level in self.levels if local else [self.level]:
@@ -100,11 +97,10 @@ class LensFaithfulness:
                     place = {"intervention": intervention.value, "layer": layer, "level": level}
                     yield {**place, "size": some.size, **found}
 
-    def _changes(self, effects: EffectsAtLayer, of_text: Tensor, seed: int) -> Changes:
+    def _changes(self, effects: EffectsAtLayer, moments: Moments, seed: int) -> Changes:
         """What the interventions are at a layer, as large as moves the model by the level."""
-        lens, layer, spread = effects.lens, effects.layer, Spread.of(of_text)
-        drawn = random_directions(spread, self.directions, seed, layer)
-        basis = basis_directions(spread, of_text, lens.final(of_text, layer), self.paper_compat)
+        spread, basis = moments.spread, moments.basis(self.paper_compat)
+        drawn = random_directions(spread, self.directions, seed, effects.layer)
 
         def divergence(size: float) -> float:
             some = moved(effects.states, drawn[: self.examples], size, seed)

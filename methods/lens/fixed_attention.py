@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 
 from methods.lens.fitted import ConstantAttentionLens, ResampledAttentionLens
-from methods.lens.fitting.text import Given
+from methods.lens.fitting.text import Given, states_of
 from methods.lens.lens import Lens
+from methods.ranges import check_counts
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class MeanAttentionLens(Lens):
 
     def fitted(self, given: Given) -> ConstantAttentionLens:
         """The means, the same for all start layers."""
-        means = given.states.attention.mean(1)
+        means = given.states.mean_attention()
         return ConstantAttentionLens(given.model, tuple(mean[None] for mean in means))
 
 
@@ -38,6 +39,14 @@ class MeanAttentionLens(Lens):
 class ResampledLens(Lens):
     """Attention adds what it added in another prompt; see conf/method/resample_lens.yaml."""
 
+    n_prompts: int | None
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        super().__post_init__()
+        check_counts(self, "n_prompts")
+
     def fitted(self, given: Given) -> ResampledAttentionLens:
-        """Keep what attention added in every prompt of the text."""
-        return ResampledAttentionLens(given.model, given.states.attention, given.seed)
+        """Keep what attention added in the first prompts of the text."""
+        donors = states_of(given.model, [given.first(self.n_prompts)], given.length)
+        return ResampledAttentionLens(given.model, donors.attention, given.seed)

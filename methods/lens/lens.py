@@ -6,8 +6,8 @@ token.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmark.config import configured, configured_names
+from benchmark.errors import UserError
 from benchmark.forward.memory import rows_that_fit
 from benchmark.forward.states import States, states_at
 from benchmark.meter import metering
@@ -25,8 +27,8 @@ from benchmark.prompts.batch import Batch
 from benchmark.statistics.bootstrap import interval_of_means
 from benchmark.transformer.transformer import Transformer
 from methods.lens.fitted import FittedLens
-from methods.lens.fitting.loss import divergences, log_probabilities
-from methods.lens.fitting.text import Given, states_of
+from methods.lens.fitting.loss import compared
+from methods.lens.fitting.text import Given, parts_of
 from methods.lens.fitting.training import Recipe
 from methods.ranges import check_above_zero, check_counts, check_not_below_zero
 
@@ -89,7 +91,7 @@ class Lens(ABC):
             )
         with metering() as judging:
             judged = {
-                length: judged_at(lens, states_of(problem.model, held_out, length))
+                length: judged_at(lens, parts_of(problem.model, held_out, length))
                 for length in self.lengths or [None]
             }
             everywhere = _loss_everywhere(lens, held_out) if self.every_position else None
@@ -101,8 +103,7 @@ class Lens(ABC):
             for length, one in judged.items()
             for name, values in one.items()
         }
-        first = next(iter(judged.values()))
-        summary = {f"mean_{name}": values.double().mean().item() for name, values in first.items()}
+        summary = means_of(next(iter(judged.values())))
         summary["n_parameters"] = float(lens.n_parameters)
         return Findings(table, tensors, summary, cost, judging)
 
@@ -129,16 +130,42 @@ class TrainedLens(Lens):
         return Recipe(self.steps, self.learning_rate, self.weight_decay, self.batch_size)
 
 
-def judged_at(lens: FittedLens, states: States) -> dict[str, Float[Tensor, "layers places"]]:
+def chosen_lens(name: str, steps: int | None) -> Lens:
+    """An option of conf/method that is a lens.
+
+    Args:
+        name: of the option.
+        steps: of its training, or None for its own number; of no concern to lenses without.
+
+    Raises:
+        UserError: there is no such lens.
+    """
+    lens = configured("method", name)
+    if not isinstance(lens, Lens):
+        known = [one for one in configured_names("method") if one.endswith("_lens")]
+        raise UserError(f"method.lens={name} is no lens; give one of {', '.join(known)}")
+    if steps is not None and isinstance(lens, TrainedLens):
+        return replace(lens, steps=steps)
+    return lens
+
+
+def judged_at(
+    lens: FittedLens, parts: Iterable[States]
+) -> dict[str, Float[Tensor, "layers places"]]:
     """The loss of every layer at every place, and whether lens and model name the same token."""
-    model, final = lens.model, states.before[-1:]
-    finals = torch.no_grad()(lens.finals)(states.before[:-1])
-    said = log_probabilities(model, final[0]).argmax(-1)
-    agree = torch.stack([log_probabilities(model, one).argmax(-1) == said for one in finals])
-    return {
-        "loss": divergences(model, finals, final).cpu(),
-        "agreement": agree.float().cpu(),
-    }
+    found = [_compared(lens, part) for part in parts]
+    loss, same = (torch.cat(one, 1) for one in zip(*found, strict=True))
+    return {"loss": loss.cpu(), "agreement": same.float().cpu()}
+
+
+def means_of(judged: dict[str, Tensor]) -> dict[str, float]:
+    """Means over layers and places, for a summary."""
+    return {f"mean_{name}": values.double().mean().item() for name, values in judged.items()}
+
+
+@torch.no_grad()
+def _compared(lens: FittedLens, states: States) -> tuple[Tensor, Tensor]:
+    return compared(lens.model, lens.finals(states.before[:-1]), states.before[-1:])
 
 
 def _loss_everywhere(lens: FittedLens, held_out: Sequence[Batch]) -> list[float]:
@@ -149,7 +176,7 @@ def _loss_everywhere(lens: FittedLens, held_out: Sequence[Batch]) -> list[float]
         at_once = rows_that_fit(model, 1, batch.n_positions, with_gradient=False)
         for part in batch.in_parts(at_once):
             states = states_at(model, part.clean, part.real)
-            total += judged_at(lens, states)["loss"].double().sum(1)
+            total += _compared(lens, states)[0].double().sum(1).cpu()
             n_places += states.before.shape[1]
     return (total / n_places).tolist()
 

@@ -43,7 +43,7 @@ class OCALens(TrainedLens):
     def _first_constants(self, given: Given) -> Iterator[Tensor]:
         """For every layer one for each start layer up to it."""
         draw = generator(given.seed, "start of a lens")
-        for layer, mean in enumerate(given.states.attention.mean(1)):
+        for layer, mean in enumerate(given.states.mean_attention()):
             rows = mean.repeat(layer + 1, 1)
             if self.start is ConstantStart.normal:
                 rows = torch.randn(rows.shape, generator=draw)

@@ -19,6 +19,7 @@ NEEDED = {
     **dict.fromkeys(
         ("stable", "transferred"), ({}, ", with method.base=eap; else those of the other method")
     ),
+    "imported_lens": (dict(path="lens.pt"), ", once method.path=FILE is given"),
 }
 
 

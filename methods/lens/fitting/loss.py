@@ -1,10 +1,10 @@
-"""How far a lens is from what it should say, in nats, a few layers at a time."""
+"""How far a lens is from what it should say, in nats, a few layers and places at a time."""
 
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from benchmark.forward.states import logits_of_final
@@ -33,11 +33,22 @@ def divergences(
 
     The target may be one row that serves every layer.
     """
-    parts = [
-        _divergence(log_probabilities(model, final), log_probabilities(model, target))
-        for final, target in _in_parts(model, finals, targets)
-    ]
-    return torch.cat(parts)
+    return compared(model, finals, targets)[0]
+
+
+@torch.no_grad()
+def compared(
+    model: Transformer, finals: Finals, targets: Targets
+) -> tuple[Float[Tensor, "layers places"], Bool[Tensor, "layers places"]]:
+    """The same, and whether lens and target name the same token."""
+    loss = finals.new_empty(finals.shape[:2])
+    same = torch.empty_like(loss, dtype=torch.bool)
+    for layers, places, target in _in_parts(model, finals, targets):
+        wanted = log_probabilities(model, target)
+        said = log_probabilities(model, finals[layers, places])
+        loss[layers, places] = _divergence(said, wanted)
+        same[layers, places] = said.argmax(-1) == wanted.argmax(-1)
+    return loss, same
 
 
 def divergences_with_gradient(
@@ -45,18 +56,19 @@ def divergences_with_gradient(
 ) -> Float[Tensor, "layers places"]:
     """The same; the mean over places, summed over layers, sends its gradient back into `finals`.
 
-    Layers are taken a few at a time, so that logits of all layers are never in memory together.
+    Layers and places are taken a few at a time, so that logits of all are never in memory together.
     """
-    ends = finals.detach().requires_grad_()
-    found, gradients = [], []
-    for final, target in _in_parts(model, ends, targets):
+    ends = finals.detach()
+    loss, gradient = ends.new_empty(ends.shape[:2]), torch.empty_like(ends)
+    for layers, places, target in _in_parts(model, ends, targets):
         with torch.no_grad():
             wanted = log_probabilities(model, target)
-        divergence = _divergence(log_probabilities(model, final), wanted)
-        gradients.append(torch.autograd.grad(divergence.mean(-1).sum(), final)[0])
-        found.append(divergence.detach())
-    finals.backward(torch.cat(gradients))
-    return torch.cat(found)
+        end = ends[layers, places].requires_grad_()
+        divergence = _divergence(log_probabilities(model, end), wanted)
+        (gradient[layers, places],) = torch.autograd.grad(divergence.sum() / ends.shape[1], end)
+        loss[layers, places] = divergence.detach()
+    finals.backward(gradient)
+    return loss
 
 
 def _divergence(lens: Tensor, target: Tensor) -> Float[Tensor, "layers places"]:
@@ -65,8 +77,14 @@ def _divergence(lens: Tensor, target: Tensor) -> Float[Tensor, "layers places"]:
 
 def _in_parts(
     model: Transformer, finals: Tensor, targets: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
-    at_once = max(1, NUMBERS_AT_ONCE // (finals.shape[1] * model.shape.d_vocab))
-    for first in range(0, len(finals), at_once):
-        part = slice(first, first + at_once)
-        yield finals[part], targets if len(targets) == 1 else targets[part]
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Some layers of all places, or one layer of some places, with their targets."""
+    n_layers, n_places, _ = finals.shape
+    rows = max(1, NUMBERS_AT_ONCE // model.shape.d_vocab)
+    layers_at_once, places_at_once = max(1, rows // n_places), min(rows, n_places)
+    for layer in range(0, n_layers, layers_at_once):
+        layers = slice(layer, layer + layers_at_once)
+        of_layers = targets if len(targets) == 1 else targets[layers]
+        for place in range(0, n_places, places_at_once):
+            places = slice(place, place + places_at_once)
+            yield layers, places, of_layers[:, places]

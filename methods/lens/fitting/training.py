@@ -1,11 +1,10 @@
 """The loop that trains lenses: every step some places of the text, all layers side by side.
 
-The states of the text are computed once and kept, so a step runs what the lens itself does and no
-layer's attention. Steps draw their places by seeds of their own, so a resumed run continues
-exactly.
+Where the states of the text are kept, a step runs what the lens itself does and no layer's
+attention; of a text that is too long for that, it begins with a plain pass of its prompts. Steps
+draw their places by seeds of their own, so a resumed run continues exactly.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from benchmark.seeds import generator
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.loss import divergences_with_gradient
+from methods.lens.fitting.text import TextStates
 
 CHECKPOINT_EVERY = 100
 # The final states that a lens should give: a row for every layer, or one for all.
@@ -46,7 +46,7 @@ def models_own(states: States) -> Float[Tensor, "1 places d_model"]:
 
 def train(
     lens: FittedLens,
-    states: States,
+    states: TextStates,
     recipe: Recipe,
     seed: int,
     checkpoint: Path | None = None,
@@ -84,7 +84,7 @@ class _Training:
     """A lens, its optimiser and its losses between two steps."""
 
     def __init__(
-        self, lens: FittedLens, states: States, recipe: Recipe, seed: int, target: Target
+        self, lens: FittedLens, states: TextStates, recipe: Recipe, seed: int, target: Target
     ) -> None:
         self._lens, self._states, self._recipe = lens, states, recipe
         self._seed, self._target = seed, target
@@ -94,12 +94,11 @@ class _Training:
         )
         self._losses: list[Tensor] = []
         # What a checkpoint must agree with; more steps may be asked for later.
-        content = states.before.float().cpu().numpy().tobytes()
         self._identity = [
             lens.form,
             {**asdict(recipe), "steps": None},
             seed,
-            hashlib.sha256(content).hexdigest(),
+            states.digest(),
         ]
 
     @property
@@ -109,10 +108,9 @@ class _Training:
 
     def advance(self) -> None:
         """One step of the optimiser."""
-        n_places = self._states.before.shape[1]
         draw = generator(self._seed, "places of a lens", self.step)
-        rows = torch.randperm(n_places, generator=draw)[: self._recipe.batch_size]
-        some = self._states.select(rows.to(self._states.before.device))
+        order = torch.randperm(self._states.n_places, generator=draw)
+        some = self._states.select(order[: self._recipe.batch_size])
         finals = self._lens.finals(some.before[:-1])
         found = divergences_with_gradient(self._lens.model, finals, self._target(some))
         self._optimizer.step()
@@ -143,7 +141,7 @@ class _Training:
 
     def resume(self, checkpoint: Path) -> None:
         """Continue from a checkpoint if there is one."""
-        state = load_checkpoint(checkpoint, self._states.before.device)
+        state = load_checkpoint(checkpoint, self._lens.model.device)
         if state is None:
             return
         if state.get("identity") != self._identity:

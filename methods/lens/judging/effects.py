@@ -19,7 +19,7 @@ from methods.lens.fitted import FittedLens, lens_logits
 from methods.lens.judging.interventions import Moved
 
 LogP = Float[Tensor, "*rows vocab"]
-MEASURES = ("magnitude_correlation", "direction_similarity", "loss")
+MEASURES = ("magnitude_correlation", "direction_similarity")
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.seeds import generator
+from methods.lens.judging.moments import Directions, Spread
 
-# Added to the diagonal of the covariance, as the authors do.
-RIDGE = 3e-4
-Directions = Float[Tensor, "directions d_model"]
 Moved = Float[Tensor, "rows examples d_model"]
 
 
@@ -35,54 +33,11 @@ class Intervention(Enum):
     local_perturbation = "local_perturbation"
 
 
-@dataclass(frozen=True, eq=False)
-class Spread:
-    """How the states before a layer spread over a text.
-
-    Attributes:
-        mean: their mean.
-        root: a square root A of their covariance, lower triangular.
-    """
-
-    mean: Float[Tensor, " d_model"]
-    root: Float[Tensor, "d_model d_model"]
-
-    @classmethod
-    def of(cls, states: Float[Tensor, "places d_model"]) -> "Spread":
-        """The spread of some states."""
-        mean = states.mean(0)
-        covariance = (states - mean).T @ (states - mean) / len(states)
-        ridge = RIDGE * torch.eye(len(covariance), dtype=states.dtype, device=states.device)
-        return cls(mean, torch.linalg.cholesky(covariance + ridge))
-
-
 def random_directions(spread: Spread, number: int, seed: int, layer: int) -> Directions:
     """A x for standard normal x."""
     draw = generator(seed, "directions of a lens", layer)
     x = torch.randn(number, len(spread.mean), generator=draw, dtype=torch.float64)
     return x.to(spread.root) @ spread.root.T
-
-
-def basis_directions(
-    spread: Spread,
-    states: Float[Tensor, "places d_model"],
-    finals: Float[Tensor, "places d_model"],
-    paper_compat: bool = False,
-) -> Directions:
-    """A v for the right singular vectors v of W A, first those that move the lens most.
-
-    Args:
-        spread: of the states.
-        states: before a layer.
-        finals: what the lens takes for the final states, given these.
-        paper_compat: as in the authors' code, the columns of V' and not A times its rows, which are
-            orthonormal directions that have little to do with the lens.
-    """
-    whitened = torch.linalg.solve_triangular(spread.root, (states - spread.mean).T, upper=False)
-    # W A, by least squares on whitened states.
-    fitted = torch.linalg.lstsq(whitened.T, finals - finals.mean(0)).solution.T
-    rows = torch.linalg.svd(fitted, full_matrices=True).Vh
-    return rows.T if paper_compat else rows @ spread.root.T
 
 
 def moved(

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
+from benchmark.report.frame import Results
 from benchmark.statistics.bootstrap import interval_of_means
+
+SHOWN = {"right": "right demonstrations", "wrong": "wrong demonstrations"}
 
 
 @dataclass(frozen=True)
@@ -34,3 +38,34 @@ class Boost:
         other = gained[layer, 1::2]
         (low,), (high,) = interval_of_means(other[None])
         return cls(layer, float(other.mean()), low, high, float(gained.mean(1).max()))
+
+
+def gains(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """What each lens gains over the model at its best layer, of the records that rows are of.
+
+    Returns:
+        task, lens, seed, shown, model (its accuracy), layer, gain, low and high (on prompts that
+        did not choose the layer), largest (on all).
+    """
+    found = []
+    for key in dict.fromkeys(rows["key"]):
+        record = results.records[key]
+        for kind in SHOWN:
+            correct = results.tensor(key, f"correct/{kind}")
+            assert correct is not None
+            boost = Boost.of(correct)
+            found.append(
+                {
+                    "task": results.labels[key]["task"],
+                    "lens": record.config["method"]["lens"],
+                    "seed": record.config["seed"],
+                    "shown": kind,
+                    "model": float(correct[-1].mean()),
+                    "layer": boost.layer,
+                    "gain": boost.value,
+                    "low": boost.low,
+                    "high": boost.high,
+                    "largest": boost.largest,
+                }
+            )
+    return pd.DataFrame(found)

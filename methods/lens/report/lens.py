@@ -6,7 +6,6 @@ Lenses stand side by side where they read the same rows of the same model. Bands
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +16,14 @@ from benchmark.report.frame import Results
 from benchmark.report.layout.tables import DASH
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from benchmark.statistics.bootstrap import interval_of_means, resampled_means
-from methods.lens.report.plots import LOSS, losses_by_layer, losses_by_length
+from benchmark.statistics.bootstrap import resampled_means
+from methods.lens.report.overall import LOSS, overall_of, pooled, shown_overall, with_ends
+from methods.lens.report.plots import losses_by_layer, losses_by_length
 from methods.lens.report.published import PROVENANCE, published_losses, source_of
 
-MEASURES = ("loss", "agreement")
 QUANTITIES = {
     "loss": Quantity("nats, mean over layers", 0.0),
+    "later_loss": Quantity("nats, mean over layers but the first", 0.0),
     "agreement": Quantity("share of rows, mean over layers", 0.0, 1.0),
 }
 # Settings that change what is judged, and not the lens.
@@ -66,7 +66,7 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     """For every text and model the table of all lenses, and the losses by layer."""
     made = []
     for one in compared(results):
-        made.append(ReportTable(("lenses", *one.names), one.words, _overall(one)))
+        made.append(ReportTable(("lenses", *one.names), one.words, shown_overall(one.overall)))
         title = f"{one.words}: {LOSS}, before each layer"
         made.append(ReportTable(("lens_loss", *one.names), title, _by_layer(one)))
         theirs = published_losses(one.source) if asked.published else pd.DataFrame()
@@ -94,9 +94,10 @@ def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[
     """The mean over layers, with its values on resampled rows."""
     found = {}
     for record in records:
-        values = results.tensor(record.key, quantity)
+        values = results.tensor(record.key, quantity.removeprefix("later_"))
         assert values is not None
-        of_rows = values.mean(0, keepdims=True, dtype=np.float64)
+        chosen = values[1:] if quantity.startswith("later_") else values
+        of_rows = chosen.mean(0, keepdims=True, dtype=np.float64)
         found[record.key] = Measured.resampled(float(of_rows.mean()), resampled_means(of_rows)[0])
     return found
 
@@ -123,9 +124,14 @@ def _of_place(
     rows = rows.assign(method=rows["method"].map(_lens_name))
     for length, some in rows.groupby(rows["length"].astype("Int64"), dropna=False):
         number = None if pd.isna(length) else int(length)
-        losses = _pooled(some.groupby(["method", "layer"], sort=False)).reset_index()
-        whole = pd.DataFrame([_overall_of(results, record, number) for record in records])
-        overall = _pooled(whole.groupby("method", sort=False))
+        losses = pooled(some.groupby(["method", "layer"], sort=False)).reset_index()
+        whole = pd.DataFrame(
+            {"method": _lens_name(results.labels[record.key]["method"])}
+            | overall_of(results, record, number)
+            for record in records
+            if record.key in set(some["key"])
+        )
+        overall = pooled(whole.groupby("method", sort=False))
         yield Compared(*place, source_of(records[0]), number, losses, overall)
 
 
@@ -157,53 +163,8 @@ def _refuse_other_rows(results: Results, records: list[Record]) -> None:
             )
 
 
-def _overall_of(results: Results, record: Record, length: int | None) -> dict[str, Any]:
-    """Means over layers, the interval of the loss from the bootstrap over rows, and costs."""
-    after = "" if length is None else f" after {length}"
-    loss, agreement = (results.tensor(record.key, f"{name}{after}") for name in MEASURES)
-    assert loss is not None
-    assert agreement is not None
-    (low,), (high,) = interval_of_means(loss.mean(0, keepdims=True))
-    spent = record.cost["method"]
-    return {
-        "method": _lens_name(results.labels[record.key]["method"]),
-        "loss": float(loss.mean()),
-        "loss_low": low,
-        "loss_high": high,
-        "agreement": float(agreement.mean()),
-        "parameters": record.summary["n_parameters"],
-        "passes": spent["forward"] + spent["backward"],
-        "seconds": spent["seconds"],
-    }
-
-
-def _pooled(groups) -> pd.DataFrame:  # noqa: ANN001 - pandas's own type has no public name
-    """Means over seeds; the interval of one seed is its own, of several their range."""
-    means = groups.mean(numeric_only=True)
-    several = groups.size() > 1
-    ends = groups["loss"].agg(["min", "max"])
-    return means.assign(
-        loss_low=means["loss_low"].where(~several, ends["min"]),
-        loss_high=means["loss_high"].where(~several, ends["max"]),
-    )
-
-
-def _overall(one: Compared) -> pd.DataFrame:
-    rows = one.overall.sort_values("loss")
-    return pd.DataFrame(
-        {
-            f"mean {LOSS}": [_with_ends(row) for row in rows.itertuples()],
-            "agreement": [f"{value:.1%}" for value in rows["agreement"]],
-            "parameters": [f"{value:,.0f}" for value in rows["parameters"]],
-            "passes": [f"{value:,.0f}" for value in rows["passes"]],
-            "seconds": [f"{value:.1f}" for value in rows["seconds"]],
-        },
-        index=pd.Index(rows.index, name="lens"),
-    )
-
-
 def _by_layer(one: Compared) -> pd.DataFrame:
-    shown = one.losses.assign(shown=[_with_ends(row) for row in one.losses.itertuples()])
+    shown = one.losses.assign(shown=[with_ends(row) for row in one.losses.itertuples()])
     table = shown.pivot(index="layer", columns="method", values="shown")
     return table[list(one.overall.sort_values("loss").index)].fillna(DASH)
 
@@ -216,10 +177,6 @@ def _published_table(one: Compared, theirs: pd.DataFrame) -> ReportTable:
     )
     title = f"published: {theirs['source'].iloc[0]}: {one.source}, {where}"
     return ReportTable(("published_lens_loss", one.model), title, table.replace("nan", DASH))
-
-
-def _with_ends(row) -> str:  # noqa: ANN001 - a named tuple of pandas
-    return f"{row.loss:.3f} [{row.loss_low:.3f}, {row.loss_high:.3f}]"
 
 
 def _of_several_lengths(every: list[Compared]) -> Iterator[tuple[tuple[str, str], list[Compared]]]:

@@ -10,12 +10,18 @@ from benchmark.report.frame import Results
 from benchmark.report.layout.looks import look
 from benchmark.report.layout.pictures import GREY, axes_of, legend
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from methods.lens.report.boosts import Boost
-from methods.lens.report.published import published_elicitation, published_models, published_table
+from methods.lens.report.boosts import SHOWN, gains
+from methods.lens.report.published import (
+    published_elicitation,
+    published_models,
+    published_of,
+    published_table,
+)
 
-SHOWN = {"right": "right demonstrations", "wrong": "wrong demonstrations"}
 ACCURACY = "calibrated accuracy"
 PLACE = ["task", "model"]
+# What names of the data sets begin with that the paper takes.
+OF_THE_HUB = "labelled_"
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
@@ -23,7 +29,7 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     made = []
     for place, rows in _named(results).groupby(PLACE, sort=False):
         title = f"{', '.join(place)}: {ACCURACY} of the model, and of the best layer of each lens"
-        made.append(ReportTable(("lens_elicitation", *place), title, _boosts(results, rows)))
+        made.append(ReportTable(("lens_elicitation", *place), title, _shown(gains(results, rows))))
     if asked.published:
         made += [
             published_table(
@@ -37,19 +43,32 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
 def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     """For every task and model, accuracy by layer and by number; with several tasks their mean."""
     made = []
-    for place, rows in _places(_named(results)):
+    named = _named(results)
+    for place, rows in _places(named):
         title = ", ".join(place)
         most = rows[rows["demonstrations"] == rows["demonstrations"].max()]
         words = ("lens_elicitation", *place)
-        made.append(ReportFigure(words, by_layer(most, title), most))
+        theirs = _published(results, place) if asked.published else pd.DataFrame()
+        made.append(ReportFigure(words, by_layer(most, title, theirs), most))
         if rows["demonstrations"].nunique() > 1:
             best = _best_layers(rows)
             made.append(ReportFigure((*words, "demonstrations"), by_number(best, title), best))
+    for model, rows in named.groupby("model", sort=False):
+        if rows["task"].nunique() > 1:
+            found = gains(results, rows)
+            words = ("lens_elicitation", "gains", str(model))
+            made.append(ReportFigure(words, by_task(found, str(model)), found))
     return made
 
 
-def by_layer(rows: pd.DataFrame, title: str) -> Figure:
-    """Accuracy behind the most demonstrations: a panel for each kind, a line for each lens."""
+def by_layer(rows: pd.DataFrame, title: str, published: pd.DataFrame) -> Figure:
+    """Accuracy behind the most demonstrations: a panel for each kind, a line for each lens.
+
+    Args:
+        rows: of the most demonstrations.
+        title: of the picture.
+        published: accuracies of the same data, dotted; may be empty.
+    """
     number = int(rows["demonstrations"].max())
     figure, panels = axes_of(f"{title}\nbehind {number} demonstrations", len(SHOWN))
     for axes, (shown, name) in zip(panels, SHOWN.items(), strict=True):
@@ -58,6 +77,9 @@ def by_layer(rows: pd.DataFrame, title: str) -> Figure:
             _line(axes, some, "layer", str(lens))
         model = own.loc[own["model_itself"], "accuracy"].mean()
         axes.axhline(model, color=GREY, ls="--", lw=1, label="the model")
+        for row in published[published["shown"] == shown].itertuples() if len(published) else ():
+            label = f"{row.lens}, {row.measure} (published)"
+            axes.axhline(row.value, color=look(str(row.lens)).colour, ls=":", lw=1, label=label)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("before layer")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -121,26 +143,55 @@ def _best_layers(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["model_itself"] | (rows["layer"] == chosen)]
 
 
-def _boosts(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
-    shown = []
-    for record in results.done:
-        if record.key not in set(rows["key"]):
-            continue
-        row = {"lens": record.config["method"]["lens"], "seed": record.config["seed"]}
-        for kind in SHOWN:
-            correct = results.tensor(record.key, f"correct/{kind}")
-            assert correct is not None
-            boost = Boost.of(correct)
-            row[f"model, {kind}"] = f"{correct[-1].mean():.3f}"
-            row[f"layer, {kind}"] = str(boost.layer)
-            row[f"gain, {kind}"] = f"{boost.value:+.3f} [{boost.low:+.3f}, {boost.high:+.3f}]"
-            row[f"largest, {kind}"] = f"{boost.largest:+.3f}"
-        shown.append(row)
-    table = pd.DataFrame(shown)
-    seeds = table.pop("seed")
-    if seeds.nunique() > 1:
-        table["lens"] += [f" seed={seed}" for seed in seeds]
-    return table.set_index("lens")
+def by_task(found: pd.DataFrame, title: str) -> Figure:
+    """The gain of each lens on each task, with its interval; of several seeds the mean."""
+    figure, panels = axes_of(title, len(SHOWN))
+    tasks, lenses = (list(dict.fromkeys(found[name])) for name in ("task", "lens"))
+    for axes, (shown, name) in zip(panels, SHOWN.items(), strict=True):
+        for number, lens in enumerate(lenses):
+            own = found[(found["shown"] == shown) & (found["lens"] == lens)]
+            means = own.groupby("task", sort=False)[["gain", "low", "high"]].mean()
+            heights = [
+                tasks.index(task) + 0.15 * (number - len(lenses) / 2) for task in means.index
+            ]
+            how = look(lens)
+            ends = [means["gain"] - means["low"], means["high"] - means["gain"]]
+            axes.errorbar(
+                means["gain"], heights, xerr=ends, color=how.colour, marker=how.mark, ls="", ms=4,
+                lw=1, label=lens,
+            )  # fmt: skip
+        axes.axvline(0, color=GREY, lw=1)
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("gain over the model, accuracy")
+        axes.set_yticks(range(len(tasks)), tasks if axes is panels[0] else [""] * len(tasks))
+        axes.invert_yaxis()
+    legend(figure, panels[0])
+    return figure
+
+
+def _shown(found: pd.DataFrame) -> pd.DataFrame:
+    several = found["seed"].nunique() > 1
+    rows = []
+    for (lens, seed), own in found.groupby(["lens", "seed"], sort=False):
+        row = {"lens": f"{lens} seed={seed}" if several else lens}
+        for boost in own.itertuples():
+            row[f"model, {boost.shown}"] = f"{boost.model:.3f}"
+            row[f"layer, {boost.shown}"] = str(boost.layer)
+            interval = f"[{boost.low:+.3f}, {boost.high:+.3f}]"
+            row[f"gain, {boost.shown}"] = f"{boost.gain:+.3f} {interval}"
+            row[f"largest, {boost.shown}"] = f"{boost.largest:+.3f}"
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("lens")
+
+
+def _published(results: Results, place: tuple[str, str]) -> pd.DataFrame:
+    """What was published of the same data and model: accuracies, and no gains."""
+    task, model = place
+    record = next(one for one in results.done if results.labels[one.key]["model"] == model)
+    rows = published_of(record, published_elicitation)
+    name = task.split(" ")[0].removeprefix(OF_THE_HUB)
+    same = rows["dataset"].str.startswith("mean of") if name == "mean" else rows["dataset"] == name
+    return rows[same & (rows["measure"] != "gain")]
 
 
 def _named(results: Results) -> pd.DataFrame:

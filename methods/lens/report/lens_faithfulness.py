@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmark.records.record import Record
@@ -11,9 +12,11 @@ from benchmark.report.layout.looks import look
 from benchmark.report.layout.pictures import axes_of, legend, log_axis
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
+from methods.lens.report.overall import overall_of, pooled, shown_overall
 from methods.lens.report.published import (
     published_faithfulness,
     published_models,
+    published_of,
     published_table,
 )
 
@@ -32,6 +35,7 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     """For every text and model, how alike the effects are, and the loss; layers averaged."""
     made = []
     for place, every in _named(results).groupby(PLACE):
+        made.append(_overall_table(results, place, every))
         made += _local_table(place, every[every["intervention"] == LOCAL])
         rows = every[every["intervention"] != LOCAL]
         if not len(rows):
@@ -49,6 +53,20 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     return made
 
 
+def _overall_table(results: Results, place: tuple[str, str], rows: pd.DataFrame) -> ReportTable:
+    """All lenses by loss, agreement, both measures of their effects, and cost."""
+    whole = pd.DataFrame(
+        {"lens": record.config["method"]["lens"]}
+        | overall_of(results, record)
+        | {words: record.summary[f"mean_{name}"] for name, words in MEASURES.items()}
+        for record in results.done
+        if record.key in set(rows["key"])
+    )
+    overall = pooled(whole.groupby("lens", sort=False))
+    table = shown_overall(overall, more=list(MEASURES.values()))
+    return ReportTable(("lenses", *place), f"{', '.join(place)}: all lenses", table)
+
+
 def _published(model: str) -> ReportTable:
     """Means over layers, as they were published."""
     rows = published_faithfulness(model)
@@ -62,7 +80,8 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     made = []
     for place, rows in _named(results).groupby([*PLACE, "intervention"], sort=False):
         draw = by_level if place[-1] == LOCAL else by_layer
-        figure = draw(rows, ", ".join(place))
+        theirs = _published_of(results, rows, place[-1]) if asked.published else pd.DataFrame()
+        figure = draw(rows, ", ".join(place), theirs)
         made.append(ReportFigure(("lens_faithfulness", *place), figure, rows))
     return made
 
@@ -72,8 +91,14 @@ def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[
     return {record.key: Measured(record.summary[f"mean_{quantity}"]) for record in records}
 
 
-def by_layer(rows: pd.DataFrame, title: str) -> Figure:
-    """A panel for each measure, a line for each lens; of several seeds, with their range."""
+def by_layer(rows: pd.DataFrame, title: str, published: pd.DataFrame) -> Figure:
+    """A panel for each measure, a line for each lens; of several seeds, with their range.
+
+    Args:
+        rows: of one intervention.
+        title: of the picture.
+        published: values of the same model, dotted; may be empty.
+    """
     figure, panels = axes_of(title, len(MEASURES))
     for axes, (measure, name) in zip(panels, MEASURES.items(), strict=True):
         for lens, some in rows.groupby("lens", sort=False):
@@ -86,6 +111,7 @@ def by_layer(rows: pd.DataFrame, title: str) -> Figure:
             axes.fill_between(
                 found.index, found["min"], found["max"], color=how.colour, alpha=0.15, lw=0
             )
+        _add_published(axes, published, "layer", measure)
         axes.set_xlabel("before layer")
         axes.set_ylabel(name)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -93,8 +119,14 @@ def by_layer(rows: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def by_level(rows: pd.DataFrame, title: str) -> Figure:
-    """The loss of each lens from the perturbed model, by how far that moved; layers averaged."""
+def by_level(rows: pd.DataFrame, title: str, published: pd.DataFrame) -> Figure:
+    """The loss of each lens from the perturbed model, by how far that moved; layers averaged.
+
+    Args:
+        rows: of local perturbations.
+        title: of the picture.
+        published: values of the same model, dotted; may be empty.
+    """
     figure, (axes,) = axes_of(title)
     for lens, some in rows.groupby("lens", sort=False):
         how = look(str(lens))
@@ -105,11 +137,33 @@ def by_level(rows: pd.DataFrame, title: str) -> Figure:
             mean.index, mean, color=how.colour, marker=how.mark, ls=how.line, ms=4, label=str(lens)
         )
         axes.fill_between(mean.index, found.min(), found.max(), color=how.colour, alpha=0.15, lw=0)
+    _add_published(axes, published, "level", "loss")
     log_axis(axes, "x")
     axes.set_xlabel("KL that the perturbation moves the model by, nats")
     axes.set_ylabel("KL(perturbed model || lens), nats")
     legend(figure, axes)
     return figure
+
+
+def _published_of(results: Results, rows: pd.DataFrame, intervention: str) -> pd.DataFrame:
+    """What was published of the model that some rows are of."""
+    record = results.records[rows["key"].iloc[0]]
+    found = published_of(record, published_faithfulness)
+    return found[found["intervention"] == intervention]
+
+
+def _add_published(axes: Axes, published: pd.DataFrame, x: str, measure: str) -> None:
+    """A dotted line for each lens; what is known as a mean over layers only, from side to side."""
+    if not len(published):
+        return
+    own = published[published["measure"] == measure]
+    for lens, some in own.groupby("lens", sort=False):
+        places = pd.to_numeric(some[x], errors="coerce")
+        words = {"color": look(str(lens)).colour, "ls": ":", "label": f"{lens} (published)"}
+        if places.notna().sum() > 1:
+            axes.plot(places[places.notna()], some["value"][places.notna()], **words)
+        else:
+            axes.axhline(some["value"].iloc[0], **words)
 
 
 def _local_table(place: tuple[str, str], rows: pd.DataFrame) -> list[ReportTable]:

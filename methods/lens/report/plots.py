@@ -6,8 +6,7 @@ from matplotlib.figure import Figure
 
 from benchmark.report.layout.looks import look
 from benchmark.report.layout.pictures import axes_of, legend, log_axis
-
-LOSS = "KL(model || lens), nats"
+from methods.lens.report.overall import LOSS
 
 
 def losses_by_layer(losses: pd.DataFrame, published: pd.DataFrame, title: str) -> Figure:

@@ -54,6 +54,11 @@ def source_of(record: Record) -> str:
     return "" if record.model.get("files") else str(record.model.get("source", ""))
 
 
+def published_of(record: Record, published: PublishedOf) -> pd.DataFrame:
+    """What was published of the model that a record is of."""
+    return published(source_of(record))
+
+
 def published_models(results: Results, published: PublishedOf) -> list[str]:
     """The models of some records of which there are published numbers."""
     models = dict.fromkeys(source_of(record) for record in results.done)

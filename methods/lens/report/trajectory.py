@@ -1,4 +1,4 @@
-"""The picture of a prompt's trajectory: tokens across, layers up, each cell what a lens says."""
+"""The picture of a prompt's trajectory: tokens across, layers down, each cell what a lens says."""
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, colour: str, largest: float):  # noqa
     numbers = rows.pivot(index="layer", columns="position", values=colour).to_numpy()
     words = rows.pivot(index="layer", columns="position", values="top").to_numpy()
     shades = "Blues" if colour == "probability" else "Blues_r"
-    image = axes.imshow(numbers, cmap=shades, vmin=0, vmax=largest, aspect="auto", origin="lower")
+    image = axes.imshow(numbers, cmap=shades, vmin=0, vmax=largest, aspect="auto")
     dark = numbers > 0.6 * largest if colour == "probability" else numbers < 0.4 * largest
     for layer, position in np.ndindex(numbers.shape):
         axes.text(

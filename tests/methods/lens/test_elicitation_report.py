@@ -49,8 +49,12 @@ def test_lenses_stand_side_by_side_under_the_model(results):
 
 def test_pictures_are_by_layer_and_by_number_and_of_the_mean_over_tasks(results, tmp_path):
     made = list(figures_of(results))
-    assert len(made) == 3 * 2
-    assert [figure.words[1] for figure in made][-1] == "mean of 2 tasks"
+    assert len(made) == 3 * 2 + 1
+    assert [figure.words[1] for figure in made][-2:] == ["mean of 2 tasks", "gains"]
+    gains = made[-1]
+    assert len(gains.data) == 2 * 2 * 2
+    shown = [line.get_xdata() for line in gains.figure.axes[0].get_lines()]
+    assert sum(len(x) for x in shown) >= 4
     for figure in made[:2]:
         right, wrong = figure.figure.axes
         assert right.get_title() == "right demonstrations"
@@ -63,4 +67,11 @@ def test_what_was_published_stands_beside_its_own_model_alone(results, monkeypat
     assert len(tables_of(results, Asked(published=True))) == 2
     monkeypatch.setattr("methods.lens.report.published.source_of", lambda _: "owner/gpt2-xl")
     *_, theirs = tables_of(results, Asked(published=True))
+    drawn = figures_of(results, Asked(published=True))
+    mean = next(one.figure for one in drawn if one.words[1] == "mean of 2 tasks")
+    lines = mean.axes[1].get_lines()
+    dotted = {
+        line.get_label(): line.get_ydata()[0] for line in lines if line.get_linestyle() == ":"
+    }
+    assert dotted["tuned_lens, best layer (published)"] == 0.468
     assert theirs.table.loc["oca_lens", "mean of 15, wrong, best layer"] == "0.477"

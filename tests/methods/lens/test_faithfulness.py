@@ -15,8 +15,6 @@ from benchmark.transformer.transformer import Transformer
 from methods.lens.fitting.text import states_of
 from methods.lens.judging.effects import EffectsAtLayer, divergence, similarity
 from methods.lens.judging.interventions import (
-    Spread,
-    basis_directions,
     exchanged,
     jittered,
     moved,
@@ -24,6 +22,7 @@ from methods.lens.judging.interventions import (
     random_directions,
     size_for,
 )
+from methods.lens.judging.moments import RIDGE, Moments
 
 BATCH = random_batch(n_prompts=5, seed=4)
 TEXT = [random_batch(n_prompts=60, seed=seed) for seed in (7, 8)]
@@ -54,6 +53,20 @@ def test_changed_states_go_on_as_in_hugging_face(models, family):
             assert largest(wanted, theirs) < 1e-4
 
 
+def moments_of(states, finals=None, parts=1):
+    moments = Moments()
+    pairs = zip(
+        states.chunk(parts), (states if finals is None else finals).chunk(parts), strict=True
+    )
+    for one, other in pairs:
+        moments.add(one, other)
+    return moments
+
+
+def spread_of(states):
+    return moments_of(states).spread
+
+
 def without_heads(model):
     """The model whose heads write nothing, which the lens of zero attention is exactly."""
     layers = tuple(
@@ -70,7 +83,7 @@ def test_a_lens_that_is_the_model_has_the_same_effects(gpt2):
     states = states_of(model, TEXT).before
     for layer in range(model.shape.n_layers):
         effects = EffectsAtLayer.of(lens, BATCH, layer)
-        spread = Spread.of(states[layer])
+        spread = spread_of(states[layer])
         changed = moved(effects.states, random_directions(spread, 20, 0, layer), 0.5, 0)
         found = effects.with_states(changed, over_examples=False)
         assert found.pop("loss") == pytest.approx(0, abs=1e-9)
@@ -96,7 +109,7 @@ def test_similarity_is_a_cosine_that_no_constant_changes():
 def test_projections_leave_nothing_along_their_direction_and_touch_nothing_else():
     draw = torch.Generator().manual_seed(1)
     states = torch.randn(30, 6, generator=draw, dtype=torch.float64)
-    spread = Spread.of(states)
+    spread = spread_of(states)
     directions = random_directions(spread, 4, 0, 0)
     changed = projected(states, directions, spread)
     for direction, row in zip(directions, changed, strict=True):
@@ -121,7 +134,7 @@ def test_the_spread_of_random_directions_is_that_of_the_states():
     states = torch.randn(5000, 3, generator=draw, dtype=torch.float64) @ torch.diag(
         torch.tensor([3.0, 1.0, 0.1], dtype=torch.float64)
     )
-    directions = random_directions(Spread.of(states), 20000, 0, 0)
+    directions = random_directions(spread_of(states), 20000, 0, 0)
     assert directions.std(0).tolist() == pytest.approx([3.0, 1.0, 0.1], rel=0.05)
 
 
@@ -129,8 +142,25 @@ def test_the_first_direction_of_the_basis_moves_the_lens_most():
     draw = torch.Generator().manual_seed(4)
     states = torch.randn(500, 3, generator=draw, dtype=torch.float64)
     finals = states @ torch.diag(torch.tensor([0.1, 5.0, 1.0], dtype=torch.float64))
-    basis = basis_directions(Spread.of(states), states, finals)
+    basis = moments_of(states, finals).basis()
     assert basis.abs().argmax(1).tolist() == [1, 2, 0]
+
+
+def test_sums_over_parts_are_moments_and_least_squares_of_the_whole_text():
+    draw = torch.Generator().manual_seed(5)
+    states = 40 + torch.randn(60, 4, generator=draw, dtype=torch.float64)
+    finals = torch.tanh(states - 40) @ torch.randn(4, 4, generator=draw, dtype=torch.float64)
+    moments = moments_of(states, finals, parts=7)
+    spread, moved_states = moments.spread, states - states.mean(0)
+    assert largest(spread.mean, states.mean(0)) < 1e-12
+    covariance = moved_states.T @ moved_states / 60 + RIDGE * torch.eye(4, dtype=torch.float64)
+    assert largest(spread.root @ spread.root.T, covariance) < 1e-10
+    fitted = torch.linalg.lstsq(moved_states, finals - finals.mean(0)).solution.T @ spread.root
+    wanted = torch.linalg.svd(fitted).Vh @ spread.root.T
+    found = moments.basis()
+    assert largest((found * wanted).sum(1).abs(), (wanted * wanted).sum(1)) < 1e-8
+    few = moments_of(states[:3], finals[:3]).basis()
+    assert few.isfinite().all()
 
 
 def test_the_size_is_the_largest_below_the_level():
@@ -149,6 +179,10 @@ def test_the_study_has_a_row_for_every_intervention_and_layer(gpt2):
     assert found.table["direction_similarity"].between(-1, 1).all()
     assert found.table["magnitude_correlation"].between(-1.001, 1.001).all()
     assert found.cost.forward == 10
+    alone = configured("method", "mean_lens").study(problem(gpt2), [BATCH])
+    same = ("mean_loss", "mean_agreement", "n_parameters")
+    assert [found.summary[name] for name in same] == [alone.summary[name] for name in same]
+    assert torch.equal(found.tensors["loss"], alone.tensors["loss"])
     with pytest.raises(UserError, match=r"method.levels=\[0.0\] must be above 0"):
         configured("method", "lens_faithfulness", levels=[0.0])
     with pytest.raises(UserError, match=r"method.levels needs one or more values"):
@@ -160,7 +194,7 @@ def test_the_study_has_a_row_for_every_intervention_and_layer(gpt2):
 def test_local_perturbations_spread_as_the_states_do_and_move_each_example_alone():
     draw = torch.Generator().manual_seed(5)
     text = torch.randn(4000, 3, generator=draw, dtype=torch.float64)
-    spread = Spread.of(text * torch.tensor([3.0, 1.0, 0.1], dtype=torch.float64))
+    spread = spread_of(text * torch.tensor([3.0, 1.0, 0.1], dtype=torch.float64))
     states = torch.zeros(4, 3, dtype=torch.float64)
     changed = jittered(states, spread, 0.5, 5000, 0)
     assert changed.flatten(0, 1).std(0).tolist() == pytest.approx([1.5, 0.5, 0.05], rel=0.06)
@@ -169,8 +203,8 @@ def test_local_perturbations_spread_as_the_states_do_and_move_each_example_alone
 
 def test_as_in_the_authors_code_examples_share_what_is_done_to_them():
     draw = torch.Generator().manual_seed(6)
-    states = torch.randn(5, 4, generator=draw, dtype=torch.float64)
-    spread = Spread.of(torch.randn(40, 4, generator=draw, dtype=torch.float64))
+    states, text = (torch.randn(n, 4, generator=draw, dtype=torch.float64) for n in (5, 40))
+    spread = spread_of(text)
     directions = random_directions(spread, 3, 0, 0)
     steps = moved(states, directions, 1.0, 0, paper_compat=True) - states
     assert largest(steps, steps[:, :1].expand_as(steps)) < 1e-12
@@ -180,8 +214,8 @@ def test_as_in_the_authors_code_examples_share_what_is_done_to_them():
         for compat in (False, True)
     )
     assert largest(theirs, ours.sum(1, keepdim=True).expand_as(theirs)) < 1e-12
-    finals = states @ torch.randn(4, 4, generator=draw, dtype=torch.float64)
-    columns = basis_directions(spread, states, finals, paper_compat=True)
+    moments = moments_of(text, text @ torch.randn(4, 4, generator=draw, dtype=torch.float64))
+    columns = moments.basis(paper_compat=True)
     assert largest(columns @ columns.T, torch.eye(4, dtype=torch.float64)) < 1e-10
-    rows = torch.linalg.solve(spread.root, basis_directions(spread, states, finals).T).T
+    rows = torch.linalg.solve(spread.root, moments.basis().T).T
     assert largest(columns, rows.T) < 1e-10

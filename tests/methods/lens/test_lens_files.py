@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from support.problems import problem
 from support.prompts import random_batch
 from support.values import largest
 
@@ -119,6 +120,33 @@ def test_layer_l_of_a_jacobian_file_is_read_before_layer_l_plus_1(gpt2, tmp_path
     torch.save({"J": {0: torch.zeros(2, 2)}}, path)
     with pytest.raises(UserError, match="should have J of layer 0 of shape"):
         import_jacobian_lens(path, gpt2)
+
+
+def test_lenses_of_files_are_judged_beside_fitted_ones(gpt2, tmp_path):
+    fitted = configured("method", "mean_lens").fit(gpt2, TEXT)
+    save_lens(fitted, tmp_path / "mine.safetensors")
+    tuned_folder(tmp_path / "tuned", gpt2)
+    d, n = gpt2.shape.d_model, gpt2.shape.n_layers
+    torch.save({"J": {i: torch.eye(d) for i in range(n - 1)}}, tmp_path / "jacobian.pt")
+    states = states_of(gpt2, TEXT).before[:-1]
+    wanted = {
+        "mine.safetensors": fitted,
+        "tuned": import_tuned_lens(tmp_path / "tuned", gpt2),
+        "jacobian.pt": import_jacobian_lens(tmp_path / "jacobian.pt", gpt2),
+    }
+    digests = set()
+    for name, lens in wanted.items():
+        imported = configured("method", "imported_lens", path=str(tmp_path / name))
+        assert imported.unsupported(problem(gpt2)) is None
+        digests.add(imported.data_digest())
+        assert torch.equal(imported.fit(gpt2, TEXT).finals(states), lens.finals(states))
+    assert len(digests) == 3
+    nothing = configured("method", "imported_lens")
+    assert "method.path=FOLDER of the tuned-lens package" in nothing.unsupported(problem(gpt2))
+    with pytest.raises(UserError, match=r"is no lens; type method[.]path=FILE"):
+        configured("method", "imported_lens", path="lens.bin").fit(gpt2, TEXT)
+    with pytest.raises(UserError, match=r"method.path=nowhere.pt cannot be read"):
+        configured("method", "imported_lens", path="nowhere.pt").data_digest()
 
 
 def test_a_lens_needs_a_model_with_a_name(gpt2, tmp_path):

@@ -11,6 +11,7 @@ from benchmark.models.loading import load_model
 from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.protocol import Asked
+from methods.lens.lens import chosen_lens
 from methods.lens.report.lens import compared, figures, tables
 from methods.lens.report.published import published_losses
 from methods.lens.trajectory import draw_trajectory, trajectory
@@ -89,7 +90,13 @@ def faithfulness(tmp_path_factory):
 
 @pytest.mark.slow
 def test_effects_of_lenses_stand_side_by_side_and_local_losses_by_level(faithfulness, monkeypatch):
-    local, effects = tables_of(faithfulness)
+    overall, local, effects = tables_of(faithfulness)
+    assert overall.table["correlation of log effects"].astype(float).between(-1, 1).all()
+    assert dict(overall.table["parameters"]) == {"logit_lens": "0", "mean_lens": "64"}
+    for record in faithfulness.done:
+        loss = faithfulness.tensor(record.key, "loss").mean()
+        shown = overall.table.loc[record.config["method"]["lens"], "mean KL(model || lens), nats"]
+        assert shown.startswith(f"{loss:.3f} [")
     rows = faithfulness.tables
     mean = rows[(rows["intervention"] == "local_perturbation") & (rows["level"] == 0.3)]
     of_lens = mean[mean["method"].str.contains("mean_lens")]["loss"].mean()
@@ -103,3 +110,34 @@ def test_effects_of_lenses_stand_side_by_side_and_local_losses_by_level(faithful
     *_, theirs = tables_of(faithfulness, Asked(published=True))
     assert theirs.table.loc["oca_lens", "local_perturbation, 0.05, loss"] == "0.72"
     assert theirs.table.loc["tuned_lens", "resample, magnitude_correlation"] == "0.549"
+    by_layer, by_level = figures_of(faithfulness, Asked(published=True))
+    level = {line.get_label(): line.get_xydata() for line in by_level.figure.axes[0].get_lines()}
+    assert level["oca_lens (published)"][0].tolist() == [0.05, 0.72]
+    mean = {line.get_label(): line.get_ydata()[0] for line in by_layer.figure.axes[0].get_lines()}
+    assert mean["tuned_lens (published)"] == 0.549
+
+
+@pytest.mark.slow
+def test_a_prompts_trajectory_is_a_table_a_lens_and_a_picture_with_panels(tmp_path):
+    run_in_fork(
+        "run", "model=tiny_gpt2", "task=zoo_text", "method=lens_trajectory", "n_train=20",
+        "ablation=counterfactual", "n_test=2", "method.lenses=[logit_lens,mean_lens]", "threads=1",
+        "method.prompt='Mary went to the'", f"results_dir={tmp_path}",
+    )  # fmt: skip
+    found = load_kinds(tmp_path)["lens_trajectory"]
+    logit, mean = tables_of(found)
+    assert logit.table.index.tolist() == ["0", "1", "model"]
+    assert logit.table.columns.tolist()[1:] == ["1 Mary", "2 went", "3 to", "4 the"]
+    assert logit.table.loc["model"].tolist() == mean.table.loc["model"].tolist()
+    model = load_model("tiny_gpt2")
+    lens = configured("method", "logit_lens").fit(model, [])
+    alone = trajectory({"logit_lens": lens}, "Mary went to the")
+    own = found.tables[found.tables["lens"] == "logit_lens"]
+    assert own["probability"].tolist() == pytest.approx(alone["probability"].tolist())
+    assert [len(one.figure.axes) for one in figures_of(found)] == [3, 3]
+    with pytest.raises(UserError, match=r"method.lenses=\['a', 'a'\] must name one lens or more"):
+        configured("method", "lens_trajectory", lenses=["a", "a"])
+    with pytest.raises(
+        UserError, match=r"method[.]lens=eap is no lens; give one of gradient_bias_lens"
+    ):
+        chosen_lens("eap", None)

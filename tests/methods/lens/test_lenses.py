@@ -12,16 +12,21 @@ from benchmark.config import configured, configured_names
 from benchmark.errors import UserError
 from benchmark.forward.layers import unembedded
 from benchmark.forward.passes import clean_logits
+from benchmark.meter import metering
 from methods.lens.fitted import ConstantAttentionLens, TranslatorLens, lens_logits
 from methods.lens.fitting.jacobian import (
     mean_jacobian_at_read_position,
     mean_jacobian_of_later_states,
 )
 from methods.lens.fitting.loss import divergences, divergences_with_gradient
-from methods.lens.fitting.text import Given, states_of
+from methods.lens.fitting.text import DIGESTED, Given, states_of
 from methods.lens.lens import judged_at
 
-LENSES = [name for name in configured_names("method") if name.endswith("_lens")]
+LENSES = [
+    name
+    for name in configured_names("method")
+    if name.endswith("_lens") and name != "imported_lens"
+]
 TRAINED = dict(steps=30, batch_size=8)
 TEXT = [random_batch(n_prompts=12), random_batch(n_prompts=12, seed=1)]
 
@@ -82,7 +87,7 @@ def test_oca_never_loses_more_than_mean_zero_or_resampled_attention_on_its_text(
 
     def losses(name, **changes):
         lens = lens_of(name, **changes).fit(model, TEXT)
-        return judged_at(lens, states)["loss"].mean(1)
+        return judged_at(lens, [states])["loss"].mean(1)
 
     oca = losses("oca_lens", steps=150, batch_size=24)
     for other in ("mean_lens", "zero_lens", "resample_lens"):
@@ -96,7 +101,7 @@ def test_training_lowers_the_loss_from_either_start(gpt2, name, start):
     states = states_of(gpt2, TEXT)
     settings = dict(batch_size=24, learning_rate=0.02, start=option[start])
     few, many = (
-        judged_at(lens_of(name, steps=steps, **settings).fit(gpt2, TEXT), states)["loss"].mean()
+        judged_at(lens_of(name, steps=steps, **settings).fit(gpt2, TEXT), [states])["loss"].mean()
         for steps in (1, 60)
     )
     assert many < few
@@ -169,6 +174,18 @@ def test_a_resumed_fit_gives_the_same_bits(gpt2, tmp_path, monkeypatch):
         lens_of("oca_lens", steps=40).fit(gpt2, TEXT[:1], checkpoint=path)
     with pytest.raises(UserError, match="holds 40 steps, more than steps=30"):
         lens_of("oca_lens", steps=30).fit(gpt2, TEXT, checkpoint=path)
+
+
+@pytest.mark.parametrize("name", ["oca_lens", "mean_lens"])
+def test_a_text_too_long_to_be_kept_is_read_anew_at_every_step(gpt2, tmp_path, monkeypatch, name):
+    kept = lens_of(name).fit(gpt2, TEXT)
+    monkeypatch.setattr("methods.lens.fitting.text.states_that_fit", lambda _: len(TEXT[0]))
+    with metering() as spent:
+        read = lens_of(name).fit(gpt2, TEXT, checkpoint=tmp_path / "lens.checkpoint")
+    for one, other in zip(kept.constants, read.constants, strict=True):
+        assert largest(one, other) < 1e-10
+    steps = TRAINED["steps"] * TRAINED["batch_size"] + DIGESTED if name == "oca_lens" else 0
+    assert spent.forward == sum(map(len, TEXT)) + steps
 
 
 def test_layers_a_few_at_a_time_give_the_same_losses_and_gradients(gpt2, monkeypatch):
