@@ -75,6 +75,12 @@ def reconstruction(
     return (torch.stack(parts).mean(0) * real).sum()
 
 
+def size_of_units(clean: CleanStream, real: Bool[Tensor, "batch position"]) -> Float[Tensor, ""]:
+    """The mean |value| of attention's units and of neurons, added, summed over real positions."""
+    per_layer = [sum(values.abs().mean(-1) for values in units) for units in clean.units]
+    return (torch.stack(per_layer).mean(0) * real).sum()
+
+
 def live_fractions(masks: list[Masks], real: Bool[Tensor, "batch position"]) -> tuple[float, float]:
     """The shares of attention's units and of neurons that are on (> 0.5) at some real position."""
     found = []

@@ -7,14 +7,15 @@ heads put out, before the output projection, and what MLP neurons hold is multip
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Masks = tuple[Float[Tensor, "batch position width"], Float[Tensor, "batch position neurons"]]
+Units = tuple[Float[Tensor, "batch position width"], Float[Tensor, "batch position neurons"]]
+Masks = Units
 PerHead = Float[Tensor, "batch head position d_head"]
 
 
@@ -26,12 +27,14 @@ class CleanStream:
         states: what enters each layer, and what leaves the last, [batch, position, width].
         final: the last state after the final norm.
         keys, values: of each layer, [batch, head, position, d_head].
+        units: what attention's units and neurons hold in each layer.
     """
 
     states: list[Float[Tensor, "batch position width"]]
     final: Float[Tensor, "batch position width"]
     keys: list[PerHead]
     values: list[PerHead]
+    units: list[Units]
 
 
 @dataclass(frozen=True)
@@ -46,17 +49,19 @@ def clean_stream(model: Any, tokens: Int[Tensor, "batch position"]) -> CleanStre
     """The stream of a Hugging Face GPT-Neo model, in training mode without dropout."""
     body = model.transformer
     state = body.wte(tokens) + body.wpe.weight[: tokens.shape[1]]
-    stream = CleanStream([state], state, [], [])
+    stream = CleanStream([state], state, [], [], [])
     for block in body.h:
         attention = block.attn.attention
         queries, keys, values = _projected(attention, block.ln_1(state))
-        mixed = _weights(_scores(queries, keys), attention, values) @ values
-        state = attention.out_proj(_merged(mixed)) + state
-        state = state + block.mlp(block.ln_2(state))
+        mixed = _merged(_weights(_scores(queries, keys), attention, values) @ values)
+        state = attention.out_proj(mixed) + state
+        neurons = _neurons(block, state)
+        state = state + block.mlp.c_proj(neurons)
         stream.states.append(state)
         stream.keys.append(keys)
         stream.values.append(values)
-    return CleanStream(stream.states, body.ln_f(state), stream.keys, stream.values)
+        stream.units.append((mixed, neurons))
+    return replace(stream, final=body.ln_f(state))
 
 
 def ablated_stream(model: Any, clean: CleanStream, masks: Sequence[Masks]) -> AblatedStream:  # noqa: ANN401
@@ -66,9 +71,7 @@ def ablated_stream(model: Any, clean: CleanStream, masks: Sequence[Masks]) -> Ab
         on_attention, on_neurons = masks[layer]
         mixed = _mixed(block, state, clean.keys[layer], clean.values[layer])
         state = block.attn.attention.out_proj(on_attention * mixed) + state
-        mlp = block.mlp
-        neurons = mlp.act(mlp.c_fc(block.ln_2(state)))
-        state = state + mlp.c_proj(on_neurons * neurons)
+        state = state + block.mlp.c_proj(on_neurons * _neurons(block, state))
         states.append(state)
     return AblatedStream(states, model.transformer.ln_f(state))
 
@@ -82,6 +85,10 @@ def _mixed(block: Any, state: Tensor, keys: PerHead, values: PerHead) -> Tensor:
     weights = _weights(scores, attention, values)
     own_weights = weights.diagonal(dim1=-2, dim2=-1)[..., None]
     return _merged(weights @ values + own_weights * (own_values - values))
+
+
+def _neurons(block: Any, state: Tensor) -> Float[Tensor, "batch position neurons"]:  # noqa: ANN401
+    return block.mlp.act(block.mlp.c_fc(block.ln_2(state)))
 
 
 def _projected(attention: Any, normed: Tensor) -> tuple[PerHead, PerHead, PerHead]:  # noqa: ANN401

@@ -2,7 +2,8 @@
 
 The loss is a weighted sum of the clean stream's next-token loss, the ablated stream's, and of how
 far the ablated states point elsewhere than the clean ones (Ferrao et al. 2025, arXiv 2505.00509).
-Without gates it is the plain training of the same model by the same steps.
+Without gates it is the plain training of the same model by the same steps, or with a weight on the
+size of its units an L1 penalty, another way to a sparse model.
 """
 
 from collections import Counter
@@ -24,6 +25,7 @@ from benchmark.pretraining.self_ablation.gates import LOCAL
 from benchmark.pretraining.self_ablation.model import (
     SelfAblatingModel,
     reconstruction,
+    size_of_units,
 )
 from benchmark.pretraining.self_ablation.stored import GATES_FILE
 from benchmark.pretraining.self_ablation.streams import clean_stream
@@ -47,6 +49,7 @@ class SelfAblationTraining(ZooTraining):
     clean_weight: float
     ablated_weight: float
     reconstruction_weight: float
+    units_weight: float
     device: str
     hub_text: HubText | None
 
@@ -90,6 +93,7 @@ class SelfAblationTraining(ZooTraining):
             "clean": self.clean_weight,
             "ablated": self.ablated_weight,
             "reconstruction": self.reconstruction_weight,
+            "units": self.units_weight,
         }
 
     def _losses(
@@ -101,10 +105,12 @@ class SelfAblationTraining(ZooTraining):
             return summed_loss(model.logits(final), texts, self.last_token_weight)
 
         streams = model(texts.clamp(min=0)[:, :-1])
+        real = texts[:, 1:] != PADDING
         losses = {"clean": next_token(streams.clean.final)}
+        if self.units_weight:
+            losses["units"] = size_of_units(streams.clean, real)
         if streams.ablated is not None:
             losses["ablated"] = next_token(streams.ablated.final)
-            real = texts[:, 1:] != PADDING
             losses["reconstruction"] = reconstruction(streams.clean, streams.ablated, real)
         return losses
 

@@ -57,3 +57,15 @@ def test_each_position_is_the_model_with_hooks_that_mask_it_alone(neo, tokens, m
         for hook in hooks:
             hook.remove()
         assert torch.allclose(found[:, place], theirs[:, place], atol=ROUNDING)
+
+
+def test_units_are_what_the_output_projections_read(neo, tokens):
+    read = []
+    for block in neo.transformer.h:
+        for part in (block.attn.attention.out_proj, block.mlp.c_proj):
+            part.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    neo(tokens, use_cache=False)
+    theirs = list(read)
+    mine = [values for units in clean_stream(neo, tokens).units for values in units]
+    for one, other in zip(mine, theirs, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-12)

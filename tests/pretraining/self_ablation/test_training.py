@@ -137,3 +137,20 @@ def test_training_resumes_bit_for_bit_and_exports_the_clean_stream(training, tmp
 def test_settings_that_cannot_be_used_are_refused(training, typed, message):
     with pytest.raises(UserError, match=message):
         training(typed)
+
+
+def test_a_price_on_units_makes_them_small(training):
+    def size(weight):
+        run = training("recipe=l1", f"units_weight={weight}", directory=f"of_{weight}")
+        tokenizer, corpus = run._texts()
+        model = run._untrained(len(tokenizer))
+        optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+        for step in range(4):
+            run._backward(model, corpus, step)
+            optimiser.step()
+            optimiser.zero_grad()
+        losses = [run._losses(model, part.long()) for part in corpus.step(0, 4)]
+        assert all(set(found) == {"clean", "units"} for found in losses)
+        return sum(found["units"].item() for found in losses)
+
+    assert size(30.0) < 0.9 * size(1e-9)
