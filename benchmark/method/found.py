@@ -33,6 +33,11 @@ class FoundCircuits(Sequence[FoundCircuit]):
     warnings: Sequence[str] = ()
 
     @classmethod
+    def of(cls, given: Sequence[FoundCircuit]) -> "FoundCircuits":
+        """What a method gave, which may have scores and warnings, or be circuits alone."""
+        return given if isinstance(given, cls) else cls(given)
+
+    @classmethod
     def of_scores(
         cls,
         scores: EdgeScores,

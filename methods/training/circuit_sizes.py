@@ -8,6 +8,7 @@ import pandas as pd
 from benchmark.config import configured
 from benchmark.evaluation.circuits import HeldOut, circuit_scores
 from benchmark.method.circuits import FoundCircuit
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence
 from benchmark.prompts.batch import Batch
@@ -26,11 +27,10 @@ def sizes_up_to(n_edges: int) -> list[int]:
     return [*sizes, n_edges]
 
 
-def circuits_by(problem: Problem, method: str, changes: dict[str, Any]) -> Sequence[FoundCircuit]:
+def circuits_by(problem: Problem, method: str, changes: dict[str, Any]) -> FoundCircuits:
     """The circuits that a method finds, at its own settings but for some."""
-    return configured("method", method, **changes).discover(
-        problem, sizes_up_to(problem.graph.n_edges)
-    )
+    discovering = configured("method", method, **changes)
+    return FoundCircuits.of(discovering.discover(problem, sizes_up_to(problem.graph.n_edges)))
 
 
 def gaps_of(

@@ -19,10 +19,12 @@ import torch
 from benchmark.config import configured
 from benchmark.meter import Meter, metering
 from benchmark.method.findings import Findings
+from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.pretraining.self_ablation.stored import with_gates
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.task import Split
+from benchmark.statistics.sizes import edges_needed
 from methods.ranges import check_above_zero, check_counts
 from methods.training.autoencoder import OfOneMLP, autoencoder_measures
 from methods.training.circuit_sizes import circuits_by, gaps_of
@@ -69,23 +71,23 @@ class SelfAblation:
             UserError: a text, a task or a method cannot be used.
         """
         with metering() as cost:
-            curves = pd.concat(self._curves(problem, held_out), ignore_index=True)
+            found = {name: self._circuits(problem, name) for name in self.methods}
+            curves = pd.concat(_curves(problem, found, held_out), ignore_index=True)
             numbers = self._of_text(problem) | mean_sizes_of_weights(problem.model.hugging_face)
             numbers |= self._transfer(problem)
         rows = [*self._sizes(curves, problem.graph.n_edges), *_single(numbers)]
         table = pd.concat([curves, pd.DataFrame(rows)], ignore_index=True)
         summary = {row["measure"]: float(row["value"]) for row in rows}
-        return Findings(table, {}, summary, cost, Meter())
+        # Those of one method alone can be drawn and exported as a record's own.
+        return Findings(table, {}, summary, cost, Meter(), circuits=found.get("acdc"))
 
-    def _curves(self, problem: Problem, held_out: Sequence[Batch]) -> Iterator[pd.DataFrame]:
-        """The loss gap of every circuit that every method finds."""
+    def _circuits(self, problem: Problem, method: str) -> FoundCircuits:
+        """The circuits that a method finds."""
         changes: dict[str, dict[str, Any]] = {
             "acdc": {"thresholds": self.thresholds},
             "ugs": {"steps": self.steps},
         }
-        for method in self.methods:
-            found = circuits_by(problem, method, changes.get(method, {}))
-            yield gaps_of(problem, found, held_out).assign(measure="curve", by=method)
+        return circuits_by(problem, method, changes.get(method, {}))
 
     def _sizes(self, curves: pd.DataFrame, n_edges: int) -> Iterator[dict[str, Any]]:
         """What ACDC keeps at each threshold, and the edges that each level needs."""
@@ -151,6 +153,14 @@ class SelfAblation:
                 needed = edges_needed(gaps, level, n_edges)[0]
                 numbers[f"{name} templates edges at {level:g}"] = float(needed)
         return numbers
+
+
+def _curves(
+    problem: Problem, found: dict[str, FoundCircuits], held_out: Sequence[Batch]
+) -> Iterator[pd.DataFrame]:
+    """The loss gap of every circuit that every method found."""
+    for method, circuits in found.items():
+        yield gaps_of(problem, circuits, held_out).assign(measure="curve", by=method)
 
 
 def _single(numbers: dict[str, float]) -> list[dict[str, Any]]:

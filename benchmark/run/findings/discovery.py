@@ -42,7 +42,7 @@ def discovered(
     assert isinstance(method, CircuitMethod)
     with metering() as cost:
         given = method.discover(problem, sizes)
-    found = given if isinstance(given, FoundCircuits) else FoundCircuits(given)
+    found = FoundCircuits.of(given)
     if not found:
         raise UserError(f"{cell.called['method']} found no circuit of sizes {sizes}")
     found = found.on("cpu")

@@ -1,14 +1,19 @@
 """The report of trained models: one table of all, seeds side by side, and what grows with what.
 
+Two circuits are drawn side by side: those that ACDC leaves at the paper's threshold of the first
+records of the first two ways of training.
+
 Models whose names differ by their seed alone (`..._seed0`, `..._seed1`) are one way of training;
 its numbers are means over seeds, in brackets with the 95 % interval of the mean by Student's t.
 """
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
+from benchmark.report.circuits.drawing import circuit_at, draw_side_by_side
 from benchmark.report.frame import Results
 from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
@@ -17,6 +22,8 @@ from methods.training.report.plots import gaps_by_size, sizes_by_perplexity
 from methods.training.report.published import published_table
 
 SEED = re.compile(r"_?seed\d+")
+# The threshold of the paper's count of edges.
+DRAWN = "tau=0.03"
 NOTE = "means over records [95 % interval of the mean by Student's t; none of one record]"
 
 
@@ -46,7 +53,24 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
             made.append(ReportFigure(("training_size", str(task)), figure, wide))
     for task, rows in curves(results).groupby("task", sort=False):
         made.append(ReportFigure(("training_gap", str(task)), gaps_by_size(rows, str(task)), rows))
-    return made
+    return [*made, *_circuits(results)]
+
+
+def _circuits(results: Results) -> Iterator[ReportFigure]:
+    """For each task two ways' circuits side by side, where the records have them."""
+    for task, rows in measured(results).groupby("task", sort=False):
+        firsts = rows.drop_duplicates("training").set_index("training")["key"]
+        found = {
+            training: circuit_at(results.paths[key], DRAWN) for training, key in firsts.items()
+        }
+        two = {str(name): one for name, one in found.items() if one is not None}
+        two = dict(list(two.items())[:2])
+        if len(two) == 2 and len({tuple(names) for names, _ in two.values()}) == 1:
+            names = next(iter(two.values()))[0]
+            edges = {name: kept for name, (_, kept) in two.items()}
+            data = pd.concat([kept.assign(training=name) for name, kept in edges.items()])
+            figure = draw_side_by_side(edges, names)
+            yield ReportFigure(("training_circuits", str(task)), figure, data)
 
 
 def measured(results: Results) -> pd.DataFrame:
