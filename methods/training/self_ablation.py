@@ -41,6 +41,7 @@ class SelfAblation:
     thresholds: list[float]
     levels: list[float]
     methods: list[str]
+    prices: list[float]
     steps: int
     transfer: list[list[int]]
     text: str
@@ -85,7 +86,7 @@ class SelfAblation:
         """The circuits that a method finds."""
         changes: dict[str, dict[str, Any]] = {
             "acdc": {"thresholds": self.thresholds},
-            "ugs": {"steps": self.steps},
+            "ugs": {"prices": self.prices, "steps": self.steps},
         }
         return circuits_by(problem, method, changes.get(method, {}))
 

@@ -14,8 +14,11 @@ from benchmark.config import configured, configured_names, option_text
 from benchmark.errors import UserError, near
 from benchmark.report.kinds import report_of_kind
 from benchmark.report.measured import Measures, Quantity
+from benchmark.zoo.cards import zoo_directory
 
 GROUP, EXPERIMENT, UNDER = "claims", "experiment=", " under "
+# In a model's name: seeds of training, one model each.
+SEED = "{seed}"
 
 
 class Effect(Enum):
@@ -78,6 +81,7 @@ class Claim:
     overturned_by: str
     run: str
     minutes: float
+    rival_model: str | None
 
     def __post_init__(self) -> None:
         """Check all that can be checked without a record."""
@@ -127,6 +131,15 @@ class Claim:
         return known[self.quantity]
 
     @property
+    def trained_by_seed(self) -> bool:
+        """Whether seeds are those of models, named as NAME_seed{seed}, and not of cells."""
+        return any(SEED in model for model in self.models)
+
+    def names_of(self, model: str) -> list[str]:
+        """The models that a model's name stands for: itself, or one for each seed."""
+        return list(dict.fromkeys(model.replace(SEED, str(seed)) for seed in self.seeds))
+
+    @property
     def rule(self) -> str:
         """The rule in words."""
         number = f"{self.value:g}"
@@ -135,11 +148,19 @@ class Claim:
         return f"{self.effect.value} {self.side.value} {number}"
 
     def _check_cells(self) -> None:
-        if self.cell in self.others:
-            raise UserError(f"rivals: {self.claimed} is compared with itself; give another cell")
+        if self.cell in self.others and self.rival_model is None:
+            raise UserError(
+                f"rivals: {self.claimed} is compared with itself; give another cell, or rival_model"
+            )
         option_text("task", option_in(self.task))
-        for model in self.models:
-            option_text("model", model)
+        every = [*self.models, *filter(None, [self.rival_model])]
+        if len({SEED in model for model in every}) > 1:
+            raise UserError(f"{SEED} must be in the name of each model, or of none: {every}")
+        if self.rival_model in self.models:
+            raise UserError(f"rival_model={self.rival_model} is one of models; give another")
+        for model in [name for one in every for name in self.names_of(one)]:
+            if zoo_directory(model) is None:
+                option_text("model", model)
         if not self.models or not self.seeds:
             raise UserError("models and seeds may not be empty; give one of each, or more")
 

@@ -51,7 +51,14 @@ def _against(row: Row) -> str:
     cell, rival = row.claim.cell, row.rival
     if rival is None:
         return DASH
+    if row.claim.rival_model is not None:
+        return row.claim.rival_model
     return rival.method if rival.ablation == cell.ablation else str(rival)
+
+
+def _whole_rival(row: Row) -> str:
+    of_model = f" of {row.claim.rival_model}" if row.claim.rival_model else ""
+    return DASH if row.rival is None else f"{row.rival}{of_model}"
 
 
 def _whole(row: Row) -> dict[str, str]:
@@ -64,7 +71,7 @@ def _whole(row: Row) -> dict[str, str]:
         "task": claim.task,
         "model": row.model,
         "cell": claim.claimed,
-        "against": str(row.rival or DASH),
+        "against": _whole_rival(row),
         "quantity": f"{claim.quantity} ({claim.measured.unit})",
         "rule": claim.rule,
         "measured": shown(row),

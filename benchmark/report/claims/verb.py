@@ -50,7 +50,7 @@ def commands(rows: list[Row]) -> list[str]:
     models: dict[str, list[str]] = {}
     for row in sorted(rows, key=lambda row: row.claim.minutes):
         if row.missing:
-            models.setdefault(row.claim.run, []).append(row.model)
+            models.setdefault(row.claim.run, []).extend(row.models)
     return [
         f"missing; run: ablation-bench run {run} model={','.join(dict.fromkeys(some))}"
         for run, some in models.items()

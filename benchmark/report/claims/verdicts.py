@@ -6,8 +6,8 @@ in what they must share, and where the interval has the claim's value inside.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from benchmark.errors import UserError
@@ -55,6 +55,12 @@ class Row:
     why: str = ""
     missing: bool = False
 
+    @property
+    def models(self) -> list[str]:
+        """The models whose records it needs, as they are typed."""
+        every = filter(None, (self.model, self.claim.rival_model))
+        return [name for model in every for name in self.claim.names_of(model)]
+
 
 def rows_of(name: str, claim: Claim, loaded: Mapping[str, Results]) -> Iterator[Row]:
     """The rows of a claim: its models, and others that have the cells.
@@ -66,91 +72,109 @@ def rows_of(name: str, claim: Claim, loaded: Mapping[str, Results]) -> Iterator[
     """
     results = loaded.get(claim.kind)
     found = _cells(claim, results) if results else {}
-    others = sorted({model for model, _ in found} - set(claim.models))
+    others = sorted({model for model, _ in found} - {*claim.models, claim.rival_model})
     for model in (*claim.models, *others):
         for rival in claim.others or [None]:
-            cells = [claim.cell, *filter(None, [rival])]
-            if model in claim.models or all((model, cell) in found for cell in cells):
-                yield _row(name, claim, model, rival, results, found)
+            cells = [(model, claim.cell)]
+            if rival is not None:
+                cells.append((claim.rival_model or model, rival))
+            if model in claim.models or all(cell in found for cell in cells):
+                yield _row(name, claim, rival, cells, results, found)
 
 
-Cells = Mapping[tuple[str, Tested], list[Record]]
+Cell = tuple[str, Tested]
+Cells = Mapping[Cell, Mapping[int, list[Record]]]
 
 
 def _cells(claim: Claim, results: Results) -> Cells:
-    """The finished records that the claim is about, by model and cell."""
-    found: dict[tuple[str, Tested], list[Record]] = defaultdict(list)
+    """The finished records that the claim is about, by model and cell, and by seed."""
+    found: dict[Cell, dict[int, list[Record]]] = defaultdict(lambda: defaultdict(list))
     for record in results.done:
         names = record.names
         tested = Tested(names["method"], names["ablation"])
-        wanted = tested in (claim.cell, *claim.others)
-        if names["task"] == claim.task and wanted and record.config["seed"] in claim.seeds:
-            found[names["model"], tested].append(record)
+        if names["task"] == claim.task and tested in (claim.cell, *claim.others):
+            for model, seed in _model_and_seed(claim, record):
+                found[model, tested][seed].append(record)
     return found
 
 
+def _model_and_seed(claim: Claim, record: Record) -> Iterator[tuple[str, int]]:
+    """What the claim calls the model of a record, and its seed: of training, or of the cell."""
+    own = record.config["seed"]
+    if not claim.trained_by_seed:
+        if own in claim.seeds:
+            yield record.names["model"], own
+        return
+    for model in filter(None, (*claim.models, claim.rival_model)):
+        for seed, name in zip(claim.seeds, claim.names_of(model), strict=True):
+            if record.config["model"]["name"] == name:
+                yield model, seed
+
+
 def _row(
-    name: str, claim: Claim, model: str, rival: Tested | None, results: Results | None, found: Cells
+    name: str,
+    claim: Claim,
+    rival: Tested | None,
+    cells: Sequence[Cell],
+    results: Results | None,
+    found: Cells,
 ) -> Row:
-    cells = [claim.cell, *filter(None, [rival])]
-    records = [record for cell in cells for record in found.get((model, cell), [])]
-    keys = tuple(record.key for record in records)
-    missing = _missing(claim, cells, model, found)
+    records = [one for cell in cells for some in found.get(cell, {}).values() for one in some]
+    keys, model = tuple(record.key for record in records), cells[0][0]
+    missing = _missing(claim, cells, found)
     if missing or results is None:
-        why = f"{missing}; ablation-bench run {claim.run} model={model}"
-        return Row(name, claim, model, rival, Verdict.unknown, None, keys, why, missing=True)
+        row = Row(name, claim, model, rival, Verdict.unknown, None, keys, missing, missing=True)
+        command = f"ablation-bench run {claim.run} model={','.join(row.models)}"
+        return replace(row, why=f"{missing}; {command}")
     try:
-        effect = _measured(claim, [found[model, cell] for cell in cells], results)
+        effect = _measured(claim, [found[cell] for cell in cells], results)
     except UserError as error:
         return Row(name, claim, model, rival, Verdict.unknown, keys=keys, why=str(error))
     verdict, why = judged(claim, effect)
     return Row(name, claim, model, rival, verdict, effect, keys, why)
 
 
-def _missing(claim: Claim, cells: list[Tested], model: str, found: Cells) -> str:
+def _missing(claim: Claim, cells: Sequence[Cell], found: Cells) -> str:
     """Which cells have no record, in words."""
     parts = []
-    for cell in cells:
-        known = {record.config["seed"] for record in found.get((model, cell), [])}
+    for model, cell in cells:
+        known = found.get((model, cell), {})
         seeds = [str(seed) for seed in claim.seeds if seed not in known]
         if seeds:
-            parts.append(f"{cell}, seed {', '.join(seeds)}")
+            of_model = f" of {model}" if claim.rival_model else ""
+            parts.append(f"{cell}{of_model}, seed {', '.join(seeds)}")
     return f"no record of {'; '.join(parts)}" if parts else ""
 
 
-def _measured(claim: Claim, cells: list[list[Record]], results: Results) -> Measured:
+def _measured(
+    claim: Claim, cells: Sequence[Mapping[int, list[Record]]], results: Results
+) -> Measured:
     """The effect of comparable records.
 
     Raises:
         UserError: they are not, or the quantity cannot be measured.
     """
-    records = [record for cell in cells for record in cell]
+    records = [record for cell in cells for some in cell.values() for record in some]
     refuse_differences(results, ((record.key, _shared(record)) for record in records), RUN_ALIKE)
     numbers = claim.measures.measure(results, records, claim.quantity)
-    by_seed = [
-        {record.config["seed"]: numbers[record.key] for record in _one_a_seed(cell)}
-        for cell in cells
-    ]
+    by_seed = [{seed: numbers[_only(cell[seed]).key] for seed in sorted(cell)} for cell in cells]
     return effect_of(by_seed[0], by_seed[1] if len(by_seed) > 1 else None, claim.effect)
 
 
-def _one_a_seed(records: list[Record]) -> list[Record]:
-    seen: dict[int, Record] = {}
-    for record in sorted(records, key=lambda record: record.config["seed"]):
-        twin = seen.setdefault(record.config["seed"], record)
-        if twin is not record:
-            raise UserError(
-                f"records {twin.key} and {record.key} are of one cell and seed, run with different "
-                "settings; delete one"
-            )
-    return list(seen.values())
+def _only(records: list[Record]) -> Record:
+    if len(records) > 1:
+        raise UserError(
+            f"records {records[0].key} and {records[1].key} are of one cell and seed, run with "
+            "different settings; delete one"
+        )
+    return records[0]
 
 
 def _shared(record: Record) -> Facts:
     """What records of one row must share."""
     return {
         (record.config["seed"], "prompts"): record.data,
-        ("model files",): record.model["files"],
+        (record.names["model"], "model files"): record.model["files"],
         ("task versions",): record.versions["task"],
         (record.names["method"], "versions of the method"): record.versions["method"],
         ("versions of ablation-bench",): record.versions["ablation-bench"],
