@@ -78,10 +78,10 @@ class Claim:
     value: float
     models: list[str]
     seeds: list[int]
+    rival_model: str | None
     overturned_by: str
     run: str
     minutes: float
-    rival_model: str | None
 
     def __post_init__(self) -> None:
         """Check all that can be checked without a record."""

@@ -8,20 +8,35 @@ its numbers are means over seeds, in brackets with the 95 % interval of the mean
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from benchmark.records.record import Record
 from benchmark.report.circuits.drawing import circuit_at, draw_side_by_side
 from benchmark.report.frame import Results
 from benchmark.report.layout.tables import DASH
+from benchmark.report.measured import UNKNOWN, Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.statistics.student import half_interval
 from methods.training.report.plots import gaps_by_size, sizes_by_perplexity
 from methods.training.report.published import published_table
 
 SEED = re.compile(r"_?seed\d+")
+# What claims may be about, as tables name it.
+QUANTITIES = {
+    "perplexity": Quantity("perplexity on held-out text", 1.0),
+    "acdc tau=0.03": Quantity("edges that ACDC leaves at 0.03 nats", 0.0),
+    "acdc edges at 0.1": Quantity("edges for a loss gap of 0.1 nats, by ACDC", 0.0),
+    "eap_ig edges at 0.1": Quantity("edges for a loss gap of 0.1 nats, by EAP-IG", 0.0),
+    "ugs edges at 0.1": Quantity("edges for a loss gap of 0.1 nats, by UGS", 0.0),
+    "other templates edges at 0.1": Quantity("edges for 0.1 nats on other templates", 0.0),
+    "sae_l0": Quantity("live latents of an autoencoder", 0.0),
+    "mean_weight": Quantity("mean size of weights", 0.0),
+    "mean_weight_without_embeddings": Quantity("mean size of weights but embeddings", 0.0),
+    "kinds_of_top_tokens": Quantity("tokens among a neuron's largest activations", 1.0),
+}
 # The threshold of the paper's count of edges.
 DRAWN = "tau=0.03"
 NOTE = "means over records [95 % interval of the mean by Student's t; none of one record]"
@@ -38,6 +53,17 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
         title = "Published: Ferrao et al. 2025, means over runs [range]"
         made.append(ReportTable(("training", "published"), title, published_table()))
     return made
+
+
+def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
+    """A number of each record, with its interval over prompts where it has one."""
+    found = {}
+    for record in records:
+        rows = results.tables.query("key == @record.key and measure == @quantity")
+        rows = rows.reindex(columns=["value", "value_low", "value_high"])
+        ends = rows.to_numpy(float)
+        found[record.key] = Measured(*ends[0]) if len(ends) else Measured(UNKNOWN)
+    return found
 
 
 def figures(results: Results, asked: Asked) -> list[ReportFigure]:

@@ -157,3 +157,49 @@ def test_ratios_are_averaged_as_logarithms_with_students_interval():
     # t(0.975, 2) = 4.303, and the logarithms to base 4 are -1, 0 and 1.
     half = 4.30265 / 3**0.5
     assert (found.value, found.low, found.high) == pytest.approx((1, 4**-half, 4**half), rel=1e-4)
+
+
+SEEDED = "self_ablation/{}_seed{}"
+
+
+def trained(way, *values):
+    """Records of one cell and seed, of a model for each seed of training."""
+    return [
+        replace(
+            one,
+            key=f"{way}-{seed}",
+            model={"files": f"{way}-{seed}"},
+            names=one.names | {"model": SEEDED.format(way, seed)},
+            config=one.config | {"seed": 0, "model": {"name": SEEDED.format(way, seed)}},
+            data=dict.fromkeys(("train", "test"), "same"),
+        )
+        for seed, one in enumerate(made("eap", *values))
+    ]
+
+
+def of_trained(**changes):
+    """That models that ablate themselves have a lower CMD than baselines."""
+    return a_claim(
+        claimed=f"eap under {ABLATION}", rivals=[f"eap under {ABLATION}"],
+        models=[SEEDED.format(way, "{seed}") for way in ("local_k1", "local_k4")],
+        rival_model=SEEDED.format("baseline", "{seed}"), **changes,
+    )  # fmt: skip
+
+
+def test_models_are_compared_with_another_by_seed_of_training():
+    local, baseline = trained("local_k4", 0.1, 0.5, 0.9), trained("baseline", 0.2, 0.6, 1.0)
+    absent, found = rows(of_trained(), *local, *baseline)
+    assert found.verdict is Verdict.holds
+    assert found.effect.value == pytest.approx(-0.1)
+    assert found.keys == tuple(record.key for record in (*local, *baseline))
+    table = table_of([absent, found])
+    assert table.table["against"].tolist() == [SEEDED.format("baseline", "{seed}")] * 2
+    assert absent.missing and "of self_ablation/local_k1_seed{seed}, seed 0, 1, 2" in absent.why
+    wanted = [SEEDED.format(way, seed) for way in ("local_k1", "baseline") for seed in range(3)]
+    assert commands([absent])[0].endswith(f" model={','.join(wanted)}")
+
+
+def test_a_missing_seed_of_training_decides_nothing():
+    local, baseline = trained("local_k4", 0.1, 0.5, 0.9), trained("baseline", 0.2, 0.6)
+    row = rows(of_trained(), *local, *baseline)[1]
+    assert row.missing and "of self_ablation/baseline_seed{seed}, seed 2" in row.why
