@@ -1,6 +1,6 @@
 """Time causal tracing in multiples of the naive way: a whole forward pass for every run.
 
-    .venv/bin/python scripts/bench_tracing.py [--json FILE] [--shapes small_gpt2,deep] [--threads 1]
+    .venv/bin/python scripts/bench_tracing.py [--json FILE] [--shapes small_gpt2,deep] [--rounds 3]
 
 The naive way runs, for L layers, L + 2 whole passes over the facts: clean, corrupted, and one for
 each layer that is restored. The first figures are of all layers of one kind and window at one
@@ -42,7 +42,7 @@ SHAPES = {
     "deep": dict(n_layers=48, n_heads=4, d_model=64, d_mlp=256),
 }
 BARS = {"restoring": 0.6, "training": 3.0}
-FACTS, TRAINING_FACTS, ROUNDS = 64, 20, 3
+FACTS, TRAINING_FACTS = 64, 20
 TOKENIZER = "facts_llama"
 Row = dict[str, str | int | float]
 
@@ -52,9 +52,8 @@ def main() -> None:
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()
-    rows = [
-        {"shape": shape} | row for shape in arguments.shapes.split(",") for row in measured(shape)
-    ]
+    shapes = arguments.shapes.split(",")
+    rows = [{"shape": shape} | row for shape in shapes for row in measured(shape, arguments.rounds)]
     shown = Table(
         "shape", "operation", "restored", "window", "tokens", "naive passes", "multiply-adds", "bar"
     )
@@ -67,12 +66,12 @@ def main() -> None:
         arguments.json.write_text(json.dumps(rows, indent=1))
 
 
-def measured(shape: str) -> list[Row]:
-    """The figures of one shape."""
+def measured(shape: str, rounds: int) -> list[Row]:
+    """The figures of one shape, the least times of so many rounds."""
     model, facts = model_and_facts(SHAPES[shape])
     n_runs = model.shape.n_layers + 2
     few = facts.select(torch.arange(TRAINING_FACTS)).trimmed()
-    naive = {len(x): costs(lambda x=x: plain(model, x)) for x in (facts, few)}
+    naive = {len(x): costs(lambda x=x: plain(model, x), rounds) for x in (facts, few)}
 
     def row(operation: str, group: Group, spent: tuple[float, float], n_facts: int) -> Row:
         ratio, arithmetic = (
@@ -84,10 +83,11 @@ def measured(shape: str) -> list[Row]:
 
     rows = []
     for group in groups():
-        spent = costs(lambda group=group: restored(model, facts, group))
+        spent = costs(lambda group=group: restored(model, facts, group), rounds)
         rows.append(row("restoring", group, spent, FACTS))
         if group.width == 1 and group.restored is not Restored.mlp:
-            rows.append(row("training", group, step_costs(model, few, group), TRAINING_FACTS))
+            spent = step_costs(model, few, group, rounds)
+            rows.append(row("training", group, spent, TRAINING_FACTS))
     return rows
 
 
@@ -125,7 +125,9 @@ def restored(model: LanguageModel, facts: Batch, group: Group) -> None:
     restored_logits(model, facts, clean, corrupted, asked)
 
 
-def step_costs(model: LanguageModel, facts: Batch, group: Group) -> tuple[float, float]:
+def step_costs(
+    model: LanguageModel, facts: Batch, group: Group, rounds: int
+) -> tuple[float, float]:
     """A training step of all constants of a group: the difference that one more step makes."""
     layers = (*group.layers(model.shape.n_layers), frozenset())
 
@@ -134,16 +136,16 @@ def step_costs(model: LanguageModel, facts: Batch, group: Group) -> tuple[float,
         training = ConstantTraining(model, facts, group, layers, recipe)
         return lambda: training.trained(None)
 
-    two, one = costs(steps(2)), costs(steps(1))
+    two, one = costs(steps(2), rounds), costs(steps(1), rounds)
     return two[0] - one[0], two[1] - one[1]
 
 
-def costs(work: Callable[[], object]) -> tuple[float, float]:
-    """The least processor time of a few rounds, and the multiply-adds of one before them."""
+def costs(work: Callable[[], object], rounds: int) -> tuple[float, float]:
+    """The least processor time of the rounds, and the multiply-adds of one before them."""
     with FlopCounterMode(display=False) as counter:
         work()
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         start = time.process_time()
         work()
         times.append(time.process_time() - start)
@@ -154,6 +156,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--shapes", default=",".join(SHAPES))
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 

@@ -2,7 +2,9 @@
 
 One hidden layer of ReLU latents with an L1 price, unit decoder columns, inputs scaled to a mean
 norm of sqrt(width), the encoder begun as the decoder's transpose: the recipe of Ferrao et al.
-(2025) with SAELens, but for its steps and learning rate, which are a laptop's.
+(2025) with SAELens, but for its steps and learning rate, which are a laptop's. SAELens itself
+(6.54) needs an older TransformerLens than this suite, dictionary-learning (0.1) an older nnsight,
+and sparsify (1.3) trains autoencoders of another kind (top k).
 """
 
 from collections.abc import Sequence

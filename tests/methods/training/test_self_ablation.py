@@ -1,25 +1,35 @@
 """The study of trained models on a model of the zoo, and its report on records."""
 
+import shutil
+
+import numpy as np
 import pytest
 
 from benchmark.report.frame import load
 from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.protocol import Asked
 from benchmark.run.from_python import run_cell
+from benchmark.zoo.cards import zoo_directory
 from methods.training.report.published import published_runs, published_table
+from methods.training.report.training import measure
 
+EDGES = "acdc edges at 0.1"
 QUICK = dict(
     thresholds=[0.03, 0.3], methods=["acdc", "eap_ig"], transfer=[[1], [2]], n_text=20,
     length=8, sae_steps=5, expansion=2,
 )  # fmt: skip
 
 
+def studied(model, place, **changes):
+    return run_cell(
+        "ioi", "self_ablation", "counterfactual", model=model, n_train=6, n_test=6,
+        changes={"method": QUICK | changes}, results_dir=str(place),
+    )  # fmt: skip
+
+
 @pytest.mark.slow
 def test_one_record_of_one_model_and_its_table(tmp_path):
-    found = run_cell(
-        "ioi", "self_ablation", "counterfactual", model="tiny_gpt2", changes={"method": QUICK},
-        n_train=6, n_test=6, results_dir=str(tmp_path),
-    )  # fmt: skip
+    found = studied("tiny_gpt2", tmp_path)
     results = load(tmp_path, kind="training")
     (record,) = results.done
     assert {"perplexity", "hoyer", "sae_l0", "mean_weight", "acdc tau=0.03"} <= set(record.summary)
@@ -30,6 +40,22 @@ def test_one_record_of_one_model_and_its_table(tmp_path):
     names = [figure.words[0] for figure in figures_of(results)]
     assert names == ["training_size", "training_gap"]
     assert len(found.table)
+    edges = measure(results, results.done, EDGES)[record.key]
+    assert edges.low <= edges.value <= edges.high and edges.value == record.summary[EDGES]
+    assert np.isnan(measure(results, results.done, "ugs edges at 0.1")[record.key].value)
+
+
+@pytest.mark.slow
+def test_circuits_of_two_ways_of_training_are_drawn_side_by_side(tmp_path):
+    other = shutil.copytree(zoo_directory("tiny_gpt2"), tmp_path / "models" / "local_seed0")
+    for model in ("tiny_gpt2", str(other)):
+        studied(model, tmp_path / "results", methods=["acdc"], transfer=[], sae_steps=1)
+    results = load(tmp_path / "results", kind="training")
+    drawn = next(x for x in figures_of(results) if x.words[0] == "training_circuits")
+    sizes = {record.summary["acdc tau=0.03"] for record in results.done}
+    assert set(drawn.data.groupby("training").size()) == sizes and len(sizes) == 1
+    assert set(drawn.data["training"]) == {"tiny_gpt2", "local"}
+    assert len(drawn.figure.axes) == 2
 
 
 def test_published_runs_are_eighteen_and_a_baseline():
