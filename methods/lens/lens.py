@@ -32,7 +32,7 @@ from methods.lens.fitting.text import Given, parts_of
 from methods.lens.fitting.training import Recipe
 from methods.ranges import check_above_zero, check_counts, check_not_below_zero
 
-ONE_ABLATION = "a lens does not look at the ablation; leave it at ablation=counterfactual"
+ONE_ABLATION = "a lens does not look at the ablation; type ablation=counterfactual"
 
 
 @dataclass(frozen=True)
