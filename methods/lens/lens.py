@@ -94,10 +94,10 @@ class Lens(ABC):
                 length: judged_at(lens, parts_of(problem.model, held_out, length))
                 for length in self.lengths or [None]
             }
-            everywhere = _loss_everywhere(lens, held_out) if self.every_position else None
+            everywhere = _everywhere(lens, held_out) if self.every_position else None
         table = pd.concat([_rows(one, length) for length, one in judged.items()])
         if everywhere is not None:
-            table = table.assign(loss_everywhere=everywhere * len(judged))
+            table = table.merge(everywhere, on="layer")
         tensors = {
             name if length is None else f"{name} after {length}": values
             for length, one in judged.items()
@@ -168,17 +168,24 @@ def _compared(lens: FittedLens, states: States) -> tuple[Tensor, Tensor]:
     return compared(lens.model, lens.finals(states.before[:-1]), states.before[-1:])
 
 
-def _loss_everywhere(lens: FittedLens, held_out: Sequence[Batch]) -> list[float]:
-    """The mean loss of every layer over all real positions, by sums over parts of the prompts."""
-    model = lens.model
-    total, n_places = torch.zeros(model.shape.n_layers, dtype=torch.float64), 0
+def _everywhere(lens: FittedLens, held_out: Sequence[Batch]) -> pd.DataFrame:
+    """The loss of every layer over all real positions; every prompt counts alike."""
+    model, found = lens.model, []
     for batch in held_out:
         at_once = rows_that_fit(model, 1, batch.n_positions, with_gradient=False)
         for part in batch.in_parts(at_once):
-            states = states_at(model, part.clean, part.real)
-            total += _compared(lens, states)[0].double().sum(1).cpu()
-            n_places += states.before.shape[1]
-    return (total / n_places).tolist()
+            loss, _ = _compared(lens, states_at(model, part.clean, part.real))
+            found += [one.mean(1) for one in loss.split(part.lengths.tolist(), 1)]
+    losses = torch.stack(found, 1).cpu()
+    low, high = interval_of_means(losses.numpy())
+    return pd.DataFrame(
+        {
+            "layer": range(len(losses)),
+            "loss_everywhere": losses.double().mean(1),
+            "everywhere_low": low,
+            "everywhere_high": high,
+        }
+    )
 
 
 def _rows(judged: dict[str, Tensor], length: int | None) -> pd.DataFrame:

@@ -17,7 +17,15 @@ from benchmark.report.layout.tables import DASH
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from benchmark.statistics.bootstrap import resampled_means
-from methods.lens.report.overall import LOSS, overall_of, pooled, shown_overall, with_ends
+from methods.lens.report.overall import (
+    ENDS,
+    EVERYWHERE,
+    LOSS,
+    overall_of,
+    pooled,
+    shown_overall,
+    with_ends,
+)
 from methods.lens.report.plots import losses_by_layer, losses_by_length
 from methods.lens.report.published import PROVENANCE, published_losses, source_of
 
@@ -69,6 +77,10 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
         made.append(ReportTable(("lenses", *one.names), one.words, shown_overall(one.overall)))
         title = f"{one.words}: {LOSS}, before each layer"
         made.append(ReportTable(("lens_loss", *one.names), title, _by_layer(one)))
+        if EVERYWHERE[0] in one.losses and one.losses[EVERYWHERE[0]].notna().any():
+            title = f"{one.words}: {LOSS}, before each layer, over all positions"
+            table = _by_layer(one, EVERYWHERE)
+            made.append(ReportTable(("lens_loss_everywhere", *one.names), title, table))
         theirs = published_losses(one.source) if asked.published else pd.DataFrame()
         if len(theirs):
             made.append(_published_table(one, theirs))
@@ -163,8 +175,9 @@ def _refuse_other_rows(results: Results, records: list[Record]) -> None:
             )
 
 
-def _by_layer(one: Compared) -> pd.DataFrame:
-    shown = one.losses.assign(shown=[with_ends(row) for row in one.losses.itertuples()])
+def _by_layer(one: Compared, columns: tuple[str, str, str] = ENDS) -> pd.DataFrame:
+    numbers = one.losses[list(columns)].set_axis(ENDS, axis=1)
+    shown = one.losses.assign(shown=[with_ends(row) for row in numbers.itertuples()])
     table = shown.pivot(index="layer", columns="method", values="shown")
     return table[list(one.overall.sort_values("loss").index)].fillna(DASH)
 

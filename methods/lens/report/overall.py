@@ -11,6 +11,9 @@ from benchmark.statistics.bootstrap import interval_of_means
 
 LOSS = "KL(model || lens), nats"
 MEASURES = ("loss", "agreement")
+# A loss and the ends of its interval: where rows are read, and over all positions.
+ENDS = ("loss", "loss_low", "loss_high")
+EVERYWHERE = ("loss_everywhere", "everywhere_low", "everywhere_high")
 
 
 def overall_of(results: Results, record: Record, length: int | None = None) -> dict[str, Any]:
@@ -42,11 +45,12 @@ def pooled(groups) -> pd.DataFrame:  # noqa: ANN001 - pandas's own type has no p
     """Means over seeds; the interval of one seed is its own, of several their range."""
     means = groups.mean(numeric_only=True)
     several = groups.size() > 1
-    ends = groups["loss"].agg(["min", "max"])
-    return means.assign(
-        loss_low=means["loss_low"].where(~several, ends["min"]),
-        loss_high=means["loss_high"].where(~several, ends["max"]),
-    )
+    for name, low, high in (ENDS, EVERYWHERE):
+        if name in means:
+            ends = groups[name].agg(["min", "max"])
+            means[low] = means[low].where(~several, ends["min"])
+            means[high] = means[high].where(~several, ends["max"])
+    return means
 
 
 def shown_overall(rows: pd.DataFrame, more: Sequence[str] = ()) -> pd.DataFrame:

@@ -23,7 +23,7 @@ def results(tmp_path_factory):
     run_in_fork(
         "run", "-m", "model=tiny_gpt2", "task=zoo_text", "method=logit_lens,mean_lens",
         "ablation=counterfactual", "n_train=40", "n_test=20", "seed=0,1", "method.lengths=[4,8]",
-        "threads=1", f"results_dir={folder}",
+        "method.every_position=true", "threads=1", f"results_dir={folder}",
     )  # fmt: skip
     return load_kinds(folder)["lens"]
 
@@ -41,6 +41,11 @@ def test_lenses_of_one_text_stand_side_by_side(results):
     shown = {table.words: table.table for table in tables(results, Asked())}
     overall = shown["lenses", "zoo_text", "tiny_gpt2", "8tokens"]
     assert set(overall.index) == {"logit_lens", "mean_lens"}
+    everywhere = shown["lens_loss_everywhere", "zoo_text", "tiny_gpt2", "8tokens"]
+    of_cell = rows[lens.loc[rows.index] == "logit_lens"]["loss_everywhere"]
+    assert everywhere.loc[1, "logit_lens"] == (
+        f"{of_cell.mean():.3f} [{of_cell.min():.3f}, {of_cell.max():.3f}]"
+    )
     assert list(overall["parameters"].sort_index()) == ["0", "64"]
     assert [len(figure.data) for figure in figures(results, Asked())] == [4, 4, 4]
 

@@ -52,15 +52,20 @@ def test_lengths_read_rows_cut_off_there(gpt2):
     assert pd.isna(alone.table["length"]).all()
 
 
-def test_the_loss_everywhere_is_the_mean_over_all_real_positions(gpt2):
+def test_the_loss_everywhere_is_the_mean_over_real_positions_and_prompts(gpt2):
     held_out = [random_batch(n_prompts=5, seed=2)]
-    found = configured("method", "logit_lens", every_position=True).study(problem(gpt2), held_out)
+    lens = configured("method", "logit_lens", every_position=True, lengths=[1, 2])
+    found = lens.study(problem(gpt2), held_out)
     (batch,) = held_out
     logits = clean_logits(gpt2, batch.clean)[batch.real]
     hidden = gpt2.hugging_face(batch.clean, output_hidden_states=True).hidden_states
     said = gpt2.hugging_face.lm_head(gpt2.hugging_face.transformer.ln_f(hidden[0]))[batch.real]
-    wanted = (logits.softmax(-1) * (logits.log_softmax(-1) - said.log_softmax(-1))).sum(-1).mean()
-    assert found.table["loss_everywhere"].iloc[0] == pytest.approx(wanted.item())
+    gaps = (logits.softmax(-1) * (logits.log_softmax(-1) - said.log_softmax(-1))).sum(-1)
+    wanted = torch.stack([own.mean() for own in gaps.split(batch.lengths.tolist())]).mean()
+    assert found.table["layer"].tolist() == [0, 1, 0, 1]
+    first = found.table[found.table["layer"] == 0]
+    assert first["loss_everywhere"].tolist() == pytest.approx([wanted.item()] * 2)
+    assert (first["everywhere_low"] <= first["loss_everywhere"]).all()
 
 
 def test_a_lens_is_fitted_under_one_name_of_the_ablation(gpt2):
