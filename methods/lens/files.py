@@ -8,7 +8,6 @@ same.
 
 import hashlib
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -199,14 +198,22 @@ def _as_states(values: Tensor, model: LanguageModel) -> Tensor:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
+    return _checked_mapping(path, content)
 
 
 def _weights_only(path: Path) -> dict[str, Any]:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of bytes that are no file of torch, the reader may raise anything
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path} cannot be read as tensors alone: {reason}") from error
+    return _checked_mapping(path, content)
+
+
+def _checked_mapping(path: Path, content: Any) -> dict[str, Any]:  # noqa: ANN401 - any file's content
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds a {type(content).__name__}, and no values by name")
+    return content

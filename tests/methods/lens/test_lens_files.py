@@ -95,6 +95,12 @@ def test_tuned_folders_of_other_models_or_with_code_are_refused(gpt2, tmp_path):
     with pytest.raises(UserError, match="cannot be read as tensors alone"):
         import_tuned_lens(folder, gpt2)
     assert not (tmp_path / "ran").exists()
+    (folder / "params.pt").write_bytes(b"abc")
+    with pytest.raises(UserError, match="cannot be read as tensors alone"):
+        import_tuned_lens(folder, gpt2)
+    torch.save([torch.zeros(2)], folder / "params.pt")
+    with pytest.raises(UserError, match="holds a list, and no values by name"):
+        import_tuned_lens(folder, gpt2)
 
 
 class _Payload:
