@@ -13,13 +13,19 @@ from benchmark.models.loading import load_model
 from benchmark.prompts.task import Split
 from benchmark.zoo.cards import read_card, zoo_directory, zoo_names
 
-TRAINED = ["facts_gpt2", "facts_llama", "small_gpt2", "tiny_gpt2", "toy_gpt2", "toy_llama"]
+TRAINED = [
+    "facts_gpt2", "facts_llama", "icl_gpt2", "small_gpt2", "tiny_gpt2", "toy_gpt2", "toy_llama"
+]  # fmt: skip
 LARGEST_MB = 6
 FEW = 110
 # The least accuracy on held-out prompts of every model that is trained on the task, and of the
 # larger model where that is more.
 BARS = {
     "facts_made_up": 0.95,
+    "demonstrations": 0.99,
+    "demonstrations_sport": 0.99,
+    "demonstrations_sentiment": 0.99,
+    "demonstrations_made_up": 0.99,
     "ioi": 0.99,
     "ioi_io_flip": 0.99,
     "greater_than": 0.99,

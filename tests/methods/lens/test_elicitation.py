@@ -11,6 +11,9 @@ from support.prompts import random_batch
 from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits
+from benchmark.method.problem import Problem
+from benchmark.models.loading import load_model
+from benchmark.prompts.task import Split
 from methods.lens.judging.calibrated import calibrated, of_labels
 from methods.lens.judging.demonstrations import Slots, labels_of
 from methods.lens.report.boosts import Boost
@@ -118,6 +121,19 @@ def test_batches_change_nothing_and_the_authors_model_is_the_last_lens(gpt2):
     }
     assert at[last] == at[last - 1]
     assert ours[ours["layer"] == last]["accuracy"].tolist() != at[last]
+
+
+@pytest.mark.slow
+def test_a_layer_of_the_model_that_ships_knows_better_than_its_last():
+    model = load_model("icl_gpt2", device="cpu")
+    task = configured("task", "demonstrations_made_up")
+    study = configured("method", "lens_elicitation", lens="logit_lens")
+    held_out = [task.batch(model.tokenizer, Split.test, 60)]
+    found = study.study(Problem.of(model, held_out), held_out)
+    assert not found.warnings
+    right, wrong = (found.tensors[f"correct/{kind}"].mean(1) for kind in ("right", "wrong"))
+    assert right[1] > 0.8 and right[-1] > 0.8
+    assert wrong[1] > 0.8 and wrong[-1] < 0.1
 
 
 def test_a_model_that_cannot_do_the_task_is_named(gpt2):
