@@ -39,8 +39,8 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     words = "leaderboard", *score.words, asked.evaluation or ""
     title, published = score.title, []
     if asked.published:
-        rows = published_rows(score, published_cells(results.done), asked.more_published)
-        published = published_tables(rows, score)
+        numbers = published_rows(score, published_cells(results.done), asked.more_published)
+        published = published_tables(numbers, score)
         title += "" if published else " (nothing published of these tasks on these models)"
     weak, noise = Weak.of(results), Noise.of(results, score)
     rows = where_known(scores, score)

@@ -22,10 +22,10 @@ class Noise:
     distance: Mapping[tuple[str, str, str], tuple[float, float, float]]
 
     @classmethod
-    def of(cls, results: Results, score: Score) -> "Noise":
-        """Those of the finished records, where the score divides by the distance of its ends."""
+    def of(cls, results: Results, score: Score | None = None) -> "Noise":
+        """Those of the finished records; none where a score does not divide by the distance."""
         found = {}
-        for record in results.done if score.name in NORMALISED else ():
+        for record in results.done if score is None or score.name in NORMALISED else ():
             label = results.labels[record.key]
             for evaluation, ends in record.ends.items():
                 # Records of earlier code do not say.

@@ -28,7 +28,6 @@ from benchmark.report.score import Score
 
 # A picture of more edges shows nothing and takes long; circuits of neurons touch many.
 MOST_EDGES_DRAWN = 1000
-FAITHFULNESS = Score("faithfulness", 1.0)
 
 
 def figures(results: Results, asked: Asked) -> Iterator[ReportFigure]:
@@ -65,7 +64,7 @@ def _curves(results: Results, weak: Weak, *, published: bool) -> Iterator[Report
 
 def _faithfulness(results: Results, weak: Weak, asked: Asked) -> Iterator[ReportFigure]:
     measured = results.tables[results.tables["size"] > 0]
-    curves, noise = measured.dropna(subset="faithfulness"), Noise.of(results, FAITHFULNESS)
+    curves, noise = measured.dropna(subset="faithfulness"), Noise.of(results)
     for place, rows in curves.groupby(["task", "model", "evaluation"]):
         task, model, evaluation = map(str, place)
         areas = [results.records[key].areas[evaluation] for key in rows["key"]]

@@ -11,6 +11,7 @@ import pandas as pd
 from benchmark.errors import UserError
 from benchmark.records.record import Record
 from benchmark.report.circuits.cell_scores import CellScores
+from benchmark.report.circuits.noise import Noise
 from benchmark.report.circuits.weak import Weak
 from benchmark.report.comparable import refuse_incomparable
 from benchmark.report.frame import Results
@@ -119,7 +120,7 @@ def _look(method: str) -> dict[str, Any]:
 
 def _notes(results: Results) -> list[str]:
     """What a reader should know before comparing."""
-    notes = [Weak.of(results).note()]
+    notes = [Weak.of(results).note(), Noise.of(results).note()]
     try:
         refuse_incomparable(results, results.tables, allow_missing=True)
     except UserError as error:
