@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from benchmark.config import configured, described
+from benchmark.config import described
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.graph.mask import EdgeMask, stack
@@ -24,10 +24,10 @@ from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import CircuitMethod, FoundCircuit
 from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
-from benchmark.method.study import Study
 from benchmark.prompts.batch import concatenate
 from benchmark.seeds import generator
 from methods.circuits.scoring.files import PATHS_TO_TYPE, Take, digest_of, files_of, rankings_of
+from methods.circuits.scoring.other_method import other_method
 from methods.circuits.scoring.selection import Selection, circuits_of_sizes
 from methods.ranges import check_above_zero, check_counts, check_not_below_zero
 
@@ -60,11 +60,11 @@ class Stable:
         Raises:
             UserError: there is none of that name, or it finds no circuits of sizes asked for.
         """
-        method = configured("method", self.base, **self.base_settings)
-        if isinstance(method, Study) or "sizes" not in method.uses:
+        method = other_method(self.base, self.base_settings)
+        if "sizes" not in method.uses:
             raise UserError(
-                f"method.base={self.base} finds no circuits of the sizes that are asked for; type "
-                "method.base=eap or another method that ranks edges"
+                f"method.base={self.base} chooses its own sizes; type method.base=eap or another "
+                "method that ranks edges"
             )
         return method
 

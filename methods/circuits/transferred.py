@@ -12,11 +12,10 @@ from typing import Any, ClassVar
 
 from benchmark.config import configured, described
 from benchmark.digests import digest
-from benchmark.errors import UserError
 from benchmark.method.circuits import CircuitMethod, FoundCircuit
 from benchmark.method.problem import Problem
-from benchmark.method.study import Study
 from benchmark.prompts.task import Split, Task
+from methods.circuits.scoring.other_method import other_method
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,7 @@ class Transferred:
         Raises:
             UserError: there is none of that name, or it finds no circuits.
         """
-        method = configured("method", self.base, **self.base_settings)
-        if isinstance(method, Study):
-            raise UserError(f"method.base={self.base} finds no circuits; type method.base=eap")
-        return method
+        return other_method(self.base, self.base_settings)
 
     @cached_property
     def other(self) -> Task:

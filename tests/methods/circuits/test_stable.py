@@ -66,8 +66,8 @@ def test_settings_that_cannot_be_are_refused(gpt2):
     for settings, words in (
         ({"share": 1.5}, "is a share, of at most 1"),
         ({"prompts": 0.0}, "must be above 0"),
-        ({"base": "component_ablation"}, "finds no circuits of the sizes"),
-        ({"base": "ugs"}, "finds no circuits of the sizes"),
+        ({"base": "component_ablation"}, "finds no circuits; type method"),
+        ({"base": "ugs"}, "chooses its own sizes"),
         ({"base_settings": {"granularity": "neuron"}}, "stable circuits are of edges"),
     ):
         with pytest.raises(UserError, match=words):
