@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from benchmark.report.claims.claim import SEED
 from benchmark.report.claims.verdicts import Row, Verdict
 from benchmark.report.layout.tables import DASH
 from benchmark.report.protocol import ReportTable
@@ -38,12 +39,17 @@ def shown(row: Row) -> str:
 def _short(row: Row) -> dict[str, str]:
     return {
         "claim": row.name,
-        "model": row.model,
+        "model": _short_name(row.model),
         "against": _against(row),
         "measured": shown(row),
         "rule": row.claim.rule,
         "verdict": row.verdict.value,
     }
+
+
+def _short_name(model: str) -> str:
+    """A model's name without its group, and without the seeds that one row is about."""
+    return model.rpartition("/")[2].replace(f"_seed{SEED}", "")
 
 
 def _against(row: Row) -> str:
@@ -52,7 +58,7 @@ def _against(row: Row) -> str:
     if rival is None:
         return DASH
     if row.claim.rival_model is not None:
-        return row.claim.rival_model
+        return _short_name(row.claim.rival_model)
     return rival.method if rival.ablation == cell.ablation else str(rival)
 
 

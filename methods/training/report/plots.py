@@ -31,13 +31,14 @@ def sizes_by_perplexity(wide: pd.DataFrame, task: str) -> Figure:
     shown = [name for name in columns if name.endswith(f"{EDGES_AT}{level}")]
     figure, panels = axes_of(f"{task}: edges for a loss gap of {level} nats", len(shown))
     for axes, column in zip(panels, shown, strict=True):
-        for number, (training, rows) in enumerate(wide.groupby("training", sort=False)):
+        for number, (training, rows) in enumerate(wide.groupby("training")):
             axes.plot(
                 rows["perplexity"], rows[column], ls="", color=_colour(number),
                 marker=_mark(number), label=str(training),
             )  # fmt: skip
         axes.set_title(column.partition(EDGES_AT)[0], fontsize=9)
         axes.set_xlabel("perplexity")
+        axes.locator_params(axis="x", nbins=5)
         axes.set_ylabel("edges needed")
         log_axis(axes, "y")
     legend(figure, panels[-1])
@@ -50,7 +51,7 @@ def gaps_by_size(rows: pd.DataFrame, task: str) -> Figure:
     figure, panels = axes_of(f"{task}: loss gap against circuit size", len(methods))
     for axes, method in zip(panels, methods, strict=True):
         of_method = rows[rows["by"] == method]
-        for number, (training, some) in enumerate(of_method.groupby("training", sort=False)):
+        for number, (training, some) in enumerate(of_method.groupby("training")):
             for place, (_, line) in enumerate(some.groupby("key", sort=False)):
                 shown = line.query("size > 0 and loss_gap > @SMALLEST_SHOWN").sort_values("size")
                 axes.plot(

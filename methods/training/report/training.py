@@ -1,7 +1,7 @@
 """The report of trained models: one table of all, seeds side by side, and what grows with what.
 
 Two circuits are drawn side by side: those that ACDC leaves at the paper's threshold of the first
-records of the first two ways of training.
+records of the first two ways of training, by name.
 
 Models whose names differ by their seed alone (`..._seed0`, `..._seed1`) are one way of training;
 its numbers are means over seeds, in brackets with the 95 % interval of the mean by Student's t.
@@ -85,7 +85,7 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
 def _circuits(results: Results) -> Iterator[ReportFigure]:
     """For each task two ways' circuits side by side, where the records have them."""
     for task, rows in measured(results).groupby("task", sort=False):
-        firsts = rows.drop_duplicates("training").set_index("training")["key"]
+        firsts = rows.drop_duplicates("training").set_index("training")["key"].sort_index()
         found = {
             training: circuit_at(results.paths[key], DRAWN) for training, key in firsts.items()
         }
@@ -114,11 +114,15 @@ def with_interval(values: list[float]) -> str:
     numbers = np.array([value for value in values if not np.isnan(value)])
     if not len(numbers):
         return DASH
-    mean = f"{numbers.mean():.3g}" if numbers.mean() < 1000 else f"{numbers.mean():,.0f}"
+    mean = numbers.mean()
     if len(numbers) == 1:
-        return mean
+        return _three_digits(mean)
     half = half_interval(numbers)
-    return f"{mean} [{numbers.mean() - half:.3g}, {numbers.mean() + half:.3g}]"
+    return f"{_three_digits(mean)} [{_three_digits(mean - half)}, {_three_digits(mean + half)}]"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.3g}" if abs(number) < 1000 else f"{number:,.0f}"
 
 
 def _named(rows: pd.DataFrame) -> pd.DataFrame:

@@ -193,7 +193,9 @@ def test_models_are_compared_with_another_by_seed_of_training():
     assert found.effect.value == pytest.approx(-0.1)
     assert found.keys == tuple(record.key for record in (*local, *baseline))
     table = table_of([absent, found])
-    assert table.table["against"].tolist() == [SEEDED.format("baseline", "{seed}")] * 2
+    assert table.table["model"].tolist() == ["local_k1", "local_k4"]
+    assert table.table["against"].tolist() == ["baseline"] * 2
+    assert table.data["against"].tolist()[0].endswith(f" of {SEEDED.format('baseline', '{seed}')}")
     assert absent.missing and "of self_ablation/local_k1_seed{seed}, seed 0, 1, 2" in absent.why
     wanted = [SEEDED.format(way, seed) for way in ("local_k1", "baseline") for seed in range(3)]
     assert commands([absent])[0].endswith(f" model={','.join(wanted)}")
