@@ -133,7 +133,7 @@ def _named(rows: pd.DataFrame) -> pd.DataFrame:
 def _table(rows: pd.DataFrame) -> pd.DataFrame:
     measures = list(dict.fromkeys(rows["measure"]))
     table = {}
-    for training, some in rows.groupby("training", sort=False):
+    for training, some in rows.groupby("training"):
         of_measure = {name: part["value"].tolist() for name, part in some.groupby("measure")}
         cells = {
             name: with_interval(of_measure[name]) if name in of_measure else DASH
