@@ -66,6 +66,8 @@ def build(config: DictConfig, where: str) -> Any:  # noqa: ANN401
         built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
+        if "is not a ListConfig" in reason:
+            reason = f"it is a list; write {error.full_key}=[{values.get(str(error.full_key))}]"
         raise UserError(f"{where}.{error.full_key} cannot be used: {reason}") from error
     for part, written in SAID.get(where, {}).items():
         if not hasattr(built, part):

@@ -1,6 +1,7 @@
 """Where facts are read from: the lists that ship, and files in the form of Meng et al. (2022)."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -73,7 +74,7 @@ def facts_of_file(path: Path, where: str, lists: Sequence[str]) -> list[Fact]:
 def _rows(text: str) -> list[Any]:
     if text.lstrip().startswith("["):
         return json.loads(text)
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _fact(row: Any, where: str) -> Fact:  # noqa: ANN401 - whatever the file has
@@ -83,13 +84,14 @@ def _fact(row: Any, where: str) -> Fact:  # noqa: ANN401 - whatever the file has
         if not isinstance(found.get(field), str) or not found[field].strip():
             raise UserError(f"{where} has no text {field!r}; every row needs {', '.join(NEEDED)}")
     subject, sentence = found["subject"].strip(), str(found.get("template") or found["prompt"])
-    template = sentence if PLACE in sentence else sentence.replace(subject, PLACE, 1)
+    alone = re.compile(rf"(?<!\w){re.escape(subject)}(?!\w)")
+    template = sentence if PLACE in sentence else alone.sub(PLACE, sentence, count=1)
     if template.count(PLACE) != 1:
         raise UserError(f"{where} has the subject {subject!r}, which is not once in its prompt")
     before, after = template.strip().split(PLACE)
     if not before + after:
         raise UserError(f"{where} has the subject {subject!r}, which is its whole prompt")
-    if subject in before:
+    if subject in before or alone.search(after):
         raise UserError(f"{where} has the subject {subject!r} twice in its prompt")
     relation = str(found.get("relation_id") or "facts")
     return Fact(relation, (template.strip(),), subject, found["attribute"].strip())

@@ -113,6 +113,13 @@ class ZooText(Text):
     sources: list[str]
     repetitive: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        """Check the form of the sources."""
+        super().__post_init__()
+        for source in self.sources:
+            if source.count("/") != 1:
+                raise UserError(f"task.sources has {source!r}; write GROUP/NAME, as task/ioi")
+
     def documents(self, seed: int) -> Iterator[str]:
         """Texts of all sources in turn, without end."""
         writers = [configured(*source.split("/")) for source in self.sources]

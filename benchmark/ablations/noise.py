@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmark.ablations.contract import Replacement, Traits
 from benchmark.ablations.moments import clean_tokens, source_moments
+from benchmark.errors import UserError
 from benchmark.forward.passes import source_values
 from benchmark.forward.values import SourceValues
 from benchmark.prompts.batch import Batch
@@ -29,6 +30,11 @@ class GaussianNoise:
     scale: float
     seed: int
     traits: ClassVar[Traits] = Traits(by_position=True, random=True)
+
+    def __post_init__(self) -> None:
+        """Check the range."""
+        if not self.scale >= 0:
+            raise UserError(f"ablation.scale={self.scale:g} must be 0 or more")
 
     def fit(self, model: Transformer, batches: Sequence[Batch]) -> Replacement:
         """Measure the standard deviations."""

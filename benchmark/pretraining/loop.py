@@ -66,7 +66,7 @@ class ZooRun:
     ) -> float:
         """Train in place from the last checkpoint on; return the seconds of all runs together.
 
-        The checkpoint is outputs/zoo/NAME.checkpoint in the current folder.
+        The checkpoint is NAME.checkpoint in `directory`, or in outputs/zoo of the current folder.
 
         Args:
             model: the model.
@@ -84,7 +84,7 @@ class ZooRun:
         schedule = cosine_schedule(optimiser, self.warmup_steps, self.steps)
         parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
         path, facts = (
-            Path("outputs") / "zoo" / f"{self.name}.checkpoint",
+            Path(self.directory or Path("outputs") / "zoo") / f"{self.name}.checkpoint",
             digest([self.settings(), data]),
         )
         first, seconds = _restore(path, facts, parts)

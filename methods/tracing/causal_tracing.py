@@ -23,6 +23,7 @@ from benchmark.prompts.batch import Batch, concatenate
 from methods.ranges import check_above_zero, check_counts, check_not_below_zero
 from methods.tracing.corruption import NoiseSize, cannot_corrupt
 from methods.tracing.grid import traced_grid
+from methods.tracing.indirect_effects import LEAST_TAKEN
 from methods.tracing.known_facts import known_facts
 from methods.tracing.places import Group, Where
 from methods.tracing.results import as_table, grid_rows, group_rows, prompt_rows
@@ -140,4 +141,10 @@ def _summary(table: pd.DataFrame, n_facts: int, n_known: int) -> dict[str, float
 def _warnings(summary: dict[str, float]) -> list[str]:
     n_facts, n_known = int(summary["facts"]), int(summary["known"])
     said = f"{n_facts - n_known} of {n_facts} facts are left out, as the model does not know them"
-    return [said] if n_known < n_facts else []
+    warnings = [said] if n_known < n_facts else []
+    if summary["clean_probability"] - summary["corrupted_probability"] <= LEAST_TAKEN:
+        warnings.append(
+            "corrupting subjects takes nothing of the answers' probability, so there is nothing "
+            "that a layer could bring back"
+        )
+    return warnings

@@ -54,7 +54,7 @@ def traced_grid(
             for offset in range(int((batch.read_at - first).max()) + 1):
                 # Prompts that have ended restore their last token once more.
                 token = (first + offset).minimum(batch.read_at)
-                asked = Restoration(kind, layers, token, token + 1)
+                asked = Restoration(kind, layers, token, token + 1, tracer.severed)
                 logits = restored_logits(model, batch, clean, corrupted, asked)
                 found = answer_probability(logits, answers).mean(1).cpu()
                 grid[torch.arange(len(batch)), token.cpu()] = found.T

@@ -16,6 +16,8 @@ from benchmark.statistics.bootstrap import INTERVAL, N_RESAMPLES
 
 # Of a normal distribution, for a 95 % interval.
 STANDARD_ERRORS = 1.959964
+# Of the answer's probability; less is rounding, of which nothing can be brought back.
+LEAST_TAKEN = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +72,12 @@ class Lost:
 def interval(
     resampled: Float[np.ndarray, "resamples values"],
 ) -> tuple[Float[np.ndarray, " values"], Float[np.ndarray, " values"]]:
-    """The ends of the 95 % percentile interval of each value."""
-    low, high = np.nanpercentile(resampled, INTERVAL, axis=0)
-    return low, high
+    """The ends of the 95 % percentile interval of each value; not numbers where none is known."""
+    ends = np.full((2, resampled.shape[1]), np.nan)
+    known = ~np.isnan(resampled).all(0)
+    if known.any():
+        ends[:, known] = np.nanpercentile(resampled[:, known], INTERVAL, axis=0)
+    return ends[0], ends[1]
 
 
 def largest_effect(effects: Float[np.ndarray, "rows places"]) -> Float[np.ndarray, " rows"]:
@@ -108,11 +113,11 @@ SHARPNESS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def _shares(effects: np.ndarray) -> np.ndarray:
     above = np.maximum(effects, 0)
     total = above.sum(-1, keepdims=True)
-    even = np.full_like(above, 1 / above.shape[-1])
+    even = np.where(np.isnan(total), np.nan, np.full_like(above, 1 / above.shape[-1]))
     return np.divide(above, total, out=even, where=total > 0)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray | float) -> np.ndarray:
     """Not a number where nothing is lost to be brought back."""
     below = np.asarray(below, dtype=np.float64)
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
+    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > LEAST_TAKEN)

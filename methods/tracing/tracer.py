@@ -80,6 +80,11 @@ class Tracer:
             training = ConstantTraining(problem.model, train, group, layers, recipe)
             self.constants[group] = training.trained(problem.work_folder)
 
+    @property
+    def severed(self) -> Restored | None:
+        """The outputs that keep their corrupted values."""
+        return self._settings.severed
+
     def measured(self, facts: Batch) -> tuple[Measures, dict[Group, Measures]]:
         """Clean runs [facts], and of each group [draws, places and the corrupted run, facts]."""
         clean_parts: list[Measures] = []

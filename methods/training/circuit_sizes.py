@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from benchmark.config import configured
+from benchmark.errors import UserError
 from benchmark.evaluation.circuits import HeldOut, circuit_scores
-from benchmark.method.circuits import FoundCircuit
+from benchmark.method.circuits import CircuitMethod, FoundCircuit
 from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
 from benchmark.metric import KLDivergence
@@ -30,6 +31,10 @@ def sizes_up_to(n_edges: int) -> list[int]:
 def circuits_by(problem: Problem, method: str, changes: dict[str, Any]) -> FoundCircuits:
     """The circuits that a method finds, at its own settings but for some."""
     discovering = configured("method", method, **changes)
+    if not isinstance(discovering, CircuitMethod):
+        raise UserError(
+            f"method.methods has {method!r}, which finds no circuits; give one that does"
+        )
     return FoundCircuits.of(discovering.discover(problem, sizes_up_to(problem.graph.n_edges)))
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from benchmark.config import configured
+from benchmark.errors import UserError
 from benchmark.meter import Meter, metering
 from benchmark.method.findings import Findings
 from benchmark.method.found import FoundCircuits
@@ -59,6 +60,9 @@ class SelfAblation:
         """Check the ranges."""
         check_counts(self, "steps", "length", "n_text", "expansion", "sae_steps")
         check_above_zero(self, "sae_price")
+        for name in ("thresholds", "levels", "methods", "prices"):
+            if not getattr(self, name):
+                raise UserError(f"method.{name}=[] is empty; give one or more")
 
     def unsupported(self, problem: Problem) -> str | None:
         """Circuits are of corrupted prompts, as in the paper."""

@@ -356,7 +356,7 @@ def test_a_few_steps_of_training_are_deterministic(tmp_path, monkeypatch):
         with initialize_config_dir(str(ZOO), version_base="1.3"):
             config = compose("known_circuit", overrides=[*settings, f"directory={tmp_path / name}"])
         folder = build(config, where="zoo").run("a command")
-        (tmp_path / "outputs" / "zoo" / "ioi_known_circuit.checkpoint").unlink()
+        assert (tmp_path / name / "ioi_known_circuit.checkpoint").is_file()
         card = read_card(folder)
         assert set(card["interchange"]) == {
             "accuracy", "strict", *(f"interchange_{variable}" for variable in VARIABLES),

@@ -56,8 +56,7 @@ def test_training_is_deterministic_and_resumes_bit_for_bit(tmp_path, monkeypatch
     monkeypatch.setattr("benchmark.pretraining.corpus.VOCABULARY_TEXTS", 300)
     tiny_training(tmp_path / "whole").run("a command")
     assert "step 6: accuracy/induction" in capsys.readouterr().out
-    checkpoint = tmp_path / "outputs" / "zoo" / "tiny_gpt2.checkpoint"
-    checkpoint.unlink()
+    checkpoint = tmp_path / "resumed" / "tiny_gpt2.checkpoint"
 
     backward, save, calls = ZooTraining._backward, language.save_zoo_model, []
 
@@ -87,7 +86,6 @@ def test_training_is_deterministic_and_resumes_bit_for_bit(tmp_path, monkeypatch
 
     with pytest.raises(UserError, match="is of a run with other settings or data; delete it"):
         tiny_training(tmp_path / "resumed", seed=1).run("a command")
-    checkpoint.unlink()
     tiny_training(tmp_path / "other", seed=1).run("a command")
     other = weights(tmp_path / "other")
     assert any(not torch.equal(whole[name], other[name]) for name in whole)

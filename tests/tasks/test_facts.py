@@ -119,6 +119,12 @@ def test_the_form_with_a_filled_prompt_and_a_template_is_read(tmp_path):
          "row 4 has the subject 'Rome', which is its whole prompt"),
         ({"prompt": "In Rome, {} is", "subject": "Rome", "attribute": "x"},
          "row 4 has the subject 'Rome' twice"),
+        ({"prompt": "{} is old, and Rome is in", "subject": "Rome", "attribute": "x"},
+         "row 4 has the subject 'Rome' twice"),
+        ({"prompt": "Rome is old, and Rome is in", "subject": "Rome", "attribute": "x"},
+         "row 4 has the subject 'Rome' twice"),
+        ({"prompt": "Romeo is in", "subject": "Rome", "attribute": "x"},
+         "row 4 has the subject 'Rome', which is not once in its prompt"),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_used_is_named(tmp_path, row, message):

@@ -35,10 +35,8 @@ def axes_of(title: str, n_panels: int = 1, per_row: int | None = None) -> tuple[
     for axes in panels:
         axes.grid(True, which="major", alpha=0.25, lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-    if n_panels == 1:
-        panels[0].set_title(title, fontsize=10)
-    else:
-        figure.suptitle(title, fontsize=10)
+    # Not the title of a single panel, which may have one of its own.
+    figure.suptitle(title, fontsize=10)
     return figure, panels
 
 

@@ -4,13 +4,15 @@ The first is figure 2 of Li & Janson 2024 and those of its appendix, the others 
 of Meng et al. 2022.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.report.layout.looks import MARKS, ablation_colour
+from benchmark.report.layout.looks import DASHES, MARKS, Line, ablation_colour
 from benchmark.report.layout.pictures import (
     BLUE,
     GREEN,
@@ -42,10 +44,11 @@ def effects_by_layer(
     chosen = {name: rows[rows["where"] == where] for name, rows in series.items()}
     every = pd.concat(chosen.values())
     places = every[["restored", "window"]].drop_duplicates().to_dict("records")
+    dashes = _dashes(chosen)
     figure, panels = axes_of(f"{title}\nrestored at the {TOKENS[where]}", len(places), 3)
     for axes, place in zip(panels, places, strict=True):
         for name, rows in chosen.items():
-            _line(axes, name, rows[(rows[[*place]] == place).all(axis=1)])
+            _line(axes, name, rows[(rows[[*place]] == place).all(axis=1)], dashes[name])
         if published is not None:
             _published(axes, published, place | {"tokens": where})
         axes.set_title(_panel(place), fontsize=9)
@@ -82,13 +85,14 @@ def grid_of_fact(rows: pd.DataFrame, title: str) -> Figure:
     places = rows[["restored", "window"]].drop_duplicates().to_dict("records")
     figure, panels = axes_of(title, len(places))
     levels = rows[["corrupted_probability", "clean_probability"]].iloc[0]
+    darkest = min(levels.min(), rows["value"].min())
     image = None
     for axes, place in zip(panels, places, strict=True):
         own = rows[(rows[[*place]] == place).all(axis=1)]
         grid = own.pivot_table(index="position", columns="layer", values="value").to_numpy(float)
         tokens = own.drop_duplicates("position")["token"]
         shown: dict[str, Any] = dict(aspect="auto", cmap="viridis", interpolation="nearest")
-        image = axes.imshow(grid, vmin=min(levels.min(), grid.min()), vmax=levels.max(), **shown)
+        image = axes.imshow(grid, vmin=darkest, vmax=levels.max(), **shown)
         axes.set_yticks(range(len(tokens)), [_plain(token) for token in tokens], fontsize=8)
         axes.set_title(_panel(place), fontsize=9)
         axes.set_xlabel(_centre(place))
@@ -101,17 +105,30 @@ def grid_of_fact(rows: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def _line(axes: Axes, name: str, rows: pd.DataFrame) -> None:
+def _line(axes: Axes, name: str, rows: pd.DataFrame, dash: Line) -> None:
     option = name.split(" ")[0]
     mark = MARKS[ORDER.index(option)] if option in ORDER else MARKS[-1]
-    _with_band(axes, rows, name, ablation_colour(name), mark)
+    _with_band(axes, rows, name, ablation_colour(name), mark, dash)
 
 
-def _with_band(axes: Axes, rows: pd.DataFrame, name: str, colour: str, mark: str) -> None:
+def _dashes(names: Iterable[str]) -> dict[str, Line]:
+    """Lines of one ablation, which share a colour and a mark, are dashed in ways of their own."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for name in names:
+        option = name.split(" ")[0]
+        found[name] = list(DASHES.values())[seen[option] % len(DASHES)]
+        seen[option] += 1
+    return found
+
+
+def _with_band(
+    axes: Axes, rows: pd.DataFrame, name: str, colour: str, mark: str, dash: Line = "-"
+) -> None:
     rows = rows.sort_values("layer")
     x = rows["layer"].to_numpy(float)
     value, low, high = (rows[column].to_numpy(float) for column in ("value", "low", "high"))
-    axes.plot(x, value, color=colour, marker=mark, ms=3.5, lw=1.2, label=name)
+    axes.plot(x, value, color=colour, marker=mark, ms=3.5, lw=1.2, ls=dash, label=name)
     axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
 
 

@@ -18,6 +18,8 @@ TOKENS = {
     "last": "last token",
 }
 PLACE = ["restored", "window", "where"]
+# Letters of a record's key, where nothing else tells two apart.
+SHORT = 6
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Traced:
     def part(self, name: str) -> dict[str, pd.DataFrame]:
         """The rows of one part of each table."""
         return {series: rows[rows["part"] == name] for series, rows in self.series.items()}
+
+    def dropped(self, series: str) -> int:
+        """How many first layers the record leaves out of its numbers, as in the authors' code."""
+        return int(self.records[series].config["method"]["paper_compat"])
 
     def corrupted_by(self, series: str) -> str:
         """The corruption in words, with the size of noise."""
@@ -83,7 +89,10 @@ def _names(results: Results, records: list[Record]) -> list[str]:
         own = label["method"].partition(" ")[2] if len(methods) > 1 else ""
         seed = f"seed={record.config['seed']}" if len(seeds) > 1 else ""
         found.append(" ".join(filter(None, (label["ablation"], own, seed))))
-    return found
+    return [
+        f"{name} {record.key[:SHORT]}" if found.count(name) > 1 else name
+        for name, record in zip(found, records, strict=True)
+    ]
 
 
 def _rank(name: str) -> tuple[int, str]:

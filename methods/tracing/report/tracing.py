@@ -59,7 +59,10 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
 
 
 def _figures_of(found: Traced, *, published: bool) -> Iterator[ReportFigure]:
-    by_layer = found.part("layer")
+    by_layer = {
+        name: rows.assign(layer=rows["layer"] + found.dropped(name))
+        for name, rows in found.part("layer").items()
+    }
     data = pd.concat([rows.assign(corruption=name) for name, rows in by_layer.items()])
     models = {published_model(record) for record in found.records.values()}
     beside = published_effects() if published and models == {PUBLISHED_MODEL} else None

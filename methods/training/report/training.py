@@ -101,12 +101,12 @@ def _circuits(results: Results) -> Iterator[ReportFigure]:
 
 def measured(results: Results) -> pd.DataFrame:
     """The single numbers: task, model, training (its way), measure, value and its interval."""
-    return _named(results.tables.query("measure != 'curve'"))
+    return _named(results, results.tables.query("measure != 'curve'"))
 
 
 def curves(results: Results) -> pd.DataFrame:
     """The loss gap of every circuit: task, model, training, by, size, loss_gap."""
-    return _named(results.tables.query("measure == 'curve'"))
+    return _named(results, results.tables.query("measure == 'curve'"))
 
 
 def with_interval(values: list[float]) -> str:
@@ -125,9 +125,20 @@ def _three_digits(number: float) -> str:
     return f"{number:.3g}" if abs(number) < 1000 else f"{number:,.0f}"
 
 
-def _named(rows: pd.DataFrame) -> pd.DataFrame:
+def _named(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their way of training, and with what tells its records apart but the seed."""
     names = rows["model"].map(lambda name: SEED.sub("", str(name).rpartition("/")[2]))
+    settings = rows["key"].map(lambda key: _settings(results, key))
+    if settings.nunique() > 1:
+        names = (names + " " + settings).str.strip()
     return rows.assign(training=names)
+
+
+def _settings(results: Results, key: str) -> str:
+    """What was changed of the study and of the cell's numbers of prompts and seed."""
+    record = results.records[key]
+    cell = (f"{name}={record.config[name]}" for name in ("n_train", "n_test", "seed"))
+    return " ".join([results.labels[key]["method"].partition(" ")[2], *cell]).strip()
 
 
 def _table(rows: pd.DataFrame) -> pd.DataFrame:

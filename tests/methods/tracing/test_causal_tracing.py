@@ -308,6 +308,28 @@ def test_as_in_the_authors_code_layer_0_is_dropped_and_the_corrupted_run_leaks(g
     assert not torch.allclose(wide[0][:, -1], wide[1][:, -1])
 
 
+@pytest.mark.parametrize("severed", [None, "mlp"])
+def test_the_grid_at_the_last_token_is_that_tokens_group_severed_alike(gpt2, severed):
+    found = study(
+        gpt2, ablation="mean", restored=["state", "attention"], windows=[1], where=["last"],
+        grid=True, grid_window=1, severed=severed,
+    )  # fmt: skip
+    test = known_batch(gpt2)
+    for what in ("state", "attention"):
+        group = found.tensors[f"probability/{what}_1_last"][0, :-1]
+        grid = found.tensors[f"grid/{what}"]
+        at_last = grid[torch.arange(len(grid)), test.read_at.cpu()]
+        assert torch.allclose(group, at_last.T, atol=1e-5)
+
+
+def test_where_corruption_takes_nothing_no_number_is_given(gpt2):
+    nothing = tracing_problem(gpt2, "gaussian", scale=0.0)
+    found = study(gpt2, problem=nothing, windows=[1], grid=False)
+    numbers = found.table.query("part == 'sharpness'")[["value", "low", "high"]]
+    assert numbers.isna().all(axis=None)
+    assert any("takes nothing of the answers' probability" in said for said in found.warnings)
+
+
 def test_facts_that_the_model_does_not_know_are_left_out_and_counted(gpt2):
     test = known_batch(gpt2)
     answers = test.answers.clone()

@@ -4,7 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+from support.prompts import random_batch
 
+from benchmark.config import configured
+from benchmark.errors import UserError
+from benchmark.method.problem import Problem
+from benchmark.models.loading import load_model
 from benchmark.report.frame import load
 from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.protocol import Asked
@@ -56,6 +61,34 @@ def test_circuits_of_two_ways_of_training_are_drawn_side_by_side(tmp_path):
     assert set(drawn.data.groupby("training").size()) == sizes and len(sizes) == 1
     assert set(drawn.data["training"]) == {"tiny_gpt2", "local"}
     assert len(drawn.figure.axes) == 2
+
+
+def test_records_of_one_model_under_other_settings_are_not_pooled_as_seeds(tmp_path):
+    for n_text in (20, 30):
+        studied("tiny_gpt2", tmp_path, methods=["random"], transfer=[], n_text=n_text)
+    (table,) = tables_of(load(tmp_path, kind="training"), Asked())
+    assert table.table.loc["records"].tolist() == ["1", "1"]
+    assert all(f"n_text={n_text}" in " ".join(table.table) for n_text in (20, 30))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(methods=[]), r"method.methods=\[\] is empty"),
+        (dict(levels=[]), r"method.levels=\[\] is empty"),
+        (dict(methods=["causal_tracing"]), "'causal_tracing', which finds no circuits"),
+        (dict(methods=["random"], sources=["foo"]), "task.sources has 'foo'; write GROUP/NAME"),
+        (dict(thresholds=0.03), r"it is a list; write thresholds=\[0.03\]"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_one_line(changes, message):
+    with pytest.raises(UserError, match=message):
+        problem = Problem.of(
+            load_model("tiny_gpt2", device="cpu"), [random_batch(d_vocab=40)],
+            ablation="counterfactual",
+        )  # fmt: skip
+        study = configured("method", "self_ablation", **(QUICK | changes))
+        study.study(problem, [random_batch(d_vocab=40)])
 
 
 def test_published_runs_are_eighteen_and_a_baseline():

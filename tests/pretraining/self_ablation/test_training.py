@@ -93,7 +93,6 @@ def test_training_resumes_bit_for_bit_and_exports_the_clean_stream(training, tmp
 
     monkeypatch.setattr(SelfAblationTraining, "_saved", kept)
     whole = training(*typed, directory="whole").run("a command")
-    (tmp_path / "outputs" / "zoo" / "self_ablation/local_k4_seed0.checkpoint").unlink()
 
     backward, calls = SelfAblationTraining._backward, []
 
