@@ -61,7 +61,7 @@ def test_the_boards_of_the_readme_are_what_their_commands_give(tmp_path):
         (made,) = (tmp_path / "made").glob("leaderboard*.csv")
         known = pd.read_csv(made, index_col=0, dtype=str)
         (_, *columns), _, *rows = rows_of_table(table)
-        assert len(rows) > 4
+        assert len(rows) > 1
         for method, *cells in rows:
             assert cells == known.loc[method, columns].tolist()
         shutil.rmtree(tmp_path / "made")
