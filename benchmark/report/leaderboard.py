@@ -26,7 +26,7 @@ class Leaderboard:
 
     results_dir: str
     experiment_name: str | None
-    model_name: str | None
+    model_names: list[str] | None
     task_names: list[str] | None
     score: str
     at_share: float
@@ -62,14 +62,14 @@ class Leaderboard:
 
     def _only(self) -> dict[str, list[str]]:
         """The names that records must have."""
-        asked = {"model": self.model_name and [self.model_name], "task": self.task_names}
+        asked = {"model": self.model_names, "task": self.task_names}
         return {kind: names for kind, names in asked.items() if names}
 
     def _made(self, results: Results, asked: Asked, stems: Stems) -> list[RenderableType]:
         """The tables of one kind, written, and where."""
         shown: list[RenderableType] = []
         for made in tables_of(results, asked):
-            words = filter(None, [*made.words, self.experiment_name, self.model_name])
+            words = filter(None, [*made.words, self.experiment_name, *(self.model_names or [])])
             stem = Path(self.directory) / stems(*words)
             written = write_table(made.table if made.data is None else made.data, stem, made.note)
             shown += [FittedTable(made.table, made.title), *filter(None, [made.note])]
