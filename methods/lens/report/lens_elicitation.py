@@ -83,7 +83,8 @@ def by_layer(rows: pd.DataFrame, title: str, published: pd.DataFrame) -> Figure:
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("before layer")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    _finish(figure, panels)
+    _of_one_height(panels)
+    legend(figure, panels[0])
     return figure
 
 
@@ -100,7 +101,7 @@ def by_number(rows: pd.DataFrame, title: str) -> Figure:
         axes.set_xlabel("demonstrations")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(fontsize=7)
-    panels[0].set_ylabel(ACCURACY)
+    _of_one_height(panels)
     return figure
 
 
@@ -117,13 +118,12 @@ def _line(axes: Axes, rows: pd.DataFrame, x: str, label: str) -> None:
     axes.fill_between(found.index, found["low"], found["high"], color=how.colour, alpha=0.15, lw=0)
 
 
-def _finish(figure: Figure, panels: list[Axes]) -> None:
+def _of_one_height(panels: list[Axes]) -> None:
     low = min(axes.get_ylim()[0] for axes in panels)
     high = max(axes.get_ylim()[1] for axes in panels)
     for axes in panels:
         axes.set_ylim(low, high)
     panels[0].set_ylabel(ACCURACY)
-    legend(figure, panels[0])
 
 
 def _places(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
