@@ -170,7 +170,14 @@ class PromptTask(ABC):
             f"task {self.name} has {len(found.pairs)} {split.value} prompts for the tokenizer "
             f"{tokenizer.name_or_path!r}, not the {n_prompts} that were asked for"
             + (f". What does not fit: {worst}" if found.faults else "")
+            + (f". {OF_SPLITS}" if self.ends else "")
         )
+
+
+OF_SPLITS = (
+    "A text belongs to train, validation or test by itself (60, 20 and 20 %), and a pair only where "
+    "both of its prompts do: give more rows, or ask for fewer prompts"
+)
 
 
 def split_of_text(text: str) -> Split:
