@@ -175,7 +175,7 @@ class PromptTask(ABC):
 
 
 OF_SPLITS = (
-    "A text belongs to train, validation or test by itself (60, 20 and 20 %), and a pair only where "
+    "A text belongs to train, validation or test by itself (60, 20 and 20 %), a pair only where "
     "both of its prompts do: give more rows, or ask for fewer prompts"
 )
 
