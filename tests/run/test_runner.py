@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
-from safetensors import safe_open
 from support.cells import cell
 
 from benchmark.errors import UserError
+from benchmark.graph.circuits_file import StoredCircuits
 from benchmark.records.record import CIRCUITS_FILE, RECORD, TABLE, Record, Status
 from benchmark.records.store import folders
 from benchmark.report.frame import load
@@ -43,8 +43,7 @@ def test_a_record_says_everything(finished):
     assert files | {"record.json", "log.txt"} == {entry.name for entry in folder.iterdir()}
     curve = pd.read_parquet(folder / TABLE)
     assert list(curve["size"]) == [11, 55, 11, 55]
-    with safe_open(folder / CIRCUITS_FILE, framework="pt") as file:
-        keep = file.get_tensor("keep")
+    keep = StoredCircuits.read(folder / CIRCUITS_FILE).keep
     assert keep.sum((1, 2)).tolist() == [11, 55]
     assert "done in" in (folder / "log.txt").read_text()
     assert OmegaConf.load(folder / "config.yaml").n_train == 8

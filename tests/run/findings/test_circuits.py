@@ -1,6 +1,5 @@
 """Circuits of a record: of edges and of neurons, and after a kill."""
 
-import json
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -9,12 +8,11 @@ import pandas as pd
 import pytest
 import torch
 from rich.console import Console
-from safetensors import safe_open
-from safetensors.torch import load_file
 from support.cells import cell
 
 from benchmark.config import configured_alone
 from benchmark.errors import UserError
+from benchmark.graph.circuits_file import StoredCircuits
 from benchmark.graph.mask import EdgeMask
 from benchmark.records.record import CIRCUITS_FILE, TABLE, Status
 from benchmark.report.circuits.drawing import readable_circuit
@@ -46,15 +44,15 @@ def test_a_record_of_neurons(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert record.status is Status.done, record.reason
     folder = settings.folder.path
-    curve, tensors = pd.read_parquet(folder / TABLE), load_file(folder / CIRCUITS_FILE)
-    assert tensors["neurons"].shape == (3, *tensors["neurons"].shape[1:])
+    curve, stored = pd.read_parquet(folder / TABLE), StoredCircuits.read(folder / CIRCUITS_FILE)
+    assert stored.neurons is not None and len(stored.neurons) == 3
     edges = curve["size"].tolist()
     assert 0 < edges[0] <= 5 < edges[1] <= 55 < edges[2] == 110 and edges[3:] == edges[:3]
     assert curve["loss_gap"][2] < 1e-6 < curve["loss_gap"][1] < curve["loss_gap"][0]
     assert curve["faithfulness"][2] == pytest.approx(1)
     assert all(pd.notna(list(areas.values())).all() for areas in record.areas.values())
     _, drawn = readable_circuit(folder)
-    assert len(drawn) in (tensors["keep"] > 0).sum((1, 2)).tolist()
+    assert len(drawn) in (stored.keep > 0).sum((1, 2)).tolist()
     agrees, table = verify_record(tmp_path, record.key)
     assert agrees and "exactly" in str(table.renderables[-1])
     asked = dict(
@@ -100,10 +98,10 @@ def test_circuits_are_not_sought_again_after_a_kill_in_evaluation(tmp_path, monk
 def test_circuits_of_a_record_are_the_methods(finished):
     """The masks beside the record are those that the curve speaks of."""
     settings, _ = finished
-    with safe_open(settings.folder.path / CIRCUITS_FILE, framework="pt") as file:
-        header, keep = file.metadata(), file.get_tensor("keep")
+    stored = StoredCircuits.read(settings.folder.path / CIRCUITS_FILE)
+    keep = torch.from_numpy(stored.keep)
     model = settings.model_choice.load()
-    assert json.loads(header["sources"]) == list(model.graph.sources)
+    assert stored.graph.sources == model.graph.sources
     small, large = (EdgeMask(model.graph, mask) for mask in keep)
     assert set(small.edges()) < set(large.edges())
     assert torch.equal(keep, keep.round())
