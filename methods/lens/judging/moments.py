@@ -46,7 +46,8 @@ class Moments:
         if not self._n:
             # Counted from the first mean, so that squares of means do not swallow the spread.
             self._first, self._dtype = pair.mean(0), states.dtype
-            self._total, self._products = torch.zeros_like(self._first), 0 * pair.T @ pair
+            width = pair.shape[1]
+            self._total, self._products = pair.new_zeros(width), pair.new_zeros(width, width)
         moved = pair - self._first
         self._total += moved.sum(0)
         self._products += moved.T @ moved
