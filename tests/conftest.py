@@ -122,3 +122,8 @@ def pytest_addoption(parser):
     parser.addoption(
         "--whole-campaign", action="store_true", help="try every fault of tests/campaign, not a few"
     )
+    parser.addoption(
+        "--campaign-part",
+        metavar="K/N",
+        help="try every N-th kill and full disk of tests/campaign from the K-th on, K in 1..N",
+    )

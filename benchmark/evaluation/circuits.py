@@ -6,6 +6,7 @@ trained anew for each circuit from the mean, by the ablation's own recipe, many 
 side, so that no method gains from constants of its own (section 3.4 there).
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from benchmark.ablations.contract import Ablation, Replacement, is_trained
+from benchmark.evaluation.whole_answers import (
+    WHOLE_ANSWER,
+    Reads,
+    n_positions_with_answers,
+    whole_answer_cross_entropy,
+)
 from benchmark.forward.memory import masks_that_fit
 from benchmark.forward.passes import clean_logits, masked_logits
 from benchmark.graph.mask import EdgeMask, stack
@@ -36,11 +43,13 @@ class HeldOut:
         fit: prompts that ablations are fitted to, and constants trained on.
         test: batches of held-out prompts; see `passes`.
         metrics: what is measured, by name.
+        whole_answers: whether that of whole answers is measured too; `test` must have them.
     """
 
     fit: Sequence[Batch]
     test: Sequence[Batch]
     metrics: dict[str, Metric]
+    whole_answers: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +77,16 @@ def full_model_scores(
     model: Transformer, held_out: HeldOut
 ) -> dict[str, Float[Tensor, " prompts"]]:
     """Every metric of the unablated model."""
-    found: dict[str, list[Tensor]] = {name: [] for name in held_out.metrics}
+    found: dict[str, list[Tensor]] = defaultdict(list)
     for batch in held_out.test:
         logits = clean_logits(model, batch.clean, batch.read_at)
         for name, metric in held_out.metrics.items():
             found[name].append(metric(logits, batch, logits).cpu())
+        if held_out.whole_answers:
+            scores = whole_answer_cross_entropy(
+                batch, lambda longer, reads: clean_logits(model, longer.clean, reads)
+            )
+            found[WHOLE_ANSWER].append(scores.cpu())
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
@@ -119,7 +133,7 @@ def _scores_of_masks(
     """Every metric of every mask, as many side by side as a pass may have."""
     at_once = _circuits_per_pass(model, ablation, held_out)
     fitted = None if is_trained(ablation) else ablation.fit(model, held_out.fit)
-    found: dict[str, list[Tensor]] = {name: [] for name in held_out.metrics}
+    found: dict[str, list[Tensor]] = defaultdict(list)
     for number, start in enumerate(range(0, len(circuits), at_once)):
         chunk = slice(start, start + at_once)
         masks = stack(circuits[chunk]).to(model.device)
@@ -143,16 +157,24 @@ def _scores(
     replacement: Replacement,
     held_out: HeldOut,
 ) -> dict[str, Float[Tensor, "masks prompts"]]:
-    found: dict[str, list[Tensor]] = {name: [] for name in held_out.metrics}
+    def logits_at(longer: Batch, reads: Reads) -> Float[Tensor, "masks batch reads vocab"]:
+        values = replacement(longer)
+        return masked_logits(model, masks, longer, values, read_at=reads, neurons=neurons)
+
+    found: dict[str, list[Tensor]] = defaultdict(list)
     for batch in held_out.test:
         clean = clean_logits(model, batch.clean, batch.read_at)
         logits = masked_logits(model, masks, batch, replacement(batch), neurons=neurons)
         for name, metric in held_out.metrics.items():
             found[name].append(metric(logits, batch, clean).cpu())
+        if held_out.whole_answers:
+            found[WHOLE_ANSWER].append(whole_answer_cross_entropy(batch, logits_at).cpu())
     return {name: torch.cat(parts, -1) for name, parts in found.items()}
 
 
 def _circuits_per_pass(model: Transformer, ablation: Ablation, held_out: HeldOut) -> int:
     n_positions = max(batch.n_positions for batch in (*held_out.fit, *held_out.test))
+    if held_out.whole_answers:
+        n_positions = max(n_positions, *map(n_positions_with_answers, held_out.test))
     n_prompts = ablation.batch_size if is_trained(ablation) else PROMPTS_PER_PASS
     return min(CIRCUITS_PER_PASS, masks_that_fit(model, n_prompts, n_positions))

@@ -119,5 +119,5 @@ def _flipped(
     (having,) = (answers != NO_ANSWER).any(1).nonzero(as_tuple=True)
     if not len(having):
         return None
-    prompts = replace(batch, answers=answers).select(having)
+    prompts = replace(batch, answers=answers, whole_answers=None).select(having)
     return float(Accuracy()(logits[having], prompts, logits[having]).mean())

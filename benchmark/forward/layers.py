@@ -25,16 +25,19 @@ def run(
     focus_last_layer: bool = True,
     at: AtLayerSite = untouched_everywhere,
 ) -> Float[Tensor, "1 masks batch *pos vocab"]:
-    """Run the layers and the unembedding; count the passes. `at` sees every site's activation."""
+    """Run the layers and the unembedding; count the passes. `at` sees every site's activation.
+
+    `read_at` is one position of each prompt or, with an axis more, several; None is all.
+    """
     graph, n_layers = model.graph, model.shape.n_layers
     positions = positions_of(model, tokens)
-    reads = None if read_at is None else read_at.to(tokens.device)[:, None]
+    reads = None if read_at is None else read_at.to(tokens.device).reshape(len(tokens), -1)
     run_layers(model, stream, positions, start_layer, reads if focus_last_layer else None, at=at)
     if reads is not None and positions.read_at is None:
         stream.focus(reads, graph.n_sources)
     logits = unembedded(model, stream.read(graph.logits_stage()))
     count_passes(logits, logits.shape[1] * len(tokens), (n_layers - start_layer) / n_layers)
-    return logits if reads is None else logits.squeeze(-2)
+    return logits.squeeze(-2) if read_at is not None and read_at.dim() == 1 else logits
 
 
 def run_layers(

@@ -45,9 +45,12 @@ from benchmark.transformer.transformer import Transformer
 def clean_logits(
     model: Transformer,
     tokens: Int[Tensor, "batch pos"],
-    read_at: Int[Tensor, " batch"] | None = None,
+    read_at: Int[Tensor, "batch *reads"] | None = None,
 ) -> Float[Tensor, "batch *pos vocab"]:
-    """Logits of the unablated model: at `read_at`, or at every position if it is None."""
+    """Logits of the unablated model: at `read_at`, or at every position if it is None.
+
+    With several read positions of each prompt, the logits have an axis of as many.
+    """
     tokens = tokens.to(model.device)
     stream = PlainStream(embedded(model, tokens)[None, None])
     return run(model, stream, tokens, read_at)[0, 0]
@@ -94,6 +97,7 @@ def masked_logits(
     values: SourceValues,
     *,
     every_position: bool = False,
+    read_at: Int[Tensor, "batch reads"] | None = None,
     start_layer: int = 0,
     prefix: Prefix | None = None,
     constants_learn_below: float | None = None,
@@ -101,8 +105,8 @@ def masked_logits(
 ) -> Float[Tensor, "*shape vocab"]:
     """Logits of the ablated model on the clean prompts: [masks, batch, vocab].
 
-    The first axis is there if the mask has one; with `every_position` a position axis follows
-    the batch.
+    The first axis is there if the mask has one; with `every_position` or `read_at` a position axis
+    follows the batch.
 
     Args:
         model: the model.
@@ -111,6 +115,7 @@ def masked_logits(
         batch: the prompts; logits are read at `batch.read_at`.
         values: what absent edges carry; see `SourceValues` for `keep_first`.
         every_position: logits at every position instead of the read positions.
+        read_at: positions of each prompt to be read instead, in its padding too.
         start_layer: with `prefix`, reuse its layers before this one (all of them if it is the
             number of layers). The masks must agree with the prefix on every edge into those
             layers, and get no gradient for them (so the gradient of a node mask, whose values
@@ -134,7 +139,8 @@ def masked_logits(
     neurons = None if neurons is None else neurons_of_masks(model, neurons, len(masks), start_layer)
     learn_below = constants_learn_below
     stream = _opened(model, masks, batch, values, prefix, start_layer, learn_below, neurons)
-    read_at = None if every_position else batch.read_at
+    read_at = batch.read_at if read_at is None else read_at
+    read_at = None if every_position else read_at
     logits = run(model, stream, batch.clean, read_at, start_layer=start_layer)[0]
     keep = mask.keep if isinstance(mask, EdgeMask) else mask
     return logits if keep.dim() == 3 else logits[0]

@@ -26,10 +26,11 @@ class Batch:
         ids: a stable name of each prompt, no two alike.
         subject: the half-open range of positions (start, stop) of the words that the clean prompt
             is about, (0, 0) where it names none; None if no prompt does.
+        whole_answers: all tokens of each of `answers`, filled with -1; None if each has only one.
 
     Raises:
-        UserError: sizes that disagree, a read position or a subject outside its prompt, or a
-            repeated answer.
+        UserError: sizes that disagree, a read position or a subject outside its prompt, a
+            repeated answer, or whole answers that begin otherwise than the answers.
     """
 
     clean: Int[Tensor, "batch pos"]
@@ -40,6 +41,7 @@ class Batch:
     wrong: Int[Tensor, "batch n_wrong"]
     ids: tuple[str, ...]
     subject: Int[Tensor, "batch 2"] | None = None
+    whole_answers: Int[Tensor, "batch n_answers n_tokens"] | None = None
 
     def __post_init__(self) -> None:
         """Check that all fields speak of the same prompts."""
@@ -67,6 +69,9 @@ class Batch:
             start, stop = self.subject.unbind(1)
             if bool(((start < 0) | (start > stop) | (stop > self.lengths)).any()):
                 raise UserError("a subject must lie in its prompt: 0 <= start <= stop <= length")
+        wholes = self.whole_answers
+        if wholes is not None and not torch.equal(wholes[..., 0], self.answers):
+            raise UserError("whole answers must begin with the tokens that are the answers")
         for name in ("answers", "wrong"):
             ordered = getattr(self, name).sort(-1).values
             if bool(((ordered.diff() == 0) & (ordered[:, 1:] != NO_ANSWER)).any()):
@@ -132,7 +137,8 @@ class Batch:
 def concatenate(batches: Sequence[Batch]) -> Batch:
     """One batch of all prompts, padded to the longest; answers are filled with -1.
 
-    Where only some batches have subjects, the prompts of the others get (0, 0).
+    Where only some batches have subjects, the prompts of the others get (0, 0); where only some
+    have whole answers, those of the others are of one token.
 
     Raises:
         UserError: there are no batches.
@@ -143,6 +149,8 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
     padded = [batch.padded(n_positions) for batch in batches]
     if any(batch.subject is not None for batch in padded):
         padded = [_with_subject(batch) for batch in padded]
+    if any(batch.whole_answers is not None for batch in padded):
+        padded = [_with_whole_answers(batch) for batch in padded]
     parts = [batch._tensors() for batch in padded]
     tensors = {name: _joined([part[name] for part in parts]) for name in parts[0]}
     return Batch(**tensors, ids=tuple(name for batch in batches for name in batch.ids))
@@ -154,10 +162,16 @@ def _with_subject(batch: Batch) -> Batch:
     return replace(batch, subject=batch.clean.new_zeros(len(batch), 2))
 
 
+def _with_whole_answers(batch: Batch) -> Batch:
+    if batch.whole_answers is not None:
+        return batch
+    return replace(batch, whole_answers=batch.answers[..., None])
+
+
 def _joined(parts: list[Tensor]) -> Tensor:
-    """Rows one below the other, of answers filled to the same width."""
-    if parts[0].dim() == 1:
-        return torch.cat(parts)
-    width = max(part.shape[1] for part in parts)
-    pad = torch.nn.functional.pad
-    return torch.cat([pad(part, (0, width - part.shape[1]), value=NO_ANSWER) for part in parts])
+    """Rows one below the other, of answers filled to the same widths."""
+    widths = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    filled = [part.new_full((len(part), *widths), NO_ANSWER) for part in parts]
+    for whole, part in zip(filled, parts, strict=True):
+        whole[tuple(slice(size) for size in part.shape)] = part
+    return torch.cat(filled)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import datasets
 
 HASHED = ("id", "clean", "corrupted", "answers", "wrong", "corrupted_answers")
+# The column of all tokens of each right answer.
+WHOLE = "whole_answer_tokens"
 # To be raised whenever the same texts give other rows, so that older caches are not read.
 FORMAT = 2
 
@@ -46,7 +48,7 @@ def row(pair: PromptPair, encoded: EncodedPair, name: str) -> dict[str, Any]:
         "answer_tokens": encoded.answers,
         "wrong_tokens": encoded.wrong,
         "corrupted_answer_tokens": encoded.corrupted_answers,
-        "whole_answer_tokens": encoded.whole_answers,
+        WHOLE: encoded.whole_answers,
     }
 
 
@@ -96,6 +98,7 @@ def batch_of(dataset: "datasets.Dataset") -> Batch:
         wrong=padded_rows(dataset["wrong_tokens"][:], NO_ANSWER),
         ids=tuple(dataset["id"]),
         subject=_subjects(dataset),
+        whole_answers=_whole_answers(dataset),
     )
 
 
@@ -103,6 +106,18 @@ def _subjects(dataset: "datasets.Dataset") -> Int[Tensor, "rows 2"] | None:
     """The positions of each prompt's subject, or None if no prompt has one."""
     ends = [dataset[name][:] for name in ("subject_start", "subject_stop")]
     return torch.tensor(ends).T.contiguous() if any(ends[1]) else None
+
+
+def _whole_answers(dataset: "datasets.Dataset") -> Int[Tensor, "rows most longest"] | None:
+    """All tokens of every right answer, or None if none has more than one, or none is known."""
+    rows = dataset[WHOLE][:] if WHOLE in dataset.column_names else []
+    longest = max((len(answer) for answers in rows for answer in answers), default=1)
+    if longest == 1:
+        return None
+    most = max(map(len, rows))
+    filled = [answers + [[]] * (most - len(answers)) for answers in rows]
+    tokens = padded_rows([answer for answers in filled for answer in answers], NO_ANSWER)
+    return tokens.view(len(rows), most, longest)
 
 
 def padded_rows(rows: list[list[int]], fill: int) -> Int[Tensor, "rows longest"]:

@@ -22,9 +22,12 @@ def counted_part(answer: str, whole: list[int], tokenizer: PreTrainedTokenizerBa
 
 
 def longer_answers(
-    rows: "datasets.Dataset", split: str, tokenizer: PreTrainedTokenizerBase
+    rows: "datasets.Dataset", split: str, tokenizer: PreTrainedTokenizerBase, ending: str = ""
 ) -> Iterator[str]:
-    """That some right answers have more tokens than the one that counts."""
+    """That some right answers have more tokens than the one that counts.
+
+    `ending` says where all of them count, or why they do nowhere.
+    """
     found = [
         (answer, part)
         for answers, wholes in zip(rows["answers"], rows["whole_answer_tokens"], strict=True)
@@ -36,7 +39,7 @@ def longer_answers(
         n_answers = sum(map(len, rows["answers"]))
         yield (
             f"{len(found)} of {n_answers} right {split} answers have several tokens, of which only "
-            f"the first counts: {answer!r} counts as {part!r}"
+            f"the first counts: {answer!r} counts as {part!r}{ending}"
         )
 
 

@@ -1,12 +1,13 @@
 """The prompts of a cell: those that methods see, and those that circuits are measured on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.evaluation.circuits import passes
+from benchmark.evaluation.whole_answers import WHOLE_ANSWER, n_positions_with_answers
 from benchmark.models.check import check_longer
 from benchmark.models.family import family_of
 from benchmark.models.loading import LanguageModel
@@ -61,10 +62,11 @@ class Prompts:
                 warnings.append(
                     f"{len(rows)} {split.value} prompts, not {n_prompts}: all there are"
                 )
-            batches[split] = batch_of(rows).to(model.device)
-            warnings += _notes(cell, rows, batches[split], split, model)
+            batch, words = _with_whole_answers(cell, batch_of(rows), split, model)
+            batches[split] = batch.to(model.device)
+            warnings += _notes(cell, rows, batch, split, model, words)
             digests[split.value] = data_hash(rows)
-        longest = max(batch.n_positions for batch in batches.values())
+        longest = max(map(n_positions_with_answers, batches.values()))
         if longest > model.shape.n_ctx:
             raise UserError(
                 f"prompts of {cell.called['task']} have up to {longest} tokens; "
@@ -77,13 +79,34 @@ class Prompts:
         return cls(batches[Split.train], held_out, digests, tuple(warnings))
 
 
+def _with_whole_answers(
+    cell: Cell, batch: Batch, split: Split, model: LanguageModel
+) -> tuple[Batch, str]:
+    """The prompts, with whole answers where circuits are measured on them; words to say which."""
+    if batch.whole_answers is None:
+        return batch, ""
+    without = replace(batch, whole_answers=None)
+    if split is not Split.test or "evaluate_under" not in cell.uses:
+        return without, ""
+    if n_positions_with_answers(batch) > model.shape.n_ctx:
+        return without, f"; a prompt with its whole answer is longer than {model.name} reads"
+    if model.tokenizer.unk_token_id in batch.whole_answers.unique().tolist():
+        return without, f"; the tokenizer of {model.name} does not know all that follows it"
+    return batch, f"; {WHOLE_ANSWER} counts all of them"
+
+
 def _notes(
-    cell: Cell, rows: "datasets.Dataset", batch: Batch, split: Split, model: LanguageModel
+    cell: Cell,
+    rows: "datasets.Dataset",
+    batch: Batch,
+    split: Split,
+    model: LanguageModel,
+    on_whole_answers: str,
 ) -> Iterator[str]:
     """What is to be known of the prompts of a split."""
     if isinstance(cell.built_task, PromptTask):
         if rows.info.description:
             yield rows.info.description
-        yield from longer_answers(rows, split.value, model.tokenizer)
+        yield from longer_answers(rows, split.value, model.tokenizer, on_whole_answers)
     if any(one.keep_first for one in (cell.built_ablation, *cell.evaluation.values())):
         yield from kept_content(batch, split.value, model.tokenizer)

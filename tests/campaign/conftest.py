@@ -55,11 +55,15 @@ def whole(request):
 
 
 @pytest.fixture(scope="session")
-def sample(whole, undisturbed):
-    """Cells and numbers of file operations: all, or some that are evenly spread."""
+def sample(request, whole, undisturbed):
+    """Cells and numbers of file operations: all, one of N equal parts, or a few, evenly spread."""
+    part = request.config.getoption("--campaign-part")
 
     def chosen(n_sampled):
         every = [(one, n + 1) for one in undisturbed for n in range(one.n_operations)]
+        if part:
+            first, n_parts = map(int, part.split("/"))
+            return every[first - 1 :: n_parts]
         return every if whole else every[:: max(1, len(every) // n_sampled)]
 
     return chosen

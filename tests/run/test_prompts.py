@@ -4,10 +4,15 @@ import json
 import logging
 
 import pytest
+import torch
 from support.cells import cell
 from support.command import run_in_fork
 from support.paths import CASES
 
+from benchmark.config import configured
+from benchmark.evaluation.whole_answers import WHOLE_ANSWER
+from benchmark.models.loading import load_model
+from benchmark.prompts.task import Split
 from benchmark.records.record import LOG, Status
 from benchmark.run.from_python import run_cell as run_cell_of
 from benchmark.run.runner import run_cell
@@ -83,16 +88,64 @@ def test_only_the_first_token_of_an_answer_counts_and_it_is_said_so(tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in rows))
     found = finished(tmp_path, path)
-    for split in ("train", "test"):
+    for split, ending in (("train", ""), ("test", f"; {WHOLE_ANSWER} counts all of them")):
         assert (
             f"1 of 3 right {split} answers have several tokens, of which only the first counts: "
-            "' Mary and John' counts as ' Mary'"
+            f"' Mary and John' counts as ' Mary'{ending}"
         ) in found.record.warnings
     shown = run_in_fork("tasks", "show", "task=own_data", f"task.data={path}", "model=tiny_gpt2",
                         "split=test", cwd=tmp_path)  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     text = " ".join(shown.stdout.replace("│", " ").split())
     assert "(counts as" in text and text.count("counts") == 1
+
+
+def of_places(tmp_path, answer):
+    """Rows of one pattern, whose answers are long or short."""
+    pattern = "When Mary and John went to the {}, {} gave a {} to"
+    rows = [
+        {"clean": pattern.format(place, "John", thing)}
+        | {"corrupted": pattern.format(place, "Mary", thing)}
+        | {"answers": answer, "wrong": " John", "split": split}
+        for place, split in (("store", "train"), ("school", "test"))
+        for thing in ("ring", "kiss")
+    ]
+    path = tmp_path / f"{len(answer)}.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_whole_answers_are_measured_where_some_have_several_tokens(tmp_path):
+    long, short = (
+        finished(tmp_path, of_places(tmp_path, answer)) for answer in (" Mary and John", " Mary")
+    )
+    assert WHOLE_ANSWER not in short.table.columns
+    (ablation,) = long.record.ends.keys() - {"difference"}
+    ends = long.record.ends[ablation]
+    model, first = load_model("tiny_gpt2"), configured("metric", "cross_entropy")
+    task = configured("task", "own_data", data=str(of_places(tmp_path, " Mary and John")))
+    batch = task.batch(model.tokenizer, Split.test, 2)
+    said = model.hugging_face(torch.cat([batch.clean, batch.whole_answers[:, 0]], 1)).logits
+    after = said[:, batch.n_positions - 1 : -1].log_softmax(-1)
+    tokens = batch.whole_answers[:, 0, :, None]
+    expected = -float(after.gather(-1, tokens).sum((1, 2)).mean())
+    assert ends["full"][WHOLE_ANSWER] == pytest.approx(expected, abs=1e-4)
+    assert expected > float(first(after[:, 0], batch, after[:, 0]).mean())
+    shared = [*short.table.columns]
+    assert long.table[shared].equals(short.table)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (" Mary gargantua", "; the tokenizer of tiny_gpt2 does not know all that follows it"),
+        (" Mary" + " and John" * 60, "with its whole answer is longer than tiny_gpt2 reads"),
+    ],
+)
+def test_whole_answers_that_a_model_cannot_say_are_not_measured(tmp_path, answer, told):
+    found = finished(tmp_path, of_places(tmp_path, answer))
+    assert WHOLE_ANSWER not in found.table.columns
+    assert any(line.endswith(told) for line in found.record.warnings)
 
 
 def test_a_model_that_cannot_do_the_task_is_warned_about(tmp_path, caplog):

@@ -73,7 +73,8 @@ def _evaluated(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The curve, and the fields of the record that sum it up."""
     metrics = evaluation_metrics(cell.metric_name)
-    held_out = HeldOut(fit=[prompts.train], test=prompts.held_out, metrics=metrics)
+    whole_answers = prompts.held_out[0].whole_answers is not None
+    held_out = HeldOut([prompts.train], prompts.held_out, metrics, whole_answers)
     full = full_model_scores(model, held_out)
     check_finite(full, "the whole model", model.dtype)
     masks, neurons = [found.mask for found in circuits], stacked_neurons(circuits)
