@@ -1,7 +1,8 @@
 """What a method's work on a cell comes to, circuits or a study's answer alike."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -26,6 +27,7 @@ class Findings:
         warnings: what a reader should know.
         circuits: the circuits that were found, with the scores that ranked them.
         facts: further fields of the record, by name.
+        files: further files of the record, by name, each with what writes it to a path.
     """
 
     table: "pandas.DataFrame"
@@ -36,3 +38,4 @@ class Findings:
     warnings: Sequence[str] = ()
     circuits: FoundCircuits | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)

@@ -179,7 +179,7 @@ class Cell:
             "schema": SCHEMA,
             "model": [name, self.model_files or choice.revision, choice.dtype],
             "task": self.built_task.fingerprint(),
-            "method": [described(method), method.version, *files],
+            "method": [described(method), method.version, *filter(None, files)],
             "ablation": described(self.built_ablation),
             "n_train": self.n_train,
             "seed": self.seed,

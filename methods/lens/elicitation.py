@@ -25,9 +25,10 @@ from benchmark.prompts.batch import Batch
 from benchmark.prompts.task import Split
 from benchmark.statistics.bootstrap import interval_of_means
 from methods.lens.fitted import FittedLens, lens_logits
+from methods.lens.imported_lens import chosen_lens, digest_of_chosen
 from methods.lens.judging.calibrated import calibrated, of_labels
 from methods.lens.judging.demonstrations import Slots, labels_of
-from methods.lens.lens import ONE_ABLATION, chosen_lens
+from methods.lens.lens import ONE_ABLATION
 from methods.ranges import check_counts
 
 RIGHT, WRONG = "right", "wrong"
@@ -53,6 +54,14 @@ class LensElicitation:
     def unsupported(self, problem: Problem) -> str | None:
         """One name for the ablation, so that nothing is measured twice."""
         return None if problem.ablation.traits.from_corrupted else ONE_ABLATION
+
+    def data_digest(self) -> str | None:
+        """A digest of the lens that is read from files, or None.
+
+        Raises:
+            UserError: one is no lens, or cannot be read.
+        """
+        return digest_of_chosen([self.lens])
 
     def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
         """Fit the lens, and ask every layer behind right and wrong demonstrations.

@@ -18,6 +18,7 @@ from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.text import TextStates, parts_of
+from methods.lens.imported_lens import chosen_lens, digest_of_chosen
 from methods.lens.judging.effects import MEASURES, EffectsAtLayer
 from methods.lens.judging.interventions import (
     Changes,
@@ -28,7 +29,7 @@ from methods.lens.judging.interventions import (
     size_for,
 )
 from methods.lens.judging.moments import Moments, moments_of_layers
-from methods.lens.lens import ONE_ABLATION, chosen_lens, judged_at, means_of
+from methods.lens.lens import ONE_ABLATION, judged_at, means_of
 from methods.ranges import check_above_zero, check_counts
 
 Row = dict[str, float | str | int]
@@ -63,6 +64,14 @@ class LensFaithfulness:
     def unsupported(self, problem: Problem) -> str | None:
         """One name for the ablation, so that nothing is measured twice."""
         return None if problem.ablation.traits.from_corrupted else ONE_ABLATION
+
+    def data_digest(self) -> str | None:
+        """A digest of the lens that is read from files, or None.
+
+        Raises:
+            UserError: one is no lens, or cannot be read.
+        """
+        return digest_of_chosen([self.lens])
 
     def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
         """Fit the lens, and compare its effects with the model's at every layer."""

@@ -26,6 +26,8 @@ from methods.lens.fitted import (
 )
 
 FORMAT = "ablation-bench lens 1"
+# A record's own lens.
+LENS = "lens.safetensors"
 TUNED_LENS = "linear_tuned_lens"
 PARAMS, CONFIG = "params.pt", "config.json"
 

@@ -1,24 +1,29 @@
-"""A lens from a file: of this suite, a folder of the tuned-lens package, or a Jacobian-lens file.
+"""A lens from a file: a record's, one of `save_lens`, of the tuned-lens or Jacobian-lens package.
 
-So what was fitted elsewhere is judged on the same rows, beside the lenses that are fitted here.
+So what was fitted elsewhere is judged on the same rows, beside the lenses that are fitted here, and
+what was fitted once serves all studies.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmark.config import configured, configured_names
 from benchmark.digests import digest, digest_of_file
 from benchmark.errors import UserError
 from benchmark.method.problem import Problem
 from benchmark.models.loading import LanguageModel
-from methods.lens.files import import_jacobian_lens, import_tuned_lens, load_lens
+from methods.lens.files import LENS, import_jacobian_lens, import_tuned_lens, load_lens
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.text import Given
-from methods.lens.lens import Lens
+from methods.lens.lens import Lens, TrainedLens
 
+IMPORTED = "imported_lens"
 OWN, JACOBIAN = ".safetensors", ".pt"
 WHAT_TO_TYPE = (
-    "type method.path=FILE.safetensors that save_lens wrote, method.path=FOLDER of the tuned-lens "
-    "package, or method.path=FILE.pt of the Jacobian-lens package"
+    "type method.path=results/KEY of a lens's record, method.path=FILE.safetensors that save_lens "
+    "wrote, method.path=FOLDER of the tuned-lens package, or method.path=FILE.pt of the "
+    "Jacobian-lens package"
 )
 
 
@@ -42,9 +47,9 @@ class ImportedLens(Lens):
         """
         if self.path is None:
             return None
-        path = Path(self.path)
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        path = _own(Path(self.path))
         try:
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
             return digest([digest_of_file(file) for file in files])
         except OSError as error:
             raise UserError(f"method.path={self.path} cannot be read: {error}") from error
@@ -57,7 +62,7 @@ class ImportedLens(Lens):
         """
         if self.path is None or not isinstance(given.model, LanguageModel):
             raise UserError(f"no lens is read; {WHAT_TO_TYPE}, and load the model by load_model")
-        path = Path(self.path)
+        path = _own(Path(self.path))
         if path.is_dir():
             return import_tuned_lens(path, given.model)
         if path.suffix == OWN:
@@ -65,3 +70,44 @@ class ImportedLens(Lens):
         if path.suffix == JACOBIAN:
             return import_jacobian_lens(path, given.model)
         raise UserError(f"method.path={self.path} is no lens; {WHAT_TO_TYPE}")
+
+
+def chosen_lens(choice: str, steps: int | None) -> Lens:
+    """A lens that a study fits, or takes as it was fitted.
+
+    Args:
+        choice: an option of conf/method, or a path as `ImportedLens` takes it.
+        steps: of its training, or None for its own number; of no concern to lenses without.
+
+    Raises:
+        UserError: it is neither a lens nor a path.
+    """
+    lenses = (name for name in configured_names("method") if name.endswith("_lens"))
+    options = [name for name in lenses if name != IMPORTED]
+    if choice not in options:
+        if Path(choice).exists():
+            return configured("method", IMPORTED, path=choice)
+        raise UserError(
+            f"method.lens={choice} is no lens; give one of {', '.join(options)}, or the path of a "
+            "lens, such as results/KEY"
+        )
+    lens = configured("method", choice)
+    return (
+        lens if steps is None or not isinstance(lens, TrainedLens) else replace(lens, steps=steps)
+    )
+
+
+def digest_of_chosen(choices: Sequence[str]) -> str | None:
+    """A digest of the files of those that are paths, or None where none is.
+
+    Raises:
+        UserError: one is neither a lens nor a path, or cannot be read.
+    """
+    chosen = (chosen_lens(choice, None) for choice in choices)
+    found = [lens.data_digest() for lens in chosen if isinstance(lens, ImportedLens)]
+    return digest(found) if found else None
+
+
+def _own(path: Path) -> Path:
+    """The lens of a record, where the path is that of one."""
+    return path / LENS if (path / LENS).exists() else path

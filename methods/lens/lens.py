@@ -7,7 +7,8 @@ token.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,8 +17,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.config import configured, configured_names
-from benchmark.errors import UserError
 from benchmark.forward.memory import rows_that_fit
 from benchmark.forward.states import States, states_at
 from benchmark.meter import metering
@@ -26,6 +25,7 @@ from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch
 from benchmark.statistics.bootstrap import interval_of_means
 from benchmark.transformer.transformer import Transformer
+from methods.lens.files import LENS, save_lens
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.loss import compared
 from methods.lens.fitting.text import Given, parts_of
@@ -105,7 +105,8 @@ class Lens(ABC):
         }
         summary = means_of(next(iter(judged.values())))
         summary["n_parameters"] = float(lens.n_parameters)
-        return Findings(table, tensors, summary, cost, judging)
+        files = {LENS: partial(save_lens, lens)}
+        return Findings(table, tensors, summary, cost, judging, files=files)
 
 
 @dataclass(frozen=True)
@@ -128,25 +129,6 @@ class TrainedLens(Lens):
     def recipe(self) -> Recipe:
         """How it is trained."""
         return Recipe(self.steps, self.learning_rate, self.weight_decay, self.batch_size)
-
-
-def chosen_lens(name: str, steps: int | None) -> Lens:
-    """An option of conf/method that is a lens.
-
-    Args:
-        name: of the option.
-        steps: of its training, or None for its own number; of no concern to lenses without.
-
-    Raises:
-        UserError: there is no such lens.
-    """
-    lens = configured("method", name)
-    if not isinstance(lens, Lens):
-        known = [one for one in configured_names("method") if one.endswith("_lens")]
-        raise UserError(f"method.lens={name} is no lens; give one of {', '.join(known)}")
-    if steps is not None and isinstance(lens, TrainedLens):
-        return replace(lens, steps=steps)
-    return lens
 
 
 def judged_at(

@@ -23,7 +23,8 @@ from benchmark.method.problem import Problem
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
 from methods.lens.fitted import FittedLens, lens_logits
-from methods.lens.lens import ONE_ABLATION, chosen_lens
+from methods.lens.imported_lens import chosen_lens, digest_of_chosen
+from methods.lens.lens import ONE_ABLATION
 from methods.lens.report.trajectory import draw_trajectory as draw_trajectory
 from methods.ranges import check_counts
 
@@ -48,6 +49,14 @@ class PromptTrajectory:
     def unsupported(self, problem: Problem) -> str | None:
         """One name for the ablation, so that nothing is made twice."""
         return None if problem.ablation.traits.from_corrupted else ONE_ABLATION
+
+    def data_digest(self) -> str | None:
+        """A digest of the lenses that are read from files, or None.
+
+        Raises:
+            UserError: one is no lens, or cannot be read.
+        """
+        return digest_of_chosen(self.lenses)
 
     def study(self, problem: Problem, held_out: Sequence[Batch]) -> Findings:
         """Fit the lenses, and read the prompt, or the first of the held-out ones."""

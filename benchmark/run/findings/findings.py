@@ -50,4 +50,6 @@ def write_findings(cell: Cell, folder: Path, found: Findings) -> list[str]:
     if found.tensors:
         write_tensors(folder / TENSORS, found.tensors, {"kind": cell.kind, "key": cell.key})
         names.append(TENSORS)
-    return names
+    for name, write in found.files.items():
+        write(folder / name)
+    return [*names, *found.files]

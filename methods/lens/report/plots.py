@@ -13,14 +13,7 @@ def losses_by_layer(losses: pd.DataFrame, published: pd.DataFrame, title: str) -
     """A line with its band for each lens; published losses dotted."""
     figure, (axes,) = axes_of(title)
     for method, rows in losses.groupby("method", sort=False):
-        how = look(str(method))
-        axes.plot(
-            rows["layer"], rows["loss"], color=how.colour, marker=how.mark, ls=how.line, ms=4,
-            label=str(method),
-        )  # fmt: skip
-        axes.fill_between(
-            rows["layer"], rows["loss_low"], rows["loss_high"], color=how.colour, alpha=0.15, lw=0
-        )
+        _add_line(axes, str(method), rows["layer"], rows)
     if len(published):
         for lens, rows in published.groupby("lens", sort=False):
             axes.plot(
@@ -36,13 +29,19 @@ def losses_by_length(rows: pd.DataFrame, title: str) -> Figure:
     """The mean loss over layers against the tokens that were read, a line for each lens."""
     figure, (axes,) = axes_of(title)
     for method, some in rows.groupby("method", sort=False):
-        how = look(str(method))
-        axes.plot(
-            some["length"].astype(int), some["loss"], color=how.colour, marker=how.mark,
-            ls=how.line, ms=4, label=str(method),
-        )  # fmt: skip
+        _add_line(axes, str(method), some["length"].astype(int), some)
     _finish(figure, axes, "tokens read")
     return figure
+
+
+def _add_line(axes: Axes, method: str, places: pd.Series, rows: pd.DataFrame) -> None:
+    how = look(method)
+    axes.plot(
+        places, rows["loss"], color=how.colour, marker=how.mark, ls=how.line, ms=4, label=method
+    )
+    axes.fill_between(
+        places, rows["loss_low"], rows["loss_high"], color=how.colour, alpha=0.15, lw=0
+    )
 
 
 def _finish(figure: Figure, axes: Axes, x: str) -> None:

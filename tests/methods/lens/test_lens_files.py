@@ -3,6 +3,7 @@
 import json
 import pickle
 
+import pandas as pd
 import pytest
 import torch
 from support.problems import problem
@@ -12,6 +13,7 @@ from support.values import largest
 from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.models.loading import load_model
+from benchmark.run.from_python import run_cell
 from methods.lens.files import (
     export_jacobian_lens,
     export_tuned_lens,
@@ -149,10 +151,40 @@ def test_lenses_of_files_are_judged_beside_fitted_ones(gpt2, tmp_path):
     assert len(digests) == 3
     nothing = configured("method", "imported_lens")
     assert "method.path=FOLDER of the tuned-lens package" in nothing.unsupported(problem(gpt2))
-    with pytest.raises(UserError, match=r"is no lens; type method[.]path=FILE"):
+    with pytest.raises(UserError, match=r"is no lens; type method[.]path=results/KEY"):
         configured("method", "imported_lens", path="lens.bin").fit(gpt2, TEXT)
     with pytest.raises(UserError, match=r"method.path=nowhere.pt cannot be read"):
         configured("method", "imported_lens", path="nowhere.pt").data_digest()
+
+
+def test_a_lens_that_a_record_left_serves_every_study_without_a_second_fit(tmp_path):
+    common = dict(model="tiny_gpt2", n_train=20, n_test=10, results_dir=str(tmp_path))
+
+    def run(method, **changes):
+        return run_cell("zoo_text", method, "counterfactual", changes={"method": changes}, **common)
+
+    def study(**changes):
+        resample = dict(directions=3, examples=2, interventions=["resample"])
+        return run("lens_faithfulness", **resample, **changes)
+
+    fitted, anew = run("oca_lens", steps=5), study(steps=5)
+    assert "lens.safetensors" in fitted.record.files
+    taken = study(lens=str(fitted.path))
+    pd.testing.assert_frame_equal(taken.table, anew.table)
+    assert taken.record.cost["method"]["forward"] == 0 < anew.record.cost["method"]["forward"]
+    judged = run("imported_lens", path=str(fitted.path))
+    pd.testing.assert_frame_equal(judged.table, fitted.table)
+
+
+def test_a_chosen_lens_is_known_by_its_content(gpt2, tmp_path):
+    path = tmp_path / "lens.safetensors"
+    digests = [configured("method", "lens_faithfulness").data_digest()]
+    for name in ("mean_lens", "zero_lens"):
+        save_lens(configured("method", name).fit(gpt2, TEXT), path)
+        digests.append(configured("method", "lens_faithfulness", lens=str(path)).data_digest())
+    assert digests[0] is None and len({*digests}) == 3
+    with pytest.raises(UserError, match=r"method[.]lens=imported_lens is no lens; give one of"):
+        configured("method", "lens_elicitation", lens="imported_lens").data_digest()
 
 
 def test_a_lens_needs_a_model_with_a_name(gpt2, tmp_path):
