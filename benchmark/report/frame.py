@@ -21,6 +21,8 @@ from benchmark.records.store import Folder, folders, members
 from benchmark.report.labels import all_labels, evaluation_labels
 from benchmark.tensors import read_arrays
 
+# Tables that are joined as soon as they are read.
+READ_AT_ONCE = 100
 # A record with its folder.
 Whole = tuple[Folder, Record]
 
@@ -165,18 +167,27 @@ def _joined_tables(
     """The tables of finished records as one; joined before pandas, which takes ms for each."""
     if not records:
         return pd.DataFrame()
-    # To begin threads takes longer than to read a small table.
-    tables = (pq.ParquetFile(paths[record.key] / TABLE) for record in records)
-    parts = [table.read(use_threads=False) for table in tables]
+    parts, n_rows = [], []
+    for start in range(0, len(records), READ_AT_ONCE):
+        some = records[start : start + READ_AT_ONCE]
+        read = [_table(paths[record.key] / TABLE) for record in some]
+        # Joined, they give back the room that each was read into, which is many times its own.
+        parts.append(pa.concat_tables(read, promote_options="permissive").combine_chunks())
+        n_rows += [table.num_rows for table in read]
     joined = pa.concat_tables(parts, promote_options="permissive").combine_chunks().to_pandas()
     added = [
         {**labels[record.key], "seed": record.config["seed"], "key": record.key}
         | {"n_edges": record.n_edges}
         for record in records
     ]
-    rows = np.repeat(np.arange(len(records)), [part.num_rows for part in parts])
+    rows = np.repeat(np.arange(len(records)), n_rows)
     columns = pd.DataFrame(added).iloc[rows].reset_index(drop=True)
     return pd.concat([joined.rename(columns={"ablation": "evaluation"}), columns], axis=1)
+
+
+def _table(path: Path) -> pa.Table:
+    # To begin threads, and to let Arrow open the file, takes longer than to read a small table.
+    return pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
 
 
 def _relabelled(record: Record, evaluations: Mapping[tuple[str, str], str]) -> Record:

@@ -39,28 +39,28 @@ class Stability:
             at_share: that share.
             among: the records that its other seeds are taken of; None is all.
         """
-        return self._mean(record, among, at_share, _jaccard)
+        return self._mean(record, among, at_share, _jaccards)
 
     def rank_correlation(self, record: Record) -> float:
         """The mean, over other seeds, of Spearman's correlation of the scores of all edges."""
-        return self._mean(record, None, None, _correlation)
+        return self._mean(record, None, None, _correlations)
 
     def _mean(
         self,
         record: Record,
         among: Sequence[Record] | None,
         at_share: float | None,
-        alike: Callable[[NDArray[Any], NDArray[Any]], float],
+        alike: Callable[[NDArray[Any], Sequence[NDArray[Any]]], NDArray[np.float64]],
     ) -> float:
         """The mean likeness to other seeds, of circuits at a share or else of rankings."""
         cell, seed = self._cell(record), record.config["seed"]
-        known = self._by_cell[cell] if among is None else among
-        twins = [one for one in known if self._cell(one) == cell and one.config["seed"] != seed]
-        if not twins:
-            return UNKNOWN
-        own, *others = (self._of(one, at_share) for one in (record, *twins))
-        found = [alike(own, one) for one in others if own is not None and one is not None]
-        return float(np.mean(found)) if found else UNKNOWN
+        known = self._by_cell[cell]
+        if among is not None:
+            known = [one for one in among if self._cell(one) == cell]
+        own = self._of(record, at_share)
+        twins = [self._of(one, at_share) for one in known if one.config["seed"] != seed]
+        others = [one for one in twins if one is not None]
+        return float(alike(own, others).mean()) if own is not None and others else UNKNOWN
 
     def _cell(self, record: Record) -> tuple[str, ...]:
         return tuple(self._results.labels[record.key].values())
@@ -91,21 +91,31 @@ def _edges(record: Record, folder: Path, at_share: float) -> NDArray[np.intp] | 
 
 
 def _ranks(record: Record, folder: Path) -> NDArray[np.float64] | None:
-    """Ranks of all edges, means for ties; None where the method did not leave one ranking."""
+    """Standardised ranks of all edges, means for ties; None where no one ranking was left."""
     stored = StoredScores.read(folder / SCORES) if SCORES in record.files else None
     if stored is None or len(stored.names) != 1:
         return None
     value = stored.value[0] if stored.signed[0] else np.abs(stored.value[0])
-    return pd.Series(value[stored.graph.exists]).rank().to_numpy(float)
+    ranks = pd.Series(value[stored.graph.exists]).rank().to_numpy(float)
+    return _standardised(ranks)
 
 
-def _jaccard(one: NDArray[np.intp], other: NDArray[np.intp]) -> float:
-    both = len(np.intersect1d(one, other, assume_unique=True))
-    either = len(one) + len(other) - both
-    return both / either if either else UNKNOWN
+def _standardised(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of mean 0 and length 1; undefined where all are equal."""
+    apart = ranks - ranks.mean()
+    return apart / (np.linalg.norm(apart) or UNKNOWN)
 
 
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    if one.std() == 0 or other.std() == 0:
-        return UNKNOWN
-    return float(np.corrcoef(one, other)[0, 1])
+def _jaccards(own: NDArray[np.intp], others: Sequence[NDArray[np.intp]]) -> NDArray[np.float64]:
+    """Of a circuit and each of others, none of them empty."""
+    sizes = np.array([len(one) for one in others])
+    shared = np.isin(np.concatenate(others), own, kind="table")
+    both = np.add.reduceat(shared.astype(np.intp), sizes.cumsum() - sizes)
+    return both / (len(own) + sizes - both)
+
+
+def _correlations(
+    own: NDArray[np.float64], others: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Of standardised ranks."""
+    return np.array([own @ one for one in others])
