@@ -88,10 +88,14 @@ def _printing(settings: str) -> Callable[[], None]:
 
 def run() -> None:
     """Run all cells, print what became of them, and exit with 1 if one failed."""
-    # Without the extra `slurm` there are no launchers that could pack.
-    with suppress(ModuleNotFoundError):
-        import_module("benchmark.cli.packing").use_packing()
+    _use_launchers("use_packing")
     gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
+
+
+def _use_launchers(of_ours: str) -> None:
+    # Without the extra `slurm` there are no launchers to replace.
+    with suppress(ModuleNotFoundError):
+        getattr(import_module("benchmark.cli.packing"), of_ours)()
 
 
 def validate() -> None:
@@ -106,6 +110,7 @@ def validate() -> None:
     known = known_grid(typed)
     if known is not None:
         sys.exit(tell([with_state(entry) for entry in known]))
+    _use_launchers("list_here")
     with tempfile.TemporaryDirectory() as folder:
         gathered(validate_cells, Path(folder), lambda notes: remember_grid(typed, notes))
 

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
     BaseSubmititLauncher,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 Cell = tuple[int, list[str]]
 # What submitit's executor is made with; everything else is set later.
 OF_EXECUTOR = "max_num_timeout"
+# How often the driver looks which jobs have ended.
+POLL_SECONDS = 2
 log = logging.getLogger("benchmark")
 
 
@@ -108,25 +112,43 @@ class PackedSlurm(Packed, SlurmLauncher):
     """Jobs of an array of Slurm."""
 
 
+class ListedHere(BasicLauncher):
+    """What lists cells in this process, whatever is set of the queue that would run them."""
+
+    def __init__(self, **of_queue: object) -> None:
+        super().__init__()
+
+
 def use_packing() -> None:
     """Let `hydra/launcher=submitit_slurm` and `submitit_local` pack."""
+    _replace_launchers(PackedLocal, PackedSlurm)
+
+
+def list_here() -> None:
+    """Let `validate` submit nothing, also where the launcher of a cluster is chosen."""
+    _replace_launchers(ListedHere, ListedHere)
+
+
+def _replace_launchers(local: type[Launcher], slurm: type[Launcher]) -> None:
     # Hydra takes launchers by the names of their own package alone.
     known = Plugins.instance().class_name_to_class
-    for launcher, packed in ((LocalLauncher, PackedLocal), (SlurmLauncher, PackedSlurm)):
-        known[f"{launcher.__module__}.{launcher.__name__}"] = packed
+    for launcher, ours in ((LocalLauncher, local), (SlurmLauncher, slurm)):
+        known[f"{launcher.__module__}.{launcher.__name__}"] = ours
 
 
 def _wait_for(jobs: "Sequence[Job[Any]]", packs: list[list[Cell]]) -> None:
     """Wait until every job has ended, however it does; note the cells of lost ones."""
-    from benchmark.run.grid.waiting import end_waiting, note_lost
+    from submitit.helpers import as_completed
 
-    for job, pack in zip(jobs, packs, strict=True):
+    from benchmark.run.grid.waiting import end_waiting
+
+    packs_by_job = {job.job_id: pack for job, pack in zip(jobs, packs, strict=True)}
+    for job in as_completed(jobs, poll_frequency=POLL_SECONDS):
         try:
             job.results()
         except Exception as error:  # whatever a job may end with
             leave_if_signalled()
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             log.warning("job %s: %s", job.job_id, reason)
-            for number, _ in pack:
-                note_lost(number)
-    end_waiting()
+        for number, _ in packs_by_job[job.job_id]:
+            end_waiting(number)

@@ -12,8 +12,8 @@ from benchmark.cli.packing import Packed
 from benchmark.records.record import RECORD
 from benchmark.records.store import Folder
 from benchmark.run.grid.jobs import with_state
-from benchmark.run.grid.sweep import Note, gathering
-from benchmark.run.grid.waiting import note_waiting
+from benchmark.run.grid.sweep import QUEUED, Note, gathering
+from benchmark.run.grid.waiting import end_waiting, note_waiting
 
 GRID = (
     "-m", "model=tiny_gpt2", "task=ioi", "method=random", "ablation=zero", "seed=0,1,2,3",
@@ -38,6 +38,9 @@ class Job:
         self.lost = len(executor.packs) in executor.lost
         if not self.lost:
             launcher(*arguments)
+
+    def done(self):
+        return True
 
     def results(self):
         if self.lost:
@@ -89,10 +92,36 @@ def test_a_cell_waits_while_its_command_runs_and_then_is_missing(tmp_path):
         assert with_state(cell).state == "queued"
         with Folder(tmp_path, "abc").locked():
             assert with_state(cell).state == "running"
+        end_waiting(0)
+        assert with_state(cell).state == "missing"
+        note_waiting(0, cell)
     assert with_state(cell).state == "missing"
+
+
+def test_a_stopped_command_keeps_what_its_queued_jobs_will_read(tmp_path):
+    cell = Note("ioi", "eap", "zero", "toy", 0, (), key="abc", results_dir=str(tmp_path))
+    with gathering(tmp_path) as folder:
+        (folder / QUEUED).mkdir()
+        note_waiting(0, cell)
+    assert (folder / QUEUED).is_dir()
+    assert with_state(cell).state == "queued"
 
 
 def test_a_pack_of_no_cells_is_one_line(tmp_path):
     result = run_in_fork("run", *GRID, "cells_per_job=0", cwd=tmp_path)
     assert result.returncode == 2
     assert result.stderr == "ablation-bench: cells_per_job=0 must be 1 or more\n"
+
+
+@pytest.mark.slow
+def test_validate_lists_the_cells_of_a_cluster_in_its_own_process(tmp_path):
+    def command():
+        def submitted(*arguments, **settings):
+            raise AssertionError("a job was submitted")
+
+        submitit.AutoExecutor = submitted
+        main()
+
+    choices = (*GRID[:-1], "hydra/launcher=slurm", "hydra.launcher.partition=gpu")
+    listed = run_in_fork("validate", *choices, cwd=tmp_path, command=command)
+    assert listed.returncode == 0 and "4 missing" in listed.stdout

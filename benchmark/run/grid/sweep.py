@@ -53,9 +53,9 @@ class Note:
         detail: the reason, or whether it was there before.
         report_on: the results folder and the experiment to report on when all is done, if any.
         results_dir: where its record lies or will; only of cells that are listed.
-        decided_by: what decides its key beside settings and sources: by name, what the file system
-            says of the model's files; None where more does, and of cells that are not listed.
-        places: where its task and its model lie, by which of the two, if they lie somewhere.
+        decided_by: what decides its key beside settings and sources: by name, what is said of the
+            model's files; None where more does, and of cells that are not listed.
+        places: where its task and its model lie, by which of the two.
     """
 
     task: str
@@ -96,8 +96,7 @@ class Note:
 
 def stop() -> None:
     """Let no further cell of this command begin."""
-    folder = os.environ.get(VARIABLE)
-    if folder is not None:
+    if (folder := os.environ.get(VARIABLE)) is not None:
         (Path(folder) / STOP).touch()
 
 
@@ -113,8 +112,7 @@ def note(job: int, entry: Note) -> None:
     Raises:
         OSError: the disk is full, or the folder cannot be written; this process still knows it.
     """
-    folder = os.environ.get(VARIABLE)
-    if folder is None:
+    if (folder := os.environ.get(VARIABLE)) is None:
         return
     _known_here[job] = entry
     path = Path(folder) / f"{job}.json"
@@ -140,9 +138,7 @@ def noted(folder: Path) -> list[Note]:
 
 def logs_of_killed_jobs(folder: Path) -> Path | None:
     """Where a launcher keeps what jobs said that were killed, which nothing else tells."""
-    logs = folder / QUEUED
-    killed = any(entry.state == KILLED for entry in noted(folder))
-    return logs if killed and logs.is_dir() else None
+    return folder / QUEUED if _has_jobs(folder, KILLED) else None
 
 
 def reports_on(notes: list[Note]) -> list[tuple[str, str | None]]:
@@ -195,8 +191,13 @@ def _begin(folder: Path, alive: ExitStack) -> None:
     remove_leftovers(sweeps.parent / SHARED)
 
 
+def _has_jobs(folder: Path, *states: str) -> bool:
+    return (folder / QUEUED).is_dir() and any(e.state in states for e in noted(folder))
+
+
 def _end(folder: Path) -> None:
-    if not logs_of_killed_jobs(folder):
+    # Jobs that a stopped command leaves in the queue of a cluster still read their files.
+    if not _has_jobs(folder, WAITING, KILLED):
         shutil.rmtree(folder, ignore_errors=True)
     # A full disk may have no room for the lock; the next command removes the empty folder then.
     with suppress(OSError), holding(folder.parent.with_name(LOCK)):

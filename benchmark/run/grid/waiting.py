@@ -1,7 +1,6 @@
 """Cells that wait for a job of a cluster, told apart from those that are missing."""
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,17 +18,14 @@ def note_waiting(job: int, entry: Note) -> None:
     write_note(folder / f"{job}.json", replace(entry, state=WAITING))
 
 
-def note_lost(job: int) -> None:
-    """Note a cell whose job has ended, if it never began."""
-    path = Path(os.environ[VARIABLE]) / f"{job}.json"
+def end_waiting(job: int) -> None:
+    """Let a cell wait no longer, whose job has ended; note it as lost if it never began."""
+    folder = Path(os.environ[VARIABLE])
+    path = folder / f"{job}.json"
     entry = Note.read(path.read_text())
+    (folder / WAITS / entry.key).unlink(missing_ok=True)
     if entry.state == WAITING:
         write_note(path, replace(entry, state=KILLED, detail="its job ended before it began"))
-
-
-def end_waiting() -> None:
-    """Let no cell wait any longer: all jobs have ended."""
-    shutil.rmtree(Path(os.environ[VARIABLE]) / WAITS, ignore_errors=True)
 
 
 def waits(results_dir: Path, key: str) -> bool:
