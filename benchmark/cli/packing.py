@@ -148,7 +148,9 @@ def _wait_for(jobs: "Sequence[Job[Any]]", packs: list[list[Cell]]) -> None:
             job.results()
         except Exception as error:  # whatever a job may end with
             leave_if_signalled()
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            lines = str(error).splitlines() or [type(error).__name__]
+            # Of a lost job the first line names a file; the one with its state says what happened.
+            reason = next((line for line in lines if "(state: " in line), lines[0])
             log.warning("job %s: %s", job.job_id, reason)
         for number, _ in packs_by_job[job.job_id]:
             end_waiting(number)

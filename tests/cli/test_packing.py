@@ -44,7 +44,7 @@ class Job:
 
     def results(self):
         if self.lost:
-            raise RuntimeError("cancelled\nwith a long log")
+            raise RuntimeError("a file\nhas no output (state: CANCELLED by 0)\na long log")
         return [None]
 
 
@@ -81,7 +81,8 @@ def test_a_job_that_is_lost_is_told_and_the_others_are_waited_for(tmp_path):
     assert done.returncode == 1
     assert "2 killed" in done.stdout and "2 done" in done.stdout
     assert "its job ended before it began" in done.stdout.replace("\n", " ")
-    assert "job 0: cancelled" in done.stderr and "long log" not in done.stderr
+    assert "job 0: has no output (state: CANCELLED by 0)" in done.stderr
+    assert "long log" not in done.stderr
     assert len(list(tmp_path.glob(f"results/*/{RECORD}"))) == 2
 
 

@@ -17,8 +17,22 @@ MOST_PICTURES = 40
 
 
 def study_part(kind: str, results: Results, *, pictures: bool) -> dict[str, Any]:
-    """The page as HTML."""
-    asked = Asked(allow_missing=True, published=True)
+    """The page as HTML: with a switch for what was published, if anything was."""
+    alone, beside = (
+        _content(results, Asked(allow_missing=True, published=published), pictures=pictures)
+        for published in (False, True)
+    )
+    html = rendered(
+        "study.html",
+        kind=kind,
+        contents={"alone": alone} if alone == beside else {"alone": alone, "beside": beside},
+        records=[(record.key, results.labels[record.key], record.config["seed"])
+                 for record in results.done],
+    )  # fmt: skip
+    return {"html": html}
+
+
+def _content(results: Results, asked: Asked, *, pictures: bool) -> dict[str, Any]:
     refused = []
     tables: list[Any] = []
     shown: list[Any] = []
@@ -27,17 +41,12 @@ def study_part(kind: str, results: Results, *, pictures: bool) -> dict[str, Any]
         shown = list(figures_of(results, asked)) if pictures else []
     except UserError as error:
         refused.append(str(error))
-    html = rendered(
-        "study.html",
-        kind=kind,
-        refused=refused,
-        tables=tables,
-        pictures=[(" ".join(made.words), _picture(made)) for made in shown[:MOST_PICTURES]],
-        n_left_out=max(0, len(shown) - MOST_PICTURES),
-        records=[(record.key, results.labels[record.key], record.config["seed"])
-                 for record in results.done],
-    )  # fmt: skip
-    return {"html": html}
+    return {
+        "refused": refused,
+        "tables": tables,
+        "pictures": [(" ".join(made.words), _picture(made)) for made in shown[:MOST_PICTURES]],
+        "n_left_out": max(0, len(shown) - MOST_PICTURES),
+    }
 
 
 def _rows(table: Any) -> dict[str, Any]:  # noqa: ANN401 - pandas's types
