@@ -17,8 +17,8 @@ TITLE = "what papers claim, and what is true of these records"
 def table_of(rows: Sequence[Row]) -> ReportTable:
     """A row for each claim, model and rival, and how many have which verdict."""
     short = pd.DataFrame([_short(row) for row in rows]).set_index("claim")
-    whole = pd.DataFrame([_whole(row) for row in rows]).set_index("claim")
-    return ReportTable(("claims",), TITLE, short, data=whole, note=counted(rows))
+    full = pd.DataFrame([whole(row) for row in rows]).set_index("claim")
+    return ReportTable(("claims",), TITLE, short, data=full, note=counted(rows))
 
 
 def counted(rows: Sequence[Row]) -> str:
@@ -67,7 +67,8 @@ def _whole_rival(row: Row) -> str:
     return DASH if row.rival is None else f"{row.rival}{of_model}"
 
 
-def _whole(row: Row) -> dict[str, str]:
+def whole(row: Row) -> dict[str, str]:
+    """All that there is to say of a row, by the heads of a table."""
     claim = row.claim
     return {
         "claim": row.name,

@@ -13,6 +13,7 @@ SCRIPTS = (
     "tables.js",
     "overview.js",
     "charts.js",
+    "claims.js",
     "graph.js",
     "circuit.js",
     "pages.js",

@@ -10,6 +10,7 @@ from benchmark.errors import UserError
 from benchmark.records.record import CIRCUITS
 from benchmark.report.frame import Results, load_kinds
 from benchmark.report.left_out import Shown
+from benchmark.report.page.claims import claims_part
 from benchmark.report.page.overview import overview
 from benchmark.report.page.records import record_part
 from benchmark.report.page.studies import study_part
@@ -66,6 +67,7 @@ class BrowserReport:
                 for kind, results in finished.items()
                 if kind != CIRCUITS
             },
+            "claims": claims_part(finished),
             "records": [
                 {**row, "graph": graphs.get(row["key"])}
                 for results in loaded.values()

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,10 @@ from support.paths import ROOT
 from benchmark.config import configured_alone
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.records.record import RECORD, Record, Status
+from benchmark.records.store import folders
+from benchmark.report.claims.claim import claim
+from benchmark.report.claims.verdicts import Verdict
+from benchmark.report.reference import REFERENCE
 
 SCRIPT = '</script><img src=x onerror="alert(1)">{{ 7 * 7 }}'
 SMALL = ComputationalGraph(2, 4)
@@ -142,3 +147,22 @@ def test_templates_and_scripts_are_all_in_the_package():
     from benchmark.report.page.templates import SCRIPTS
 
     assert {path.name for path in (folder / "assets").glob("*.js")} == set(SCRIPTS)
+
+
+def test_claims_that_the_records_can_judge_stand_beside_them(tmp_path):
+    wanted = claim("eap_ig_more_faithful")
+    for folder in folders(REFERENCE):
+        if folder.read().names["method"] in ("eap", "eap_ig"):
+            shutil.copytree(folder.path, tmp_path / folder.key)
+    found = parts(report(tmp_path).read_text())
+    rows = [
+        row for row in found["head"]["claims"]["rows"] if row["claim"] == "eap_ig_more_faithful"
+    ]
+    assert [row["model"] for row in rows] == wanted.models
+    for row in rows:
+        assert row["sentence"] == wanted.sentence and row["verdict"] in {
+            one.value for one in Verdict
+        }
+        assert len(row["keys"]) == 2 * len(wanted.seeds) and {*row["keys"]} <= found.keys()
+    with_all(tmp_path / "others")
+    assert parts(report(tmp_path / "others").read_text())["head"]["claims"] is None

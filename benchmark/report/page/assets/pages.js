@@ -18,6 +18,7 @@ async function show() {
 
 async function page(head, kind, name) {
   if (kind === "records") return recordsPage(head);
+  if (kind === "claims" && head.claims) return claimsPage(head);
   if (kind === "record" && head.records.some((row) => row.key === name)) return recordPage(head, name);
   if (kind === "study" && Object.hasOwn(head.studies, name)) return rendered(head.studies[name].html);
   if (kind) return el("p", {}, "There is no such page in this report.");
@@ -38,7 +39,7 @@ function rendered(html) {
 }
 
 function navigation(head) {
-  const links = [["#/", "circuits"], ["#/records", "records"], ...Object.keys(head.studies).map((kind) => [`#/study/${encodeURIComponent(kind)}`, kind])];
+  const links = [["#/", "circuits"], ["#/records", "records"], ...(head.claims ? [["#/claims", "claims"]] : []), ...Object.keys(head.studies).map((kind) => [`#/study/${encodeURIComponent(kind)}`, kind])];
   const here = location.hash || "#/";
   const shown = links.filter(([address]) => head.overview || address !== "#/");
   document.getElementById("nav").replaceChildren(...shown.map(([address, words]) => el("a", { href: address, "aria-current": address === here ? "page" : null }, words)));
