@@ -3,7 +3,11 @@
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from benchmark.cli.terminal import refuse
 from benchmark.cli.typed.own import use_config_dir
+
+# Launchers that run cells side by side on one machine, by a word of their class.
+SIDE_BY_SIDE = "joblib"
 
 
 def job_facts() -> tuple[int, tuple[str, ...]]:
@@ -11,9 +15,18 @@ def job_facts() -> tuple[int, tuple[str, ...]]:
     use_config_dir()
     facts = HydraConfig.get()
     if facts.mode is not RunMode.MULTIRUN:
+        launcher = facts.runtime.choices["hydra/launcher"]
+        if launcher != "basic":
+            refuse(f"hydra/launcher={launcher} starts the cells of a grid; add -m")
         return 0, ()
     # A cell that only waits for its job has no number of its own yet.
     number = facts.job.get("num") or 0
     shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
     typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
     return number, tuple(typed)
+
+
+def is_side_by_side() -> bool:
+    """Whether this process is one of several that run the cells of a grid on this machine."""
+    facts = HydraConfig.get()
+    return facts.mode is RunMode.MULTIRUN and SIDE_BY_SIDE in facts.launcher._target_

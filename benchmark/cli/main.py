@@ -15,7 +15,7 @@ import hydra
 from omegaconf import DictConfig
 
 from benchmark.cli.gathered import gathered, noting, tell
-from benchmark.cli.job_facts import job_facts
+from benchmark.cli.job_facts import is_side_by_side, job_facts
 from benchmark.cli.terminal import or_refuse, refuse, show, show_whole, warn
 from benchmark.cli.typed.arguments import check_arguments, given
 from benchmark.cli.typed.own import search_path, use_config_dir, use_typed
@@ -61,9 +61,13 @@ class Verb:
 @hydra.main(version_base="1.3", config_path=CONFIG_PATH, config_name="config")
 def run_cells(config: DictConfig) -> None:
     """Run one cell of a grid."""
+    from benchmark.run.grid.gpus import take_gpu
     from benchmark.run.grid.jobs import run_job
 
     with noting():
+        # Whoever names another device knows where it is to run.
+        if is_side_by_side() and config.model.get("device") == "auto":
+            take_gpu()
         run_job(config, *job_facts())
 
 

@@ -48,7 +48,7 @@ class Job:
         return [None]
 
 
-def run_with(executor, *arguments, cwd):
+def run_with(executor, *arguments, cwd, grid=GRID):
     def command():
         Packed._executor = lambda self: executor
         submitit.JobEnvironment = lambda: SimpleNamespace(job_id="0")
@@ -59,7 +59,7 @@ def run_with(executor, *arguments, cwd):
                 " ".join(["PACKS", *(str(len(pack)) for pack in executor.packs)]) + "\n"
             )
 
-    return run_in_fork("run", *GRID, *arguments, cwd=cwd, command=command)
+    return run_in_fork("run", *grid, *arguments, cwd=cwd, command=command)
 
 
 @pytest.mark.slow
@@ -126,3 +126,29 @@ def test_validate_lists_the_cells_of_a_cluster_in_its_own_process(tmp_path):
     choices = (*GRID[:-1], "hydra/launcher=slurm", "hydra.launcher.partition=gpu")
     listed = run_in_fork("validate", *choices, cwd=tmp_path, command=command)
     assert listed.returncode == 0 and "4 missing" in listed.stdout
+
+
+LAUNCHER = """# @package _global_
+defaults:
+  - override /hydra/launcher: submitit_local
+cells_per_job: 3
+"""
+
+
+@pytest.mark.slow
+def test_an_experiment_may_name_the_launcher(tmp_path):
+    option = tmp_path / "own" / "experiment" / "packed.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text(LAUNCHER)
+    typed = ("experiment=packed", "--config-dir", "own")
+    done = run_with(Here(), *typed, cwd=tmp_path, grid=GRID[:-1])
+    assert done.returncode == 0 and "PACKS 3 1" in done.stdout and "4 done" in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["run", "validate"])
+def test_a_launcher_without_a_grid_is_one_line(tmp_path, verb):
+    result = run_in_fork(verb, *GRID[1:5], *GRID[6:], "seed=0", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr == (
+        "ablation-bench: hydra/launcher=submitit_local starts the cells of a grid; add -m\n"
+    )
