@@ -24,26 +24,27 @@ ENDLESS = (
 CELL = ("method=random", "ablation=counterfactual", "model=tiny_gpt2", "n_train=8", "n_test=8")
 
 
-def training(cwd):
+@pytest.fixture
+def training(tmp_path):
     """The command, in the middle of its second cell."""
     process = subprocess.Popen(
-        [COMMAND, *ENDLESS], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [COMMAND, *ENDLESS], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 600
-    while not list(cwd.glob("results/*/checkpoints/*.checkpoint")):
+    while not list(tmp_path.glob("results/*/checkpoints/*.checkpoint")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return process
+    yield process
+    process.kill()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_with_the_table_of_what_is_done(tmp_path, number, code):
-    process = training(tmp_path)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code
+def test_a_signal_ends_with_the_table_of_what_is_done(training, tmp_path, number, code):
+    training.send_signal(number)
+    out, err = training.communicate(timeout=300)
+    assert training.returncode == code
     assert re.findall(r"│ ioi (\w+) .*?│ \w+ │ (\w+) ", out) == [
         ("random", "done"),
         ("ugs", "killed"),

@@ -9,7 +9,15 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from hydra.core.plugins import Plugins
+
 from benchmark.cli.main import main
+
+# What commands import only when they need it, and Hydra's search for its plug-ins.
+IMPORTED = (
+    "benchmark.run.runner", "benchmark.cli.ablations", "benchmark.cli.lists.task_example",
+    "benchmark.report.figures", "benchmark.report.leaderboard", "datasets",
+)  # fmt: skip
 
 
 def run_in_fork(
@@ -20,8 +28,9 @@ def run_in_fork(
     For the many mistakes that end early: a process of their own takes seconds to import torch.
     `command` is called instead of the command line, if given.
     """
-    for module in ("run.runner", "cli.ablations", "cli.lists.task_example"):
-        import_module(f"benchmark.{module}")
+    for module in IMPORTED:
+        import_module(module)
+    Plugins.instance()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if child == 0:
