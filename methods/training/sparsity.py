@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import kurtosis
 from torch import Tensor
 
 from benchmark.effects.nodes.patching import run_of_sites
@@ -65,10 +66,13 @@ def hoyer(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
     return (root - ratio) / (root - 1)
 
 
-def kurtosis(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows"]:
-    """The fourth standardised moment of each row, 3 of a normal distribution."""
-    centred = values.double() - values.double().mean(-1, keepdim=True)
-    return (centred**4).mean(-1) / (centred**2).mean(-1).clamp(min=1e-30) ** 2
+def kurtosis_over_tokens(neurons: Float[Tensor, "layers tokens neurons"]) -> float:
+    """The median over neurons of the fourth standardised moment: 3 of a normal distribution.
+
+    A neuron that never changes has none, and is left out.
+    """
+    moments = kurtosis(neurons.double().numpy(), axis=1, fisher=False)
+    return torch.from_numpy(moments).nanmedian().item()
 
 
 def kinds_of_top_tokens(
@@ -89,6 +93,6 @@ def activation_measures(model: Transformer, text: Sequence[Batch]) -> dict[str, 
     over_neurons = neurons.flatten(0, 1)
     return {
         "hoyer": hoyer(over_neurons).mean().item(),
-        "kurtosis": kurtosis(neurons.transpose(1, 2)).median().item(),
+        "kurtosis": kurtosis_over_tokens(neurons),
         "kinds_of_top_tokens": kinds_of_top_tokens(neurons, tokens),
     }

@@ -14,7 +14,7 @@ from methods.training.leakage import leakage, of_both_streams
 from methods.training.sparsity import (
     hoyer,
     kinds_of_top_tokens,
-    kurtosis,
+    kurtosis_over_tokens,
     mean_sizes_of_weights,
 )
 
@@ -40,12 +40,17 @@ def test_mean_weights_count_embeddings_or_not(neo):
     assert found["mean_weight_without_embeddings"] == pytest.approx(others.mean().item(), rel=1e-5)
 
 
-def test_hoyer_and_kurtosis_of_known_rows():
+def test_hoyer_of_known_rows():
     rows = torch.tensor([[1.0, 1, -1, 1], [0, 3, 0, 0], [0, 0, 0, 0]])
     assert hoyer(rows).tolist() == pytest.approx([0, 1, 1])
-    normal = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
-    assert kurtosis(normal).item() == pytest.approx(3, abs=0.1)
-    assert kurtosis(torch.tensor([-1.0, 1] * 50)).item() == pytest.approx(1)
+
+
+def test_kurtosis_of_neurons_is_over_tokens_and_none_where_a_neuron_is_dead():
+    normal = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
+    signs = torch.tensor([-1.0, 1] * 50_000)
+    neurons = torch.stack([normal, signs, torch.zeros(100_000)], -1)[None]
+    assert kurtosis_over_tokens(neurons[..., :1]) == pytest.approx(3, abs=0.1)
+    assert kurtosis_over_tokens(neurons[..., 1:]) == pytest.approx(1)
 
 
 def test_a_neuron_of_one_token_has_one_kind():
