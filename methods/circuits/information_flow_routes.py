@@ -56,9 +56,11 @@ class InformationFlowRoutes:
         batches = problem.in_batches(self.batch_size)
         for batch in batches:
             parts = written(model, source_values(model, batch.clean), range(model.shape.n_layers))
+            of_batch = parts.new_zeros(total.shape)
             for stage, x in _reads(model, parts):
                 shares = _mean_shares(x, parts[: stage.n_sources], batch.to(model.device))
-                total[: stage.n_sources, stage.destinations] += shares[:, None].cpu()
+                of_batch[: stage.n_sources, stage.destinations] = shares[:, None]
+            total += of_batch.float().cpu()
         return EdgeScores(problem.graph, total / sum(map(len, batches)), signed=True)
 
 

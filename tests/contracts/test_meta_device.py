@@ -4,6 +4,8 @@ On the meta device a tensor of the CPU fails beside others, and so does every lo
 which on a GPU would wait for all work before it.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support.prompts import random_batch
@@ -22,6 +24,9 @@ from methods.circuits.scoring.attribution import Attribution
 METHODS = {name: configured("method", name) for name in configured_names("method")}
 TRAINED = [name for name, method in METHODS.items() if isinstance(method, TrainsMasks)]
 ATTRIBUTED = [name for name, method in METHODS.items() if isinstance(method, Attribution)]
+
+# Those that add up scores of their own, batch by batch.
+SCORED = ("activation_magnitude", "edge_atp", "hisp", "information_flow_routes")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,21 @@ def random_scores(graph):
     return EdgeScores(graph, torch.randn(graph.exists.shape), signed=True)
 
 
+@pytest.fixture
+def brought_home(monkeypatch):
+    """The shapes of what was brought home from the device, where a GPU is waited for."""
+    shapes = []
+
+    def cpu(tensor):
+        if tensor.is_meta:
+            shapes.append(tensor.shape)
+            return torch.ones_like(tensor, device="cpu")
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    return shapes
+
+
 class BegunError(Exception):
     """A training whose first step is next."""
 
@@ -89,3 +109,9 @@ def test_attributions(nowhere, asked, name):
 
     effects = METHODS[name].effects(asked, *asked.batches, objective)
     assert effects.edges.is_meta and effects.neurons.is_meta
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_scores_come_home_once_a_batch(nowhere, asked, brought_home, name):
+    replace(METHODS[name], batch_size=2).discover(asked, [10])
+    assert len(brought_home) == 3, brought_home
