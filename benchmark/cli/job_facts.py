@@ -19,11 +19,9 @@ def job_facts() -> tuple[int, tuple[str, ...]]:
         if launcher != "basic":
             refuse(f"hydra/launcher={launcher} starts the cells of a grid; add -m")
         return 0, ()
-    # A cell that only waits for its job has no number of its own yet.
-    number = facts.job.get("num") or 0
     shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
     typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
-    return number, tuple(typed)
+    return facts.job.num, tuple(typed)
 
 
 def is_side_by_side() -> bool:

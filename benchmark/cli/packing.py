@@ -5,7 +5,6 @@ for imports. Here a job runs `cells_per_job` cells one after the other, and a ce
 there gets no job. The driver waits for all jobs, whatever becomes of some.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from copy import deepcopy
@@ -15,7 +14,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
@@ -23,7 +22,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
     LocalLauncher,
     SlurmLauncher,
 )
-from omegaconf import open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
 from benchmark.cli.job_facts import job_facts
 from benchmark.signals import leave_if_signalled
@@ -31,8 +30,6 @@ from benchmark.signals import leave_if_signalled
 if TYPE_CHECKING:
     from submitit import AutoExecutor, Job
 
-# A cell: its number in the grid and what was typed for it.
-Cell = tuple[int, list[str]]
 # What submitit's executor is made with; everything else is set later.
 OF_EXECUTOR = "max_num_timeout"
 # How often the driver looks which jobs have ended.
@@ -48,45 +45,53 @@ class Packed(BaseSubmititLauncher):
     ) -> Sequence[JobReturn]:
         """Submit the cells that are missing; wait for all jobs, and note those that were killed."""
         assert self.config is not None
-        cells = [(n, list(typed)) for n, typed in enumerate(job_overrides, initial_job_idx)]
-        missing = [cell for cell in cells if self._is_missing(*cell)]
+        all_typed = enumerate(job_overrides, initial_job_idx)
+        cells = [self._cell(number, list(typed)) for number, typed in all_typed]
+        missing = [cell for cell in cells if _is_missing(cell)]
         # A number of cells that no job can have is refused with every cell.
         if missing:
             n = self.config.cells_per_job
             packs = [missing[start : start + n] for start in range(0, len(missing), n)]
-            given = [(list(map(json.dumps, pack)), "hydra.sweep.dir", pack[0][0]) for pack in packs]
+            numbers = [[cell.hydra.job.num for cell in pack] for pack in packs]
+            given = [(p, "hydra.sweep.dir", n[0]) for p, n in zip(packs, numbers, strict=True)]
             state = Singleton.get_state()
             jobs = self._executor().map_array(
                 self, *zip(*((*job, f"job_id_for_{job[2]}", state) for job in given), strict=True)
             )
-            _wait_for(jobs, packs)
+            _wait_for(jobs, numbers)
         return []
 
     def __call__(
         self,
-        sweep_overrides: list[str],
+        sweep_overrides: list[DictConfig],
         job_dir_key: str,
         job_num: int,
         job_id: str,
         singleton_state: dict[type, Singleton],
     ) -> None:
         """Run the cells of a pack, in the process of a job; each notes what becomes of it."""
-        for text in sweep_overrides:
-            number, typed = json.loads(text)
-            super().__call__(typed, job_dir_key, number, job_id, singleton_state)
+        import submitit
 
-    def _is_missing(self, number: int, typed: list[str]) -> bool:
-        """Whether a cell is to be run; it is noted as waiting, or as what it is."""
-        from benchmark.run.grid.jobs import queue_job
+        assert self.hydra_context is not None and self.task_function is not None
+        Singleton.set_state(singleton_state)
+        setup_globals()
+        for cell in sweep_overrides:
+            with read_write(cell.hydra.job) as job:
+                job.id = submitit.JobEnvironment().job_id
+            run_job(
+                hydra_context=self.hydra_context,
+                task_function=self.task_function,
+                config=cell,
+                job_dir_key=job_dir_key,
+                job_subdir_key="hydra.sweep.subdir",
+            )
 
+    def _cell(self, number: int, typed: list[str]) -> DictConfig:
+        """The settings of a cell, put together here alone, with its number; jobs are given them."""
         assert self.config is not None and self.hydra_context is not None
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, typed)
-        HydraConfig.instance().set_config(config)
-        _, changes = job_facts()
-        own = deepcopy(config)
-        with open_dict(own):
-            del own["hydra"]
-        return queue_job(own, number, changes)
+        cell = self.hydra_context.config_loader.load_sweep_config(self.config, typed)
+        cell.hydra.job.num = number
+        return cell
 
     def _executor(self) -> "AutoExecutor":
         import submitit
@@ -136,13 +141,25 @@ def _replace_launchers(local: type[Launcher], slurm: type[Launcher]) -> None:
         known[f"{launcher.__module__}.{launcher.__name__}"] = ours
 
 
-def _wait_for(jobs: "Sequence[Job[Any]]", packs: list[list[Cell]]) -> None:
+def _is_missing(cell: DictConfig) -> bool:
+    """Whether a cell is to be run; it is noted as waiting, or as what it is."""
+    from benchmark.run.grid.jobs import queue_job
+
+    HydraConfig.instance().set_config(cell)
+    number, changes = job_facts()
+    own = deepcopy(cell)
+    with open_dict(own):
+        del own["hydra"]
+    return queue_job(own, number, changes)
+
+
+def _wait_for(jobs: "Sequence[Job[Any]]", numbers: list[list[int]]) -> None:
     """Wait until every job has ended, however it does; note the cells of lost ones."""
     from submitit.helpers import as_completed
 
     from benchmark.run.grid.waiting import end_waiting
 
-    packs_by_job = {job.job_id: pack for job, pack in zip(jobs, packs, strict=True)}
+    cells_of = {job.job_id: pack for job, pack in zip(jobs, numbers, strict=True)}
     for job in as_completed(jobs, poll_frequency=POLL_SECONDS):
         try:
             job.results()
@@ -152,5 +169,5 @@ def _wait_for(jobs: "Sequence[Job[Any]]", packs: list[list[Cell]]) -> None:
             # Of a lost job the first line names a file; the one with its state says what happened.
             reason = next((line for line in lines if "(state: " in line), lines[0])
             log.warning("job %s: %s", job.job_id, reason)
-        for number, _ in packs_by_job[job.job_id]:
+        for number in cells_of[job.job_id]:
             end_waiting(number)

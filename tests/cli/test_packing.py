@@ -37,6 +37,8 @@ class Job:
         executor.packs.append(pack)
         self.lost = len(executor.packs) in executor.lost
         if not self.lost:
+            # What a cell is set to is put together once, before; here nothing could do it.
+            launcher.hydra_context.config_loader = None
             launcher(*arguments)
 
     def done(self):
