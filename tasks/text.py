@@ -6,6 +6,7 @@ splits share none.
 """
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from benchmark.prompts.encoding import EncodedPair, PromptEncoder, PromptPair
 from benchmark.prompts.task import PromptTask, Split, split_of_text
 from benchmark.seeds import derived_seed
 
+EMPTY_LINES = re.compile(r"\s*\n\s*\n\s*")
 # Documents in a row without a new row, before a text is thought to have no more.
 MOST_BARREN = 5_000
 
@@ -154,10 +156,10 @@ class OwnText(Text):
     def _first_documents(self) -> list[str]:
         path = Path(self.data)
         try:
-            if path.suffix == ".txt":
-                found = _paragraphs(path)
-            elif path.suffix == ".jsonl":
+            if path.suffix == ".jsonl":
                 found = list(self._of_lines(path))
+            elif path.is_file() or path.suffix == ".txt":
+                found = _paragraphs(path)
             else:
                 found = list(self._of_the_hub())
         except UserError:
@@ -165,9 +167,11 @@ class OwnText(Text):
         except Exception as error:  # parsers, the hub and the file system share no base class
             reason = " ".join(str(error).split())[:300]
             raise UserError(
-                f"task.data={self.data!r} cannot be read as .txt or .jsonl, or as a dataset of the "
-                f"Hugging Face hub: {reason}"
+                f"task.data={self.data!r} cannot be read as a text or .jsonl, or as a dataset of "
+                f"the Hugging Face hub: {reason}"
             ) from error
+        if not found:
+            raise UserError(f"task.data={self.data!r} has no text")
         return found[: self.n_documents]
 
     def _of_lines(self, path: Path) -> Iterator[str]:
@@ -192,9 +196,10 @@ class OwnText(Text):
 
 
 def _paragraphs(path: Path) -> list[str]:
-    """The documents of a plain text, which empty lines part."""
-    parts = path.read_text(encoding="utf-8-sig").split("\n\n")
-    return [part.strip() for part in parts if part.strip()]
+    """The documents of a plain text, which empty lines part; without any, its lines."""
+    text = path.read_text(encoding="utf-8-sig").strip()
+    parts = EMPTY_LINES.split(text)
+    return parts if len(parts) > 1 else [line.strip() for line in text.splitlines()]
 
 
 def _split_of(tokens: tuple[int, ...]) -> Split:

@@ -32,6 +32,8 @@ from methods.lens.judging.moments import Moments, moments_of_layers
 from methods.lens.lens import ONE_ABLATION, judged_at, means_of
 from methods.ranges import check_above_zero, check_counts
 
+# Two points correlate by 1 or -1, whatever they are.
+FEWEST = 3
 Row = dict[str, float | str | int]
 
 
@@ -50,11 +52,16 @@ class LensFaithfulness:
     paper_compat: bool
     kind: ClassVar[str] = "lens_faithfulness"
     uses: ClassVar[frozenset[str]] = frozenset({"n_test"})
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_counts(self, "steps", "directions", "examples", "exchanged")
+        if min(self.directions, self.examples) < FEWEST:
+            raise UserError(
+                f"effects are correlated over {FEWEST} or more: give method.directions="
+                f"{max(FEWEST, self.directions)} method.examples={max(FEWEST, self.examples)}"
+            )
         check_above_zero(self, "level")
         if Intervention.local_perturbation in self.interventions and not self.levels:
             raise UserError("method.levels needs one or more values for local_perturbation")

@@ -155,7 +155,7 @@ class ResampledAttentionLens:
     """The layers' own MLPs, with what attention added in another text in place of its own.
 
     Which text serves a place is drawn anew at every reading, by a seed: the same reading of as many
-    places gives the same logits.
+    places gives the same logits, also where rows of them are read, as of changed states.
 
     Attributes:
         model: whose states it reads.
@@ -175,8 +175,9 @@ class ResampledAttentionLens:
 
     def final(self, states: Tensor, layer: int) -> Tensor:
         """The final state from one start layer."""
-        rows = states.reshape(1, -1, states.shape[-1])
-        attention = self._attention(rows.shape[1])
+        n_places = states.shape[-2] if states.ndim > 1 else 1
+        rows = states.reshape(-1, n_places, states.shape[-1])
+        attention = self._attention(n_places)
         return without_attention(self.model, rows, layer, attention).reshape(states.shape)
 
     def finals(self, states: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ what was fitted once serves all studies.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from benchmark.config import configured, configured_names
@@ -33,6 +33,12 @@ class ImportedLens(Lens):
 
     path: str | None
 
+    def __post_init__(self) -> None:
+        """Check that a path is one."""
+        super().__post_init__()
+        if self.path == "":
+            raise UserError(f"method.path is empty; {WHAT_TO_TYPE}")
+
     def unsupported(self, problem: Problem) -> str | None:
         """Without a file there is nothing to judge."""
         if self.path is None:
@@ -49,7 +55,8 @@ class ImportedLens(Lens):
             return None
         path = _own(Path(self.path))
         try:
-            files = sorted(path.iterdir()) if path.is_dir() else [path]
+            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+            files = [file for file in inside if not file.is_dir()]
             return digest([digest_of_file(file) for file in files])
         except OSError as error:
             raise UserError(f"method.path={self.path} cannot be read: {error}") from error
@@ -62,13 +69,18 @@ class ImportedLens(Lens):
         """
         if self.path is None or not isinstance(given.model, LanguageModel):
             raise UserError(f"no lens is read; {WHAT_TO_TYPE}, and load the model by load_model")
-        path = _own(Path(self.path))
+        lens = self._read(_own(Path(self.path)), given.model)
+        if not all(bool(x.isfinite().all()) for x in lens.tensors().values()):
+            raise UserError(f"method.path={self.path} has numbers that are not finite; fit it anew")
+        return lens
+
+    def _read(self, path: Path, model: LanguageModel) -> FittedLens:
         if path.is_dir():
-            return import_tuned_lens(path, given.model)
+            return import_tuned_lens(path, model)
         if path.suffix == OWN:
-            return load_lens(path, given.model)
+            return load_lens(path, model)
         if path.suffix == JACOBIAN:
-            return import_jacobian_lens(path, given.model)
+            return import_jacobian_lens(path, model)
         raise UserError(f"method.path={self.path} is no lens; {WHAT_TO_TYPE}")
 
 
@@ -92,9 +104,10 @@ def chosen_lens(choice: str, steps: int | None) -> Lens:
             "lens, such as results/KEY"
         )
     lens = configured("method", choice)
-    return (
-        lens if steps is None or not isinstance(lens, TrainedLens) else replace(lens, steps=steps)
-    )
+    if steps is None or not isinstance(lens, TrainedLens):
+        return lens
+    named = [field.name for field in fields(lens) if field.name in ("steps", "oca_steps")]
+    return replace(lens, **dict.fromkeys(named, steps))
 
 
 def digest_of_chosen(choices: Sequence[str]) -> str | None:

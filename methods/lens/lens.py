@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from benchmark.errors import UserError
 from benchmark.forward.memory import rows_that_fit
 from benchmark.forward.states import States, states_at
 from benchmark.meter import metering
@@ -49,6 +50,8 @@ class Lens(ABC):
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_counts(self, "fit_length")
+        if self.lengths is not None and min(self.lengths, default=0) < 1:
+            raise UserError(f"method.lengths={self.lengths} must be numbers of 1 or more, or null")
 
     def fit(
         self,

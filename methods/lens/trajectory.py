@@ -22,6 +22,7 @@ from benchmark.method.findings import Findings
 from benchmark.method.problem import Problem
 from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
+from benchmark.prompts.encoding import PromptEncoder
 from methods.lens.fitted import FittedLens, lens_logits
 from methods.lens.imported_lens import chosen_lens, digest_of_chosen
 from methods.lens.lens import ONE_ABLATION
@@ -43,6 +44,10 @@ class PromptTrajectory:
     def __post_init__(self) -> None:
         """Check what is listed."""
         check_counts(self, "steps")
+        if self.prompt == "":
+            raise UserError(
+                "method.prompt is empty; give a text, or null for the first test prompt"
+            )
         if not self.lenses or len(set(self.lenses)) < len(self.lenses):
             raise UserError(f"method.lenses={self.lenses} must name one lens or more, none twice")
 
@@ -88,7 +93,7 @@ def trajectory(
     Args:
         lenses: lenses of one model, by the name that they are shown under.
         prompt: a text, or token ids as they are.
-        prepend_bos: begin a text with the tokenizer's BOS token, if it has one.
+        prepend_bos: begin a text with the tokenizer's BOS token (EOS, if it has no BOS).
 
     Returns:
         Columns lens, layer (the last one is the model itself), position, token (what is read
@@ -127,9 +132,8 @@ def _said(
 
 
 def _encoded(model: LanguageModel, prompt: str, prepend_bos: bool) -> list[int]:
-    ids = model.tokenizer.encode(prompt, add_special_tokens=False)
-    bos = model.tokenizer.bos_token_id
-    return [bos, *ids] if prepend_bos and bos is not None else ids
+    start = PromptEncoder(model.tokenizer, prepend_bos).start
+    return [*start, *model.tokenizer.encode(prompt, add_special_tokens=False)]
 
 
 def _model_of(lenses: Mapping[str, FittedLens]) -> LanguageModel:

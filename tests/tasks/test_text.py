@@ -97,12 +97,25 @@ def test_what_cannot_be_read_is_one_line(tokenizer, tmp_path):
         own_text(path).dataset(tokenizer, Split.train, 10)
     with pytest.raises(UserError, match=r"task.length=1 must be 2 or more"):
         own_text(path, length=1)
-    with pytest.raises(UserError, match=r"cannot be read as [.]txt or [.]jsonl"):
+    with pytest.raises(UserError, match=r"cannot be read as a text or [.]jsonl"):
         own_text(tmp_path / "none.txt").dataset(tokenizer, Split.train, 10)
     broken = tmp_path / "text.jsonl"
     broken.write_text('{"text": "a b"}\n{"text": 3}\n')
     with pytest.raises(UserError, match=r"row 2 has no text under 'text'"):
         own_text(broken).dataset(tokenizer, Split.train, 10)
     broken.write_text('{"text": "a b"}\n{"te')
-    with pytest.raises(UserError, match=r"cannot be read as [.]txt or [.]jsonl"):
+    with pytest.raises(UserError, match=r"cannot be read as a text or [.]jsonl"):
         own_text(broken).dataset(tokenizer, Split.train, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "between"), [("lines.txt", "\n"), ("spaces.txt", "\n \t\n"), ("notes.md", "\n\n\n")]
+)
+def test_documents_of_any_text_file_are_its_parts_or_else_its_lines(tmp_path, name, between):
+    documents = [f"this is document {number} of many" for number in range(5)]
+    path = tmp_path / name
+    path.write_text(between.join(documents) + "\n")
+    assert sorted(own_text(path).documents(0)) == documents
+    path.write_text(" \n")
+    with pytest.raises(UserError, match="has no text"):
+        next(own_text(path).documents(0))

@@ -5,6 +5,7 @@ attention; of a text that is too long for that, it begins with a plain pass of i
 draw their places by seeds of their own, so a resumed run continues exactly.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from benchmark.seeds import generator
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.loss import divergences_with_gradient
-from methods.lens.fitting.text import TextStates
+from methods.lens.fitting.text import DIGESTED, TextStates
 
 CHECKPOINT_EVERY = 100
 # The final states that a lens should give: a row for every layer, or one for all.
@@ -99,7 +100,17 @@ class _Training:
             {**asdict(recipe), "steps": None},
             seed,
             states.digest(),
+            self._digest(),
         ]
+
+    @torch.no_grad()
+    def _digest(self) -> str:
+        """Of what the lens is before the first step, and of what it should say of some states."""
+        some = self._states.select(torch.arange(min(DIGESTED, self._states.n_places)))
+        hasher = hashlib.sha256()
+        for x in (*self._lens.tensors().values(), self._target(some)):
+            hasher.update(x.detach().float().cpu().numpy().tobytes())
+        return hasher.hexdigest()
 
     @property
     def step(self) -> int:

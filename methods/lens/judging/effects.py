@@ -12,13 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmark.forward.memory import rows_that_fit
+from benchmark.forward.memory import most_bytes, rows_that_fit
 from benchmark.forward.states import logits_from, streams
 from benchmark.prompts.batch import Batch
 from methods.lens.fitted import FittedLens, lens_logits
 from methods.lens.judging.interventions import Moved
 
 LogP = Float[Tensor, "*rows vocab"]
+# Tensors of all rows, examples and tokens that are alive at once.
+COMPARED = 10
 MEASURES = ("magnitude_correlation", "direction_similarity")
 
 
@@ -78,19 +80,33 @@ class EffectsAtLayer:
             over_examples: correlate over all rows' examples, each its own direction, instead of
                 over rows.
         """
-        model = self.model_with(states)
-        lens = lens_logits(self.lens, states, self.layer).log_softmax(-1)
-        sizes = [divergence(self.model_says, model), divergence(self.lens_says, lens)]
+        parts = [self._effects(some) for some in states.split(self._rows_at_once())]
+        *sizes, alike, loss = (torch.cat(one) for one in zip(*parts, strict=True))
         logs = [
             (size.flatten() if over_examples else size.mean(1)).clamp_min(1e-12).log()
             for size in sizes
         ]
-        alike = similarity(self.model_says, model - self.model_says, lens - self.lens_says)
         return {
             "magnitude_correlation": float(torch.corrcoef(torch.stack(logs))[0, 1]),
             "direction_similarity": float(alike.mean()),
-            "loss": float(divergence(model, lens).mean()),
+            "loss": float(loss.mean()),
         }
+
+    def _rows_at_once(self) -> int:
+        """Rows of which memory holds all that is compared: numbers for each token of each."""
+        bits = torch.finfo(self.model_says.dtype).bits
+        return max(1, int(most_bytes() // (COMPARED * bits // 8 * self.model_says.numel())))
+
+    def _effects(self, states: Moved) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Sizes of the model's and the lens's effects, how alike they are, and the lens's loss."""
+        model = self.model_with(states)
+        lens = lens_logits(self.lens, states, self.layer).log_softmax(-1)
+        return (
+            divergence(self.model_says, model),
+            divergence(self.lens_says, lens),
+            similarity(self.model_says, model - self.model_says, lens - self.lens_says),
+            divergence(model, lens),
+        )
 
 
 def divergence(before: LogP, after: Float[Tensor, "*more vocab"]) -> Float[Tensor, "*more"]:
@@ -113,4 +129,5 @@ def similarity(
     def product(a: Tensor, b: Tensor) -> Tensor:
         return (p * a * b).sum(-1)
 
-    return product(u, v) / (product(u, u) * product(v, v)).sqrt().clamp_min(1e-300)
+    sizes = (product(u, u) * product(v, v)).sqrt()
+    return product(u, v) / sizes.clamp_min(torch.finfo(p.dtype).tiny)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from benchmark.report.frame import Results
 from benchmark.statistics.bootstrap import interval_of_means
+from methods.lens.report.overall import lenses_called
 
 SHOWN = {"right": "right demonstrations", "wrong": "wrong demonstrations"}
 
@@ -47,7 +48,7 @@ def gains(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
         task, lens, seed, shown, model (its accuracy), layer, gain, low and high (on prompts that
         did not choose the layer), largest (on all).
     """
-    found = []
+    found, lenses = [], lenses_called(results)
     for key in dict.fromkeys(rows["key"]):
         record = results.records[key]
         for kind in SHOWN:
@@ -57,7 +58,7 @@ def gains(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
             found.append(
                 {
                     "task": results.labels[key]["task"],
-                    "lens": record.config["method"]["lens"],
+                    "lens": lenses[key],
                     "seed": record.config["seed"],
                     "shown": kind,
                     "model": float(correct[-1].mean()),

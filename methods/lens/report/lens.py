@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmark.errors import UserError
-from benchmark.records.record import TASK, Record
+from benchmark.records.record import Record
 from benchmark.report.frame import Results
 from benchmark.report.layout.tables import DASH
 from benchmark.report.measured import Measured, Quantity
@@ -23,6 +22,7 @@ from methods.lens.report.overall import (
     LOSS,
     overall_of,
     pooled,
+    refuse_other_rows,
     shown_overall,
     with_ends,
 )
@@ -130,7 +130,8 @@ def compared(results: Results) -> list[Compared]:
 def _of_place(
     results: Results, place: tuple[str, str], records: list[Record]
 ) -> Iterator[Compared]:
-    _refuse_other_rows(results, records)
+    called = {record.key: _lens_name(results.labels[record.key]["method"]) for record in records}
+    refuse_other_rows(records, called)
     keys = [record.key for record in records]
     rows = results.tables[results.tables["key"].isin(keys)]
     rows = rows.assign(method=rows["method"].map(_lens_name))
@@ -149,30 +150,6 @@ def _of_place(
 
 def _lens_name(label: str) -> str:
     return " ".join(word for word in label.split(" ") if word.split("=")[0] not in OF_JUDGING)
-
-
-def _of_one_task(record: Record, other: Record) -> bool:
-    return record.data.get(TASK) == other.data.get(TASK)
-
-
-def _refuse_other_rows(results: Results, records: list[Record]) -> None:
-    seen: dict[tuple[str, int], str] = {}
-    tests: dict[int, tuple[str, str]] = {}
-    for record in records:
-        seed = record.config["seed"]
-        cell = _lens_name(results.labels[record.key]["method"]), seed
-        twin = seen.setdefault(cell, record.key)
-        if twin != record.key:
-            raise UserError(
-                f"records {twin} and {record.key} are of one lens and seed, run with different "
-                "settings; delete one, or choose one experiment_name"
-            )
-        key, test = tests.setdefault(seed, (record.key, str(record.data.get("test"))))
-        if test != str(record.data.get("test")) or not _of_one_task(record, records[0]):
-            raise UserError(
-                f"records {key} and {record.key} read different rows of one text; run them alike "
-                "(n_test), or choose one experiment_name"
-            )
 
 
 def _by_layer(one: Compared, columns: tuple[str, str, str] = ENDS) -> pd.DataFrame:

@@ -12,7 +12,13 @@ from benchmark.report.layout.looks import look
 from benchmark.report.layout.pictures import axes_of, legend, log_axis
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from methods.lens.report.overall import overall_of, pooled, shown_overall
+from methods.lens.report.overall import (
+    lenses_called,
+    overall_of,
+    pooled,
+    refuse_other_rows,
+    shown_overall,
+)
 from methods.lens.report.published import (
     published_faithfulness,
     published_models,
@@ -55,8 +61,9 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
 
 def _overall_table(results: Results, place: tuple[str, str], rows: pd.DataFrame) -> ReportTable:
     """All lenses by loss, agreement, both measures of their effects, and cost."""
+    lenses = lenses_called(results)
     whole = pd.DataFrame(
-        {"lens": record.config["method"]["lens"]}
+        {"lens": lenses[record.key]}
         | overall_of(results, record)
         | {words: record.summary[f"mean_{name}"] for name, words in MEASURES.items()}
         for record in results.done
@@ -178,5 +185,11 @@ def _local_table(place: tuple[str, str], rows: pd.DataFrame) -> list[ReportTable
 
 def _named(results: Results) -> pd.DataFrame:
     """All rows with the lens that they are of."""
-    lenses = {record.key: record.config["method"]["lens"] for record in results.done}
+    lenses = lenses_called(results)
+    places: dict[tuple[str, str], list[Record]] = {}
+    for record in results.done:
+        labels = results.labels[record.key]
+        places.setdefault((labels["task"], labels["model"]), []).append(record)
+    for records in places.values():
+        refuse_other_rows(records, lenses)
     return results.tables.assign(lens=results.tables["key"].map(lenses))

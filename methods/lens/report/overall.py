@@ -1,11 +1,12 @@
 """What the table of all lenses has a row of: loss, agreement, parameters and cost of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from benchmark.records.record import Record
+from benchmark.errors import UserError
+from benchmark.records.record import TASK, Record
 from benchmark.report.frame import Results
 from benchmark.statistics.bootstrap import interval_of_means
 
@@ -75,3 +76,54 @@ def shown_overall(rows: pd.DataFrame, more: Sequence[str] = ()) -> pd.DataFrame:
 def with_ends(row) -> str:  # noqa: ANN001 - a named tuple of pandas
     """A loss with its interval."""
     return f"{row.loss:.3f} [{row.loss_low:.3f}, {row.loss_high:.3f}]"
+
+
+def lenses_called(results: Results) -> dict[str, str]:
+    """The lens of each study by key, with the settings that were changed of some and not of all."""
+    changed = {
+        record.key: [
+            words
+            for words in results.labels[record.key]["method"].split(" ")[1:]
+            if not words.startswith("lens=")
+        ]
+        for record in results.done
+    }
+    of_all = set.intersection(*map(set, changed.values())) if changed else set()
+    return {
+        record.key: " ".join(
+            [
+                record.config["method"]["lens"],
+                *(words for words in changed[record.key] if words not in of_all),
+            ]
+        )
+        for record in results.done
+    }
+
+
+def refuse_other_rows(records: Sequence[Record], called: Mapping[str, str]) -> None:
+    """Refuse what cannot stand side by side.
+
+    Args:
+        records: of one task and model.
+        called: what the lens of each is called, by key.
+
+    Raises:
+        UserError: two records are of one lens and seed, or lenses read different rows.
+    """
+    seen: dict[tuple[str, int], str] = {}
+    tests: dict[int, tuple[str, str]] = {}
+    for record in records:
+        seed = record.config["seed"]
+        twin = seen.setdefault((called[record.key], seed), record.key)
+        if twin != record.key:
+            raise UserError(
+                f"records {twin} and {record.key} are of one lens and seed, run with different "
+                "settings; delete one, or choose one experiment_name"
+            )
+        key, test = tests.setdefault(seed, (record.key, str(record.data.get("test"))))
+        of_one_task = record.data.get(TASK) == records[0].data.get(TASK)
+        if test != str(record.data.get("test")) or not of_one_task:
+            raise UserError(
+                f"records {key} and {record.key} read different rows of one text; run them alike "
+                "(n_test), or choose one experiment_name"
+            )

@@ -12,6 +12,7 @@ from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.forward.states import logits_from, streams
 from benchmark.transformer.transformer import Transformer
+from methods.lens.fitted import lens_logits
 from methods.lens.fitting.text import states_of
 from methods.lens.judging.effects import EffectsAtLayer, divergence, similarity
 from methods.lens.judging.interventions import (
@@ -219,3 +220,29 @@ def test_as_in_the_authors_code_examples_share_what_is_done_to_them():
     assert largest(columns @ columns.T, torch.eye(4, dtype=torch.float64)) < 1e-10
     rows = torch.linalg.solve(spread.root, moments.basis().T).T
     assert largest(columns, rows.T) < 1e-10
+
+
+def test_a_lens_that_draws_donors_draws_the_same_for_changed_states(gpt2):
+    """What does not change has no effect, however many rows are read at once."""
+    lens = configured("method", "resample_lens").fit(gpt2, TEXT)
+    for layer in range(gpt2.shape.n_layers):
+        effects = EffectsAtLayer.of(lens, BATCH, layer)
+        same = effects.states.expand(7, *effects.states.shape)
+        said = lens_logits(lens, same, layer).log_softmax(-1)
+        assert largest(divergence(effects.lens_says, said), torch.tensor(0.0)) < 1e-12
+
+
+def test_effects_of_some_rows_at_a_time_are_those_of_all(gpt2, monkeypatch):
+    lens = configured("method", "mean_lens").fit(gpt2, TEXT)
+    effects = EffectsAtLayer.of(lens, BATCH, 0)
+    spread = spread_of(states_of(gpt2, TEXT).before[0])
+    changed = moved(effects.states, random_directions(spread, 5, 0, 0), 0.5, 0)
+    whole = effects.with_states(changed, over_examples=False)
+    monkeypatch.setattr(EffectsAtLayer, "_rows_at_once", lambda _: 2)
+    assert effects.with_states(changed, over_examples=False) == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("few", [{"directions": 2}, {"examples": 1}])
+def test_what_correlates_by_necessity_is_refused(few):
+    with pytest.raises(UserError, match="effects are correlated over 3 or more: give"):
+        configured("method", "lens_faithfulness", **few)

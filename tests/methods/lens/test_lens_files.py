@@ -1,6 +1,7 @@
 """Lenses in files: read back exactly, foreign ones read right, wrong models and code refused."""
 
 import json
+import math
 import pickle
 
 import pandas as pd
@@ -24,6 +25,7 @@ from methods.lens.files import (
     unembedding_digest,
 )
 from methods.lens.fitting.text import states_of
+from methods.lens.imported_lens import chosen_lens
 
 TEXT = [random_batch(n_prompts=8)]
 FITTED = {"logit_lens": {}, "mean_lens": {}, "resample_lens": {}, "jacobian_lens": {}} | {
@@ -164,7 +166,7 @@ def test_a_lens_that_a_record_left_serves_every_study_without_a_second_fit(tmp_p
         return run_cell("zoo_text", method, "counterfactual", changes={"method": changes}, **common)
 
     def study(**changes):
-        resample = dict(directions=3, examples=2, interventions=["resample"])
+        resample = dict(directions=3, examples=3, interventions=["resample"])
         return run("lens_faithfulness", **resample, **changes)
 
     fitted, anew = run("oca_lens", steps=5), study(steps=5)
@@ -185,6 +187,21 @@ def test_a_chosen_lens_is_known_by_its_content(gpt2, tmp_path):
     assert digests[0] is None and len({*digests}) == 3
     with pytest.raises(UserError, match=r"method[.]lens=imported_lens is no lens; give one of"):
         configured("method", "lens_elicitation", lens="imported_lens").data_digest()
+
+
+def test_a_lens_with_a_number_that_is_none_is_refused(gpt2, tmp_path):
+    lens = configured("method", "mean_lens").fit(gpt2, TEXT)
+    lens.constants[0][0, 0] = math.nan
+    save_lens(lens, tmp_path / "lens.safetensors")
+    imported = configured("method", "imported_lens", path=str(tmp_path / "lens.safetensors"))
+    with pytest.raises(UserError, match="numbers that are not finite"):
+        imported.fit(gpt2, TEXT)
+
+
+def test_steps_of_a_study_are_those_of_all_that_it_trains():
+    lens = chosen_lens("oca_linear_lens", 7)
+    assert (lens.steps, lens.oca_steps) == (7, 7)
+    assert chosen_lens("logit_lens", 7) == configured("method", "logit_lens")
 
 
 def test_a_lens_needs_a_model_with_a_name(gpt2, tmp_path):

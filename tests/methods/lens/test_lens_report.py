@@ -1,5 +1,7 @@
 """Tables and pictures of lenses, and a prompt's trajectory."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -13,6 +15,7 @@ from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.protocol import Asked
 from methods.lens.imported_lens import chosen_lens
 from methods.lens.report.lens import compared, figures, tables
+from methods.lens.report.overall import lenses_called
 from methods.lens.report.published import published_losses
 from methods.lens.trajectory import draw_trajectory, trajectory
 
@@ -120,6 +123,28 @@ def test_effects_of_lenses_stand_side_by_side_and_local_losses_by_level(faithful
     assert level["oca_lens (published)"][0].tolist() == [0.05, 0.72]
     mean = {line.get_label(): line.get_ydata()[0] for line in by_layer.figure.axes[0].get_lines()}
     assert mean["tuned_lens (published)"] == 0.549
+
+
+def test_settings_that_differ_part_records_of_one_lens_and_twins_are_refused(faithfulness):
+    one, other = faithfulness.done
+    settings = one.config["method"]
+    changed = {"method": settings | {"directions": 9}}
+    labels = faithfulness.labels[one.key]
+    longer = labels | {"method": f"{labels['method']} steps=9"}
+
+    def named(label):
+        twin = replace(one, key="twin", config=one.config | changed)
+        return replace(
+            faithfulness,
+            records={one.key: one, other.key: other, "twin": twin},
+            labels=faithfulness.labels | {"twin": label},
+        )
+
+    assert set(lenses_called(named(longer)).values()) == {
+        "logit_lens", "mean_lens", f"{settings['lens']} steps=9",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="are of one lens and seed, run with different settings"):
+        tables_of(named(labels))
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from support.problems import problem, training_problem
 from support.prompts import random_batch
 
 from benchmark.config import configured
+from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits
 from benchmark.metric import KLDivergence
 from methods.lens.fitted import lens_logits
@@ -98,3 +99,24 @@ def test_a_killed_study_goes_on_bit_for_bit(gpt2, tmp_path, monkeypatch, name, k
     found = study.study(given, HELD_OUT)
     assert found.table.equals(whole.table)
     assert all(torch.equal(found.tensors[key], whole.tensors[key]) for key in whole.tensors)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("oca_lens", {}), ("oca_lens", {"start": "normal"})),
+        (("tuned_lens", {}), ("oca_linear_lens", {"oca_steps": 2})),
+    ],
+)
+def test_a_checkpoint_of_another_lens_is_refused(gpt2, tmp_path, first, second):
+    text, path = problem(gpt2).batches, tmp_path / "lens.checkpoint"
+    lenses = [configured("method", name, steps=2, **more) for name, more in (first, second)]
+    lenses[0].fit(gpt2, text, checkpoint=path)
+    with pytest.raises(UserError, match="was made with another model, text or settings"):
+        lenses[1].fit(gpt2, text, checkpoint=path)
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [4, -1]])
+def test_lengths_are_checked_before_a_lens_is_fitted(lengths):
+    with pytest.raises(UserError, match="must be numbers of 1 or more, or null"):
+        configured("method", "logit_lens", lengths=lengths)
