@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from benchmark.errors import UserError, near
 from benchmark.plugins import is_allowed, own_folders, plugins
@@ -64,6 +64,11 @@ def build(config: DictConfig, where: str) -> Any:  # noqa: ANN401
         raise UserError(f"{where}.{missing[0]} is missing; {target} needs {', '.join(names)}")
     try:
         built = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
+    except MissingMandatoryValue as error:
+        key = str(error.full_key)
+        # A group's own settings are typed behind its name, a verb's as they are.
+        key = f"{where}.{key}" if options_folder().joinpath(where).is_dir() else key
+        raise UserError(f"{key} has no value; type {key}=VALUE") from error
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         if "is not a ListConfig" in reason:

@@ -211,6 +211,8 @@ def main() -> None:
     if name in WITH_A_KEY and typed and "=" not in typed[0] and not typed[0].startswith("-"):
         # A key may look like a number, which Hydra would make it.
         typed = [f"key='{typed[0]}'", *typed[1:]]
+    if name in WITH_A_KEY and not any(word.startswith(("key=", "-")) for word in typed):
+        refuse(f"{name} takes one key: ablation-bench {name} KEY results_dir=results")
     settings = verb.settings
     rest = or_refuse(lambda: use_typed(typed, settings))
     if settings is not None:

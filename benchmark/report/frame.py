@@ -19,6 +19,7 @@ from benchmark.errors import UserError
 from benchmark.records.record import CIRCUITS, TABLE, TENSORS, Record, Status
 from benchmark.records.store import Folder, folders, members
 from benchmark.report.labels import all_labels, evaluation_labels
+from benchmark.report.repeated import without_repeated
 from benchmark.tensors import read_arrays
 
 # Tables that are joined as soon as they are read.
@@ -39,6 +40,8 @@ class Results:
             `evaluation`.
         left_out: a line for each record of any kind that is damaged or foreign.
         paths: by key, the folder of the record.
+        repeated: a line for each curve that a record only repeats of another; it is in `tables`,
+            and in the `areas` of records, once.
     """
 
     records: dict[str, Record]
@@ -46,6 +49,7 @@ class Results:
     tables: pd.DataFrame
     left_out: tuple[str, ...] = ()
     paths: dict[str, Path] = field(default_factory=dict)
+    repeated: tuple[str, ...] = ()
 
     @property
     def done(self) -> list[Record]:
@@ -158,7 +162,8 @@ def results_of(whole: list[Whole], left_out: tuple[str, ...] = ()) -> Results:
     if evaluations:
         places = zip(tables["key"], tables["evaluation"], strict=True)
         tables["evaluation"] = [evaluations.get(place, place[1]) for place in places]
-    return Results(records, labels, tables, left_out, paths)
+    records, tables, repeated = without_repeated(records, labels, tables)
+    return Results(records, labels, tables, left_out, paths, repeated)
 
 
 def _joined_tables(

@@ -65,6 +65,14 @@ def test_ablations_prints_a_loss_gap_for_every_ablation(tmp_path, model_director
         (["ablations", "ablations=[zeros]"], "ablation=zeros does not exist, did you mean 'zero'"),
         (["ablations", "model_name=no/such"], "model 'no/such' cannot be loaded"),
         (["ablations", "n_prompts=1"], "ablations.n_prompts must be 2 or more"),
+        (["export"], "export takes one key: ablation-bench export KEY results_dir=results"),
+        (["export", "format=dot"], "export takes one key: ablation-bench export KEY results_dir"),
+        (
+            ["leaderboard", "with=records"],
+            "leaderboard.with is not a setting; allowed: results_dir, experiment_name, "
+            "model_names, task_names, score, at_share, evaluation, allow_missing, published, "
+            "board_rows, reference, directory, hydra, --allow-missing, with=reference",
+        ),
         (["tasks", "shoe"], "tasks takes no 'shoe'; did you mean ablation-bench tasks show?"),
         (["tasks", "show", "task=iio"], "task=iio does not exist, did you mean 'ioi'"),
         (["tasks", "show", "model=toy_gtp2"], "model=toy_gtp2 does not exist, did you mean 'toy_g"),

@@ -43,12 +43,14 @@ def check_arguments(settings: str, arguments: list[str]) -> list[str]:
         if key in groups:
             chosen[key] = _options(key, value, own_folder)
     experiment = any(chosen.get(EXPERIMENT, []))
+    if experiment and not own_folder:
+        typed = {key: chosen[key] for key, _ in pairs if key in groups}
+        chosen |= _chosen_by(chosen[EXPERIMENT], groups) | typed
     if not experiment and not {"-m", "--multirun"} & set(arguments):
         _refuse_several(pairs)
     for key, _ in pairs:
-        # An experiment may choose other options than those typed.
-        if "." in key and key.split(".")[0] in groups and not own_folder and not experiment:
-            _check_nested(key, chosen[key.split(".")[0]])
+        if "." in key and key.split(".")[0] in groups and not own_folder:
+            _check_nested(key, chosen[key.split(".")[0]], known)
     varied = {group for group, options in chosen.items() if len(options) > 1}
     varied |= {key for key, value in pairs if key in groups and SWEEP.match(value)}
     if experiment and not own_folder:
@@ -90,7 +92,9 @@ def _check_key(settings: str, key: str, known: DictConfig, groups: dict[str, str
     names = [str(name) for name in known if name not in ("defaults", "_target_")]
     top, *rest = key.split(".")
     if top not in names and top not in groups:
-        listed = ", ".join([*names, *(group for group in groups if group not in names)])
+        # Words of the command stand for settings, but are none.
+        words = [word for word, stands_for in FLAGS.items() if stands_for.split("=")[0] in names]
+        listed = ", ".join([*names, *words, *(group for group in groups if group not in names)])
         raise UserError(f"{settings}.{top} is not a setting{near(top, names)}; allowed: {listed}")
     # Looking at a value would resolve what only a running job knows.
     mapping = known._get_node(top) if top not in groups and top != "hydra" else None
@@ -139,14 +143,30 @@ def _options(group: str, value: str, own_folder: bool) -> list[str]:
     return chosen
 
 
-def _check_nested(key: str, options: list[str]) -> None:
-    group, first = key.split(".")[:2]
+def _chosen_by(experiments: list[str], groups: dict[str, str | None]) -> dict[str, list[str]]:
+    """The options of groups that experiments run; none of a group where that is not plain."""
+    found: dict[str, list[str]] = {}
+    for experiment in experiments:
+        settings = OmegaConf.create(option_text(EXPERIMENT, experiment))
+        if "defaults" in settings:
+            return {group: [] for group in groups}
+        swept = OmegaConf.select(settings, "hydra.sweeper.params") or {}
+        for group in groups.keys() & swept.keys():
+            found.setdefault(group, []).extend(_options(group, str(swept[group]), False))
+    return found
+
+
+def _check_nested(key: str, options: list[str], known: DictConfig) -> None:
+    """Check the second word of a key, of which the first is a group."""
+    group, first, *_ = key.split(".")
+    outside = f", did you mean {key.removeprefix(f'{group}.')!r}?" if first in known else ""
     for option in options:
         settings: Any = OmegaConf.create(option_text(group, option))
         names = [str(name) for name in settings if name != "_target_"]
         if first not in names and first != "_target_":
             listed = ", ".join(names) or "none"
             raise UserError(
-                f"{group}.{first} is not a setting of {group}={option}{near(first, names)}; "
+                f"{group}.{first} is not a setting of {group}={option}"
+                f"{outside or near(first, names)}; "
                 f"allowed: {listed}"
             )

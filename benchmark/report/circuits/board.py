@@ -47,7 +47,7 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
     marked = weak.marked(rows)
     marked = marked.assign(task=marked["task"] + noise.marks(rows))
     table = with_stability(leaderboard(marked, score), results, marked, score.at_share)
-    note = "\n".join(filter(None, (weak.note(), noise.note())))
+    note = "\n".join(filter(None, (weak.note(), noise.note(), *results.repeated)))
     return [ReportTable(tuple(filter(None, words)), title, table, note=note), *published]
 
 

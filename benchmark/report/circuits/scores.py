@@ -8,6 +8,7 @@ import pandas as pd
 
 from benchmark.report.circuits.cell_scores import CellScores
 from benchmark.report.frame import Results
+from benchmark.report.repeated import circuits_of
 from benchmark.report.score import Score
 
 
@@ -18,7 +19,11 @@ def score_table(results: Results, score: Score) -> pd.DataFrame:
     the search.
     """
     rows, cells = [], CellScores(results)
-    for record in results.done:
+    records = results.done
+    if score.of_circuits:
+        # Of records that differ in how the same circuits were evaluated, one.
+        records = list({circuits_of(one, results.labels): one for one in records}.values())
+    for record in records:
         own = [results.labels[record.key]["ablation"]]
         for evaluation in own if score.of_circuits else record.areas:
             cost = record.cost["method"]

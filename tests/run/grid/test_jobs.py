@@ -228,6 +228,19 @@ def test_a_mirror_that_fails_costs_no_record(tmp_path):
         (["methd=ugs"], "config.methd is not a setting, did you mean 'method'"),
         (["method=ugs", "method.step=3"], "method.step is not a setting of method=ugs, did you me"),
         (["method=ugs", "method.steps=x"], "method.steps cannot be used: Value 'x'"),
+        (
+            ["experiment=smoke", "ablation.constants.steps=3"],
+            "ablation.constants is not a setting of ablation=counterfactual, did you mean 'constan",
+        ),
+        (
+            ["experiment=smoke", "method.foo="],
+            "method.foo is not a setting of method=eap; allowed:",
+        ),
+        (
+            ["experiment=smoke", "method=ugs", "method.foo=1"],
+            "method.foo is not a setting of method=ugs; allowed: ",
+        ),
+        (["task=own_data"], "task.data has no value; type task.data=VALUE"),
         (["n_train=many"], "run.n_train cannot be used: Value 'many'"),
         (["attribution_metric=klk"], "metric=klk does not exist"),
         (["evaluate_under=[meen]"], "ablation=meen does not exist, did you mean 'mean'"),
