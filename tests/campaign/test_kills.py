@@ -27,7 +27,7 @@ def ends_alike(run_cells, one, place):
 
 
 def test_a_kill_at_any_file_operation_loses_nothing(run_cells, sample, tmp_path, record_property):
-    chosen = sample(12)
+    chosen = sample(6)
     for one, number in chosen:
         (tmp_path / "place").mkdir()
         killed = run_cells(tmp_path / "place", [one.chosen], kill_at(number))
@@ -39,7 +39,7 @@ def test_a_kill_at_any_file_operation_loses_nothing(run_cells, sample, tmp_path,
 def test_a_disk_that_is_full_from_any_operation_on_loses_nothing(
     run_cells, sample, tmp_path, record_property
 ):
-    chosen = sample(8)
+    chosen = sample(4)
     for one, number in chosen:
         place = tmp_path / "place"
         place.mkdir()
