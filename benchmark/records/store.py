@@ -189,7 +189,7 @@ def folders(results_dir: Path) -> list[Folder]:
         UserError: there is no such folder of results, or it cannot be read.
     """
     try:
-        if not results_dir.is_dir():
+        if not results_dir.exists():
             raise UserError(f"results_dir={results_dir} does not exist; run something first")
         found = sorted(path.name for path in results_dir.iterdir() if (path / RECORD).is_file())
     except OSError as error:

@@ -93,6 +93,8 @@ def test_folders_come_in_the_order_of_their_keys(whole):
     assert [folder.key for folder in folders(whole.results_dir)] == ["0", "a"]
     with pytest.raises(UserError, match="does not exist; run something first"):
         folders(whole.results_dir / "elsewhere")
+    with pytest.raises(UserError, match="cannot be read: Not a directory"):
+        folders(whole.path / TABLE)
 
 
 @pytest.mark.parametrize("name", ["../../x", "/x", "a\\b", "..", "", "n" * 201, "a\x1b", "a\nb"])
