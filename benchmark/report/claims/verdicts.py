@@ -56,6 +56,11 @@ class Row:
     missing: bool = False
 
     @property
+    def is_known(self) -> bool:
+        """Whether its records know the quantity; one of known circuits is of few models."""
+        return self.effect is None or not math.isnan(self.effect.value)
+
+    @property
     def models(self) -> list[str]:
         """The models whose records it needs, as they are typed."""
         every = filter(None, (self.model, self.claim.rival_model))
@@ -63,7 +68,7 @@ class Row:
 
 
 def rows_of(name: str, claim: Claim, loaded: Mapping[str, Results]) -> Iterator[Row]:
-    """The rows of a claim: its models, and others that have the cells.
+    """The rows of a claim: its models, and others that have the cells and the quantity.
 
     Args:
         name: of the claim.
@@ -79,7 +84,9 @@ def rows_of(name: str, claim: Claim, loaded: Mapping[str, Results]) -> Iterator[
             if rival is not None:
                 cells.append((claim.rival_model or model, rival))
             if model in claim.models or all(cell in found for cell in cells):
-                yield _row(name, claim, rival, cells, results, found)
+                row = _row(name, claim, rival, cells, results, found)
+                if model in claim.models or row.is_known:
+                    yield row
 
 
 Cell = tuple[str, Tested]

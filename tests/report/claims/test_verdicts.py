@@ -118,6 +118,8 @@ def test_each_model_and_rival_has_a_row_of_its_own_and_other_models_too():
     bad = [
         *made("eap", 0.9, 0.9, 0.9, model="gpt2"), *made("random", 0.5, 0.5, 0.5, model="gpt2"),
         *made("eap", 0.9, 0.9, 0.9, model="small_gpt2"),
+        *made("eap", *[float("nan")] * 3, model="toy_gpt2"),
+        *made("random", *[float("nan")] * 3, model="toy_gpt2"),
     ]  # fmt: skip
     found = rows(claim, *good, *bad)
     assert [(row.model, row.rival.method, row.verdict) for row in found] == [
