@@ -1,4 +1,4 @@
-"""How methods and ablations look, and their order: data of `conf/look.yaml`, ours and your own.
+"""How methods, ablations and ways of training look, in which order: data of `conf/look.yaml`.
 
 What is not listed comes last, in the order of names, with a colour, mark and dash that follow from
 its name alone.
@@ -7,7 +7,7 @@ its name alone.
 import colorsys
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -64,10 +64,12 @@ class Looks:
     Attributes:
         methods: the look of each, in their order.
         ablations: the colour of each, in their order.
+        trainings: the look of each way of training.
     """
 
     methods: dict[str, Look] = field(default_factory=dict)
     ablations: dict[str, str] = field(default_factory=dict)
+    trainings: dict[str, Look] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the colours."""
@@ -81,7 +83,16 @@ def look(label: str) -> Look:
     A variant ("eap absolute=False", "eap component") has the method's colour and a mark and dash of
     its own.
     """
-    known, name = looks().methods, option(label)
+    return _listed_or_own(label, looks().methods)
+
+
+def training_look(label: str) -> Look:
+    """The look of models that were trained in one way."""
+    return _listed_or_own(label, looks().trainings)
+
+
+def _listed_or_own(label: str, known: Mapping[str, Look]) -> Look:
+    name = option(label)
     if label in known:
         return known[label]
     number = _number(label)

@@ -3,22 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmark.report.layout.pictures import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    axes_of,
-    legend,
-    log_axis,
-)
+from benchmark.report.layout.looks import training_look
+from benchmark.report.layout.pictures import axes_of, legend, log_axis
 
-COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, GREY)
-MARKS = "osD^vPX<>"
 EDGES_AT = " edges at "
 # Gaps below this are rounding.
 SMALLEST_SHOWN = 1e-4
@@ -31,10 +18,11 @@ def sizes_by_perplexity(wide: pd.DataFrame, task: str) -> Figure:
     shown = [name for name in columns if name.endswith(f"{EDGES_AT}{level}")]
     figure, panels = axes_of(f"{task}: edges for a loss gap of {level} nats", len(shown))
     for axes, column in zip(panels, shown, strict=True):
-        for number, (training, rows) in enumerate(wide.groupby("training")):
+        for training, rows in wide.groupby("training"):
+            how = training_look(str(training))
             axes.plot(
-                rows["perplexity"], rows[column], ls="", color=_colour(number),
-                marker=_mark(number), label=str(training),
+                rows["perplexity"], rows[column], ls="", color=how.colour,
+                marker=how.mark, label=str(training),
             )  # fmt: skip
         axes.set_title(column.partition(EDGES_AT)[0], fontsize=9)
         axes.set_xlabel("perplexity")
@@ -51,12 +39,13 @@ def gaps_by_size(rows: pd.DataFrame, task: str) -> Figure:
     figure, panels = axes_of(f"{task}: loss gap against circuit size", len(methods))
     for axes, method in zip(panels, methods, strict=True):
         of_method = rows[rows["by"] == method]
-        for number, (training, some) in enumerate(of_method.groupby("training")):
+        for training, some in of_method.groupby("training"):
+            how = training_look(str(training))
             for place, (_, line) in enumerate(some.groupby("key", sort=False)):
                 shown = line.query("size > 0 and loss_gap > @SMALLEST_SHOWN").sort_values("size")
                 axes.plot(
-                    shown["size"], shown["loss_gap"], lw=1, ms=3, color=_colour(number),
-                    marker=_mark(number), label=None if place else str(training),
+                    shown["size"], shown["loss_gap"], lw=1, ms=3, color=how.colour,
+                    marker=how.mark, label=None if place else str(training),
                 )  # fmt: skip
         axes.set_title(str(method), fontsize=9)
         axes.set_xlabel("edges")
@@ -65,11 +54,3 @@ def gaps_by_size(rows: pd.DataFrame, task: str) -> Figure:
         log_axis(axes, "y")
     legend(figure, panels[-1])
     return figure
-
-
-def _colour(number: int) -> str:
-    return COLOURS[number] if number < len(COLOURS) else BLACK
-
-
-def _mark(number: int) -> str:
-    return MARKS[number % len(MARKS)]

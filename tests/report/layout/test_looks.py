@@ -17,6 +17,7 @@ from benchmark.report.layout.looks import (
     in_families,
     look,
     looks,
+    training_look,
 )
 
 
@@ -100,3 +101,11 @@ def test_mistakes_are_named(own, text, message):
     own(text)
     with pytest.raises(UserError, match=message):
         looks()
+
+
+def test_ways_of_training_that_are_compared_look_unlike():
+    listed = looks().trainings
+    assert {"baseline", "matched", "local_k1", "global_k4", "l1"} <= listed.keys()
+    assert len({(one.colour, one.mark) for one in listed.values()}) == len(listed)
+    assert training_look("baseline") == listed["baseline"]
+    assert training_look("own") == training_look("own") != training_look("other")
