@@ -81,7 +81,7 @@ def test_records_that_ship_are_whole_small_and_say_nothing_of_a_machine():
 def test_the_verb_writes_the_table_of_the_claims_that_are_asked_for(tmp_path):
     verb = configured_alone("claims", only=["eap_two_forward_passes"], directory=str(tmp_path))
     said = [part for part in verb.run().renderables if isinstance(part, str)]
-    assert said[0].startswith("holds: 2, does not hold: 0, cannot tell: 1 (of 3 rows")
+    assert said[0].startswith("holds: 3, does not hold: 0, cannot tell: 1 (of 4 rows")
     assert {path.name for path in tmp_path.iterdir()} == {"claims.md", "claims.csv", "claims.tex"}
     text = (tmp_path / "claims.md").read_text()
     assert "Syed et al. 2023, arXiv 2310.10348, section 2" in text
