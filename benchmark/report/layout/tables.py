@@ -14,8 +14,8 @@ from benchmark.errors import UserError
 from benchmark.files import replacing
 
 DASH = "-"
-# What a spreadsheet would run as a formula; a number with a sign is none.
-FORMULA = re.compile(r"^\s*(?:[=@]|[+-](?!(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?:\s|$)))", re.I)
+# What a spreadsheet would run as a formula; a number with a sign, and a sign alone, is none.
+FORMULA = re.compile(r"^\s*(?:[=@]|[+-](?!\s*$|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?:\s|$)))", re.I)
 SPACES = re.compile(r"\s+")
 
 

@@ -42,6 +42,6 @@ def test_csv_starts_no_cell_with_a_formula_and_leaves_numbers(texts):
     assert safe_csv(pd.DataFrame({"x": [-1.5]}), index=False) == "x\n-1.5\n"
 
 
-@pytest.mark.parametrize("number", ["-0.146 [-0.223, -0.084]", "-1e-05", "+3", "-.5"])
+@pytest.mark.parametrize("number", ["-0.146 [-0.223, -0.084]", "-1e-05", "+3", "-.5", "-"])
 def test_a_signed_number_is_no_formula(number):
     assert safe_csv(pd.DataFrame({"x": [number]}), index=False).splitlines()[1].strip('"') == number
