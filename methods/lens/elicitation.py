@@ -25,8 +25,8 @@ from benchmark.prompts.batch import Batch
 from benchmark.prompts.task import Split
 from benchmark.statistics.bootstrap import interval_of_means
 from methods.lens.fitted import FittedLens, lens_logits
-from methods.lens.imported_lens import chosen_lens, digest_of_chosen
 from methods.lens.judging.calibrated import calibrated, of_labels
+from methods.lens.judging.chosen import chosen_lens, digest_of_chosen
 from methods.lens.judging.demonstrations import Slots, labels_of
 from methods.lens.lens import ONE_ABLATION
 from methods.ranges import check_counts

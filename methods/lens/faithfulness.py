@@ -18,7 +18,7 @@ from benchmark.method.problem import Problem
 from benchmark.prompts.batch import Batch, concatenate
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.text import TextStates, parts_of
-from methods.lens.imported_lens import chosen_lens, digest_of_chosen
+from methods.lens.judging.chosen import chosen_lens, digest_of_chosen
 from methods.lens.judging.effects import MEASURES, EffectsAtLayer
 from methods.lens.judging.interventions import (
     Changes,

@@ -1,14 +1,11 @@
 """A lens from a file: a record's, one of `save_lens`, of the tuned-lens or Jacobian-lens package.
 
-So what was fitted elsewhere is judged on the same rows, beside the lenses that are fitted here, and
-what was fitted once serves all studies.
+So what was fitted elsewhere is judged on the same rows, beside the lenses that are fitted here.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.config import configured, configured_names
 from benchmark.digests import digest, digest_of_file
 from benchmark.errors import UserError
 from benchmark.method.problem import Problem
@@ -16,9 +13,8 @@ from benchmark.models.loading import LanguageModel
 from methods.lens.files import LENS, import_jacobian_lens, import_tuned_lens, load_lens
 from methods.lens.fitted import FittedLens
 from methods.lens.fitting.text import Given
-from methods.lens.lens import Lens, TrainedLens
+from methods.lens.lens import Lens
 
-IMPORTED = "imported_lens"
 OWN, JACOBIAN = ".safetensors", ".pt"
 WHAT_TO_TYPE = (
     "type method.path=results/KEY of a lens's record, method.path=FILE.safetensors that save_lens "
@@ -82,43 +78,6 @@ class ImportedLens(Lens):
         if path.suffix == JACOBIAN:
             return import_jacobian_lens(path, model)
         raise UserError(f"method.path={self.path} is no lens; {WHAT_TO_TYPE}")
-
-
-def chosen_lens(choice: str, steps: int | None) -> Lens:
-    """A lens that a study fits, or takes as it was fitted.
-
-    Args:
-        choice: an option of conf/method, or a path as `ImportedLens` takes it.
-        steps: of its training, or None for its own number; of no concern to lenses without.
-
-    Raises:
-        UserError: it is neither a lens nor a path.
-    """
-    lenses = (name for name in configured_names("method") if name.endswith("_lens"))
-    options = [name for name in lenses if name != IMPORTED]
-    if choice not in options:
-        if Path(choice).exists():
-            return configured("method", IMPORTED, path=choice)
-        raise UserError(
-            f"method.lens={choice} is no lens; give one of {', '.join(options)}, or the path of a "
-            "lens, such as results/KEY"
-        )
-    lens = configured("method", choice)
-    if steps is None or not isinstance(lens, TrainedLens):
-        return lens
-    named = [field.name for field in fields(lens) if field.name in ("steps", "oca_steps")]
-    return replace(lens, **dict.fromkeys(named, steps))
-
-
-def digest_of_chosen(choices: Sequence[str]) -> str | None:
-    """A digest of the files of those that are paths, or None where none is.
-
-    Raises:
-        UserError: one is neither a lens nor a path, or cannot be read.
-    """
-    chosen = (chosen_lens(choice, None) for choice in choices)
-    found = [lens.data_digest() for lens in chosen if isinstance(lens, ImportedLens)]
-    return digest(found) if found else None
 
 
 def _own(path: Path) -> Path:

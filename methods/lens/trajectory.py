@@ -24,7 +24,7 @@ from benchmark.models.loading import LanguageModel
 from benchmark.prompts.batch import Batch
 from benchmark.prompts.encoding import PromptEncoder
 from methods.lens.fitted import FittedLens, lens_logits
-from methods.lens.imported_lens import chosen_lens, digest_of_chosen
+from methods.lens.judging.chosen import chosen_lens, digest_of_chosen
 from methods.lens.lens import ONE_ABLATION
 from methods.lens.report.trajectory import draw_trajectory as draw_trajectory
 from methods.ranges import check_counts

@@ -79,6 +79,11 @@ class TextStates:
         total = sum(part.attention.double().sum(1) for part in self.parts())
         return (total / self.n_places).to(self.model.stream_dtype)
 
+    @cached_property
+    def beginning(self) -> States:
+        """Those of the first prompts, by which a digest tells models apart."""
+        return self.select(torch.arange(min(DIGESTED, self.n_places)))
+
     def digest(self) -> str:
         """The SHA-256 of all tokens, the places, and the first states, which differ by model."""
         hasher = hashlib.sha256(str(self.length).encode())
@@ -86,8 +91,7 @@ class TextStates:
             tokens = batch.clean.masked_fill(~batch.real, -1)
             for numbers in (tokens, batch.read_at):
                 hasher.update(numbers.cpu().numpy().tobytes())
-        first = self.select(torch.arange(min(DIGESTED, self.n_places)))
-        hasher.update(first.before.float().cpu().numpy().tobytes())
+        hasher.update(self.beginning.before.float().cpu().numpy().tobytes())
         return hasher.hexdigest()
 
 

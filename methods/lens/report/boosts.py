@@ -8,7 +8,6 @@ from jaxtyping import Float
 
 from benchmark.report.frame import Results
 from benchmark.statistics.bootstrap import interval_of_means
-from methods.lens.report.overall import lenses_called
 
 SHOWN = {"right": "right demonstrations", "wrong": "wrong demonstrations"}
 
@@ -44,12 +43,16 @@ class Boost:
 def gains(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
     """What each lens gains over the model at its best layer, of the records that rows are of.
 
+    Args:
+        results: of studies of elicitation.
+        rows: some of them, as `with_lenses` gives them.
+
     Returns:
         task, lens, seed, shown, model (its accuracy), layer, gain, low and high (on prompts that
         did not choose the layer), largest (on all).
     """
-    found, lenses = [], lenses_called(results)
-    for key in dict.fromkeys(rows["key"]):
+    found = []
+    for key, lens in rows[["key", "lens"]].drop_duplicates().itertuples(index=False):
         record = results.records[key]
         for kind in SHOWN:
             correct = results.tensor(key, f"correct/{kind}")
@@ -58,7 +61,7 @@ def gains(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
             found.append(
                 {
                     "task": results.labels[key]["task"],
-                    "lens": lenses[key],
+                    "lens": lens,
                     "seed": record.config["seed"],
                     "shown": kind,
                     "model": float(correct[-1].mean()),

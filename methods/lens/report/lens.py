@@ -20,6 +20,7 @@ from methods.lens.report.overall import (
     ENDS,
     EVERYWHERE,
     LOSS,
+    by_place,
     overall_of,
     pooled,
     refuse_other_rows,
@@ -120,11 +121,8 @@ def compared(results: Results) -> list[Compared]:
     Raises:
         UserError: two records are of one lens and seed, or lenses read different rows.
     """
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in results.done:
-        labels = results.labels[record.key]
-        groups.setdefault((labels["task"], labels["model"]), []).append(record)
-    return [one for place, records in groups.items() for one in _of_place(results, place, records)]
+    places = by_place(results).items()
+    return [one for place, records in places for one in _of_place(results, place, records)]
 
 
 def _of_place(

@@ -11,7 +11,7 @@ from benchmark.report.layout.looks import look
 from benchmark.report.layout.pictures import GREY, axes_of, legend
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from methods.lens.report.boosts import SHOWN, gains
-from methods.lens.report.overall import lenses_called
+from methods.lens.report.overall import with_lenses
 from methods.lens.report.published import (
     published_elicitation,
     published_models,
@@ -197,7 +197,6 @@ def _published(results: Results, place: tuple[str, str]) -> pd.DataFrame:
 
 def _named(results: Results) -> pd.DataFrame:
     """All rows with the lens that they are of, and which are of the model itself."""
-    rows = results.tables
-    lenses = lenses_called(results)
+    rows = with_lenses(results)
     last = rows.groupby("key")["layer"].transform("max")
-    return rows.assign(lens=rows["key"].map(lenses), model_itself=rows["layer"] == last)
+    return rows.assign(model_itself=rows["layer"] == last)

@@ -13,11 +13,10 @@ from benchmark.report.layout.pictures import axes_of, legend, log_axis
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
 from methods.lens.report.overall import (
-    lenses_called,
     overall_of,
     pooled,
-    refuse_other_rows,
     shown_overall,
+    with_lenses,
 )
 from methods.lens.report.published import (
     published_faithfulness,
@@ -40,7 +39,7 @@ QUANTITIES = {
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
     """For every text and model, how alike the effects are, and the loss; layers averaged."""
     made = []
-    for place, every in _named(results).groupby(PLACE):
+    for place, every in with_lenses(results).groupby(PLACE):
         made.append(_overall_table(results, place, every))
         made += _local_table(place, every[every["intervention"] == LOCAL])
         rows = every[every["intervention"] != LOCAL]
@@ -61,13 +60,12 @@ def tables(results: Results, asked: Asked) -> list[ReportTable]:
 
 def _overall_table(results: Results, place: tuple[str, str], rows: pd.DataFrame) -> ReportTable:
     """All lenses by loss, agreement, both measures of their effects, and cost."""
-    lenses = lenses_called(results)
+    records = rows[["key", "lens"]].drop_duplicates().itertuples(index=False)
     whole = pd.DataFrame(
-        {"lens": lenses[record.key]}
-        | overall_of(results, record)
-        | {words: record.summary[f"mean_{name}"] for name, words in MEASURES.items()}
-        for record in results.done
-        if record.key in set(rows["key"])
+        {"lens": lens}
+        | overall_of(results, results.records[key])
+        | {words: results.records[key].summary[f"mean_{name}"] for name, words in MEASURES.items()}
+        for key, lens in records
     )
     overall = pooled(whole.groupby("lens", sort=False))
     table = shown_overall(overall, more=list(MEASURES.values()))
@@ -85,7 +83,7 @@ def _published(model: str) -> ReportTable:
 def figures(results: Results, asked: Asked) -> list[ReportFigure]:
     """For every text, model and intervention, both measures by layer, or the loss by level."""
     made = []
-    for place, rows in _named(results).groupby([*PLACE, "intervention"], sort=False):
+    for place, rows in with_lenses(results).groupby([*PLACE, "intervention"], sort=False):
         draw = by_level if place[-1] == LOCAL else by_layer
         theirs = _published_of(results, rows, place[-1]) if asked.published else pd.DataFrame()
         figure = draw(rows, ", ".join(place), theirs)
@@ -181,15 +179,3 @@ def _local_table(place: tuple[str, str], rows: pd.DataFrame) -> list[ReportTable
     title = f"{', '.join(place)}: KL(perturbed model || lens) by how far it moved, mean over layers"
     shown = table.map("{:.3f}".format)
     return [ReportTable(("lens_faithfulness", "local", *place), title, shown)]
-
-
-def _named(results: Results) -> pd.DataFrame:
-    """All rows with the lens that they are of."""
-    lenses = lenses_called(results)
-    places: dict[tuple[str, str], list[Record]] = {}
-    for record in results.done:
-        labels = results.labels[record.key]
-        places.setdefault((labels["task"], labels["model"]), []).append(record)
-    for records in places.values():
-        refuse_other_rows(records, lenses)
-    return results.tables.assign(lens=results.tables["key"].map(lenses))

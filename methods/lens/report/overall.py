@@ -78,22 +78,42 @@ def with_ends(row) -> str:  # noqa: ANN001 - a named tuple of pandas
     return f"{row.loss:.3f} [{row.loss_low:.3f}, {row.loss_high:.3f}]"
 
 
+def with_lenses(results: Results) -> pd.DataFrame:
+    """All rows of studies of lenses, with the lens that each is of.
+
+    Raises:
+        UserError: two records are of one lens and seed, or lenses read different rows.
+    """
+    lenses = lenses_called(results)
+    for records in by_place(results).values():
+        refuse_other_rows(records, lenses)
+    return results.tables.assign(lens=results.tables["key"].map(lenses))
+
+
+def by_place(results: Results) -> dict[tuple[str, str], list[Record]]:
+    """The finished records of each task and model, which stand side by side."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in results.done:
+        labels = results.labels[record.key]
+        found.setdefault((labels["task"], labels["model"]), []).append(record)
+    return found
+
+
 def lenses_called(results: Results) -> dict[str, str]:
     """The lens of each study by key, with the settings that were changed of some and not of all."""
     changed = {
-        record.key: [
-            words
-            for words in results.labels[record.key]["method"].split(" ")[1:]
-            if not words.startswith("lens=")
-        ]
-        for record in results.done
+        record.key: results.labels[record.key]["method"].split(" ")[1:] for record in results.done
     }
     of_all = set.intersection(*map(set, changed.values())) if changed else set()
     return {
         record.key: " ".join(
             [
                 record.config["method"]["lens"],
-                *(words for words in changed[record.key] if words not in of_all),
+                *(
+                    words
+                    for words in changed[record.key]
+                    if words not in of_all and not words.startswith("lens=")
+                ),
             ]
         )
         for record in results.done

@@ -25,7 +25,7 @@ from methods.lens.files import (
     unembedding_digest,
 )
 from methods.lens.fitting.text import states_of
-from methods.lens.imported_lens import chosen_lens
+from methods.lens.judging.chosen import chosen_lens
 
 TEXT = [random_batch(n_prompts=8)]
 FITTED = {"logit_lens": {}, "mean_lens": {}, "resample_lens": {}, "jacobian_lens": {}} | {

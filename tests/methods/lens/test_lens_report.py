@@ -13,7 +13,7 @@ from benchmark.models.loading import load_model
 from benchmark.report.frame import load_kinds
 from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.protocol import Asked
-from methods.lens.imported_lens import chosen_lens
+from methods.lens.judging.chosen import chosen_lens
 from methods.lens.report.lens import compared, figures, tables
 from methods.lens.report.overall import lenses_called
 from methods.lens.report.published import published_losses
