@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
+
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.evaluation.circuits import passes
+from benchmark.evaluation.metrics import evaluation_metrics
 from benchmark.evaluation.whole_answers import WHOLE_ANSWER, n_positions_with_answers
+from benchmark.metric import Metric
 from benchmark.models.check import check_longer
 from benchmark.models.family import family_of
 from benchmark.models.loading import LanguageModel
@@ -46,7 +50,7 @@ class Prompts:
 
         Raises:
             UserError: the model cannot read them, or differs from Hugging Face's at their length,
-                or a split has too few.
+                or a split has too few, or a metric needs answers that a prompt has not.
         """
         batches, warnings = {}, []
         digests = {TASK: digest(cell.built_task.fingerprint())}
@@ -63,6 +67,7 @@ class Prompts:
                     f"{len(rows)} {split.value} prompts, not {n_prompts}: all there are"
                 )
             batch, words = _with_whole_answers(cell, batch_of(rows), split, model)
+            _check_answers(cell, batch, split)
             batches[split] = batch.to(model.device)
             warnings += _notes(cell, rows, batch, split, model, words)
             digests[split.value] = data_hash(rows)
@@ -77,6 +82,22 @@ class Prompts:
             check_longer(model, whole, family_of(whole.config), model.name, longest)
         held_out = passes(batches[Split.test]) if Split.test in batches else []
         return cls(batches[Split.train], held_out, digests, tuple(warnings))
+
+
+def _check_answers(cell: Cell, batch: Batch, split: Split) -> None:
+    """Let metrics refuse prompts before they move: to look at them on a GPU is to wait for it."""
+    metrics: dict[str, Metric] = {}
+    if "attribution_metric" in cell.uses:
+        metrics[cell.metric_name] = cell.built_metric
+    if "evaluate_under" in cell.uses and split is Split.test:
+        metrics |= evaluation_metrics(cell.metric_name)
+    largest = max(*batch.answers.flatten().tolist(), *batch.wrong.flatten().tolist(), 0)
+    logits = torch.zeros(len(batch), largest + 1)
+    for name, metric in metrics.items():
+        try:
+            metric(logits, batch, logits)
+        except UserError as error:
+            raise UserError(f"{cell.called['task']} under {name}: {error}") from None
 
 
 def _with_whole_answers(

@@ -10,11 +10,13 @@ from support.command import run_in_fork
 from support.paths import CASES
 
 from benchmark.config import configured
+from benchmark.errors import UserError
 from benchmark.evaluation.whole_answers import WHOLE_ANSWER
 from benchmark.models.loading import load_model
-from benchmark.prompts.task import Split
+from benchmark.prompts.task import PromptTask, Split
 from benchmark.records.record import LOG, Status
 from benchmark.run.from_python import run_cell as run_cell_of
+from benchmark.run.prompts import Prompts
 from benchmark.run.runner import run_cell
 
 OWN = CASES / "own_data"
@@ -169,3 +171,21 @@ def test_a_task_with_fewer_prompts_gives_what_it_has(tmp_path):
     settings = cell(tmp_path, task="gender_bias", model="toy_gpt2", method="random", n_test=1000)
     record = run_cell(settings).record
     assert any("test prompts, not 1000: all there are" in warning for warning in record.warnings)
+
+
+@pytest.mark.parametrize("row", [{"wrong_tokens": []}, {"answer_tokens": []}])
+@pytest.mark.parametrize("which", ["first", "all"])
+def test_prompts_without_answers_are_refused_before_they_move_to_the_device(
+    tmp_path, monkeypatch, row, which
+):
+    drawn = PromptTask.dataset
+
+    def without(*args, **settings):
+        rows = drawn(*args, **settings)
+        return rows.map(lambda _, at: row if at == 0 or which == "all" else {}, with_indices=True)
+
+    monkeypatch.setattr(PromptTask, "dataset", without)
+    # On the meta device, as on a GPU, nothing can be looked at in passing.
+    model = load_model("tiny_gpt2", device="meta", check=False)
+    with pytest.raises(UserError, match="ioi under .*: this metric needs right and wrong answers"):
+        Prompts.of(cell(tmp_path), model)
