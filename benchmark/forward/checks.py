@@ -111,13 +111,14 @@ def values_versions(values: SourceValues) -> tuple[int, ...]:
     return tuple(version_of(tensor) for tensor in values.tensors)
 
 
-def check_read_positions(values: SourceValues, batch: Batch) -> None:
+def check_read_positions(keep_first: bool, batch: Batch) -> None:
     """Refuse to read where nothing is ever ablated.
 
     Raises:
-        UserError: a prompt is read at position 0, which the values keep.
+        UserError: a prompt on the CPU is read at position 0, which ablation values keep.
     """
-    if values.keep_first and bool((batch.read_at == 0).any()):
+    # On a GPU, to look is to wait; the prompts of a cell were looked at before they moved there.
+    if keep_first and batch.read_at.device.type == "cpu" and bool((batch.read_at == 0).any()):
         raise UserError("a prompt is read at position 0, which keep_first never ablates")
 
 

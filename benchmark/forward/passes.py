@@ -132,7 +132,7 @@ def masked_logits(
         UserError: something does not fit the model or the batch, or a kept first position is read.
     """
     if not every_position:
-        check_read_positions(values, batch)
+        check_read_positions(values.keep_first, batch)
     masks, batch = as_masks(model, mask), _on_device(model, batch)
     check_prefix(model, masks, batch, values, prefix, start_layer)
     values = fitted_values(model, values, len(masks), batch)

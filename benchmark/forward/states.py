@@ -53,10 +53,11 @@ def states_at(
     Raises:
         UserError: prompts are longer than the model's context, or hold unknown tokens.
     """
-    tokens, places = tokens.to(model.device), places.to(model.device)
+    # Found once: an index of booleans is looked at, and a GPU waited for, wherever it is used.
+    at = tuple(index.to(model.device) for index in places.nonzero(as_tuple=True))
     attention: list[Tensor] = []
-    before = _streams(model, tokens, lambda out: attention.append(out[0][places]))
-    return States(torch.stack([x[0, 0][places] for x in before]), torch.stack(attention))
+    before = _streams(model, tokens.to(model.device), lambda out: attention.append(out[0][at]))
+    return States(torch.stack([x[0, 0][at] for x in before]), torch.stack(attention))
 
 
 def streams(

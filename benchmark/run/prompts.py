@@ -11,6 +11,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation.circuits import passes
 from benchmark.evaluation.metrics import evaluation_metrics
 from benchmark.evaluation.whole_answers import WHOLE_ANSWER, n_positions_with_answers
+from benchmark.forward.checks import check_read_positions
 from benchmark.metric import Metric
 from benchmark.models.check import check_longer
 from benchmark.models.family import family_of
@@ -67,7 +68,7 @@ class Prompts:
                     f"{len(rows)} {split.value} prompts, not {n_prompts}: all there are"
                 )
             batch, words = _with_whole_answers(cell, batch_of(rows), split, model)
-            _check_answers(cell, batch, split)
+            _check_before_it_moves(cell, batch, split)
             batches[split] = batch.to(model.device)
             warnings += _notes(cell, rows, batch, split, model, words)
             digests[split.value] = data_hash(rows)
@@ -84,13 +85,14 @@ class Prompts:
         return cls(batches[Split.train], held_out, digests, tuple(warnings))
 
 
-def _check_answers(cell: Cell, batch: Batch, split: Split) -> None:
-    """Let metrics refuse prompts before they move: to look at them on a GPU is to wait for it."""
+def _check_before_it_moves(cell: Cell, batch: Batch, split: Split) -> None:
+    """What passes and metrics refuse in prompts: to look at them on a GPU is to wait for it."""
     metrics: dict[str, Metric] = {}
     if "attribution_metric" in cell.uses:
         metrics[cell.metric_name] = cell.built_metric
-    if "evaluate_under" in cell.uses and split is Split.test:
-        metrics |= evaluation_metrics(cell.metric_name)
+    if "evaluate_under" in cell.uses:
+        metrics |= evaluation_metrics(cell.metric_name) if split is Split.test else {}
+        check_read_positions(_keeps_first(cell), batch)
     largest = max(*batch.answers.flatten().tolist(), *batch.wrong.flatten().tolist(), 0)
     logits = torch.zeros(len(batch), largest + 1)
     for name, metric in metrics.items():
@@ -98,6 +100,11 @@ def _check_answers(cell: Cell, batch: Batch, split: Split) -> None:
             metric(logits, batch, logits)
         except UserError as error:
             raise UserError(f"{cell.called['task']} under {name}: {error}") from None
+
+
+def _keeps_first(cell: Cell) -> bool:
+    """Whether an ablation of the cell spares the first position."""
+    return any(one.keep_first for one in (cell.built_ablation, *cell.evaluation.values()))
 
 
 def _with_whole_answers(
@@ -129,5 +136,5 @@ def _notes(
         if rows.info.description:
             yield rows.info.description
         yield from longer_answers(rows, split.value, model.tokenizer, on_whole_answers)
-    if any(one.keep_first for one in (cell.built_ablation, *cell.evaluation.values())):
+    if _keeps_first(cell):
         yield from kept_content(batch, split.value, model.tokenizer)

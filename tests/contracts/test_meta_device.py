@@ -12,6 +12,9 @@ from support.prompts import random_batch
 from support.values import random_values
 
 from benchmark.config import configured, configured_names
+from benchmark.effects.nodes.first_order import AtPVariant, Cut, node_effects
+from benchmark.effects.nodes.nodes import NodeKind, Nodes
+from benchmark.effects.nodes.patching import SiteRun, set_effects
 from benchmark.forward.passes import clean_logits, clean_run, masked_logits, masked_prefix
 from benchmark.graph.scores import EdgeScores
 from benchmark.method.problem import Problem
@@ -115,3 +118,51 @@ def test_attributions(nowhere, asked, name):
 def test_scores_come_home_once_a_batch(nowhere, asked, brought_home, name):
     replace(METHODS[name], batch_size=2).discover(asked, [10])
     assert len(brought_home) == 3, brought_home
+
+
+@pytest.mark.parametrize("fix_softmax", [False, True])
+@pytest.mark.parametrize("cut", [None, *Cut])
+def test_attribution_patching_of_nodes(nowhere, asked, fix_softmax, cut):
+    nodes = Nodes(NodeKind.all, nowhere.shape, 1)
+    variant = AtPVariant(fix_softmax=fix_softmax, cut=cut)
+    (batch,) = asked.batches
+    found = node_effects(nowhere, batch, nodes, asked.metric, variant, keep_first=True)
+    assert found.is_meta and found.shape == (len(batch), len(nodes))
+
+
+def test_patches_of_nodes(nowhere, asked):
+    nodes = Nodes(NodeKind.all, nowhere.shape, 1)
+    clean = SiteRun.of(nowhere, asked.batches[0], keep_first=True)
+    chosen = torch.rand(3, 1, len(nodes)) < 0.5
+    assert set_effects(nowhere, clean, nodes, chosen, asked.metric).is_meta
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """A list with an item for every look at whether something is true on the device."""
+    found, on_cpu = [], torch.Tensor.__bool__
+
+    def look(tensor):
+        if not tensor.is_meta:
+            return on_cpu(tensor)
+        found.append(tensor.shape)
+        return True
+
+    monkeypatch.setattr(torch.Tensor, "__bool__", look)
+    return found
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+@pytest.mark.parametrize("name", ["oca_lens", "tuned_lens"])
+def test_lenses_train_without_waiting_for_a_step(nowhere, asked, brought_home, looks, name, steps):
+    replace(METHODS[name], steps=steps).study(asked, asked.batches)
+    # Whether the last loss is a number, whose lens it is, the losses, and two tables at the end.
+    assert len(looks) == 1 and len(brought_home) == 6
+
+
+@pytest.mark.parametrize(
+    "name", ["logit_lens", "zero_lens", "mean_lens", "resample_lens", "jacobian_lens"]
+)
+def test_lenses_bring_home_what_is_told_of_them_alone(nowhere, asked, brought_home, looks, name):
+    METHODS[name].study(asked, asked.batches)
+    assert looks == [] and [tuple(shape) for shape in brought_home] == [(2, 6), (2, 6)]

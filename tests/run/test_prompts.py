@@ -187,5 +187,5 @@ def test_prompts_without_answers_are_refused_before_they_move_to_the_device(
     monkeypatch.setattr(PromptTask, "dataset", without)
     # On the meta device, as on a GPU, nothing can be looked at in passing.
     model = load_model("tiny_gpt2", device="meta", check=False)
-    with pytest.raises(UserError, match="ioi under .*: this metric needs right and wrong answers"):
+    with pytest.raises(UserError, match=r"ioi under .*: this metric needs right and wrong answers"):
         Prompts.of(cell(tmp_path), model)

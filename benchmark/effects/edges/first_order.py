@@ -214,6 +214,6 @@ def _held_pass(
 def _checked(
     model: Transformer, batch: Batch, replacement: SourceValues
 ) -> tuple[Batch, SourceValues]:
-    check_read_positions(replacement, batch)
+    check_read_positions(replacement.keep_first, batch)
     batch = batch.to(model.device)
     return batch, fitted_values(model, replacement, 1, batch)

@@ -81,12 +81,15 @@ class Nodes:
         """The nodes of a layer."""
         return slice(layer * self._per_layer, (layer + 1) * self._per_layer)
 
-    def patches(self, chosen: Bool[Tensor, "rows prompts nodes"]) -> Patches:
-        """Which activations sets of nodes are; the axes of rows and prompts may be of size 1."""
-        found = {}
+    def patches(self, chosen: Bool[Tensor, "rows prompts nodes"], device: torch.device) -> Patches:
+        """Which activations sets of nodes are; the axes of rows and prompts may be of size 1.
+
+        Sets that lie on the CPU are looked at there, so that no GPU is waited for.
+        """
+        found, moved = {}, chosen.to(device)
         for layer, site, where in self.places():
-            part = chosen[..., where]
-            if bool(part.any()):
+            if bool(chosen[..., where].any()):
+                part = moved[..., where]
                 rows, prompts, _ = part.shape
                 units = part.reshape(rows, prompts, self.units(site), self.n_positions)
                 found[layer, site] = units.permute(2, 0, 1, 3)

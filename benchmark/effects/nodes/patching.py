@@ -101,7 +101,7 @@ def set_effects(
     at_once = rows_that_fit(model, *clean.batch.clean.shape, with_gradient=False)
 
     def of_part(part: Tensor) -> Tensor:
-        found = patched_effects(model, clean, nodes.patches(part.to(model.device)), objective)
+        found = patched_effects(model, clean, nodes.patches(part, model.device), objective)
         # Rows without any patch come back as one.
         return found.expand(len(part), -1)
 

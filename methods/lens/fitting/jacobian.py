@@ -21,6 +21,8 @@ from benchmark.transformer.transformer import Transformer
 from methods.lens.fitting.text import places_of
 
 Jacobians = Float[Tensor, "layers d_model d_model"]
+# Row and position of each place: an index of booleans would be looked at whenever it is used.
+Places = tuple[Tensor, Tensor]
 
 
 def mean_jacobian_of_later_states(
@@ -51,8 +53,8 @@ def _mean_jacobian(model: Transformer, text: Sequence[Batch], places_of_batch) -
     n_places = 0
     for batch in text:
         for part in batch.in_parts(rows_that_fit(model, 1, batch.n_positions)):
-            sources, targets = (places.to(model.device) for places in places_of_batch(part))
-            n_places += int(sources.sum())
+            sources, targets = (places.nonzero(as_tuple=True) for places in places_of_batch(part))
+            n_places += len(sources[0])
             _add_jacobians(total, model, part, sources, targets)
     if not n_places:
         raise UserError(
@@ -65,10 +67,11 @@ def _add_jacobians(
     total: Tensor,
     model: Transformer,
     batch: Batch,
-    sources: Bool[Tensor, "batch pos"],
-    targets: Bool[Tensor, "batch pos"],
+    sources: Places,
+    targets: Places,
 ) -> None:
     """Row i of each layer: the gradient of the targets' i-th numbers, summed over the sources."""
+    sources, targets = (tuple(x.to(model.device) for x in places) for places in (sources, targets))
     *before, final = streams(model, batch.clean)
     summed = final[0, 0][targets].sum(0)
     for i in range(model.shape.d_model):

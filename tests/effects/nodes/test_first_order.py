@@ -52,7 +52,8 @@ def test_atp_is_the_derivative_along_each_difference(model):
         chosen = torch.zeros(1, 1, len(nodes), dtype=torch.bool)
         chosen[..., node] = True
         up, down = (
-            moved(model, batch, nodes.patches(chosen), replacement, sign * step) for sign in (1, -1)
+            moved(model, batch, nodes.patches(chosen, model.device), replacement, sign * step)
+            for sign in (1, -1)
         )
         slope = (up - down) / (2 * step)
         assert largest(slope, found[:, node]) < 1e-6 * max(1, float(slope.abs().max()))

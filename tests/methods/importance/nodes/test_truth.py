@@ -34,7 +34,10 @@ def one_by_one(asked: NodeProblem):
     (clean,) = asked.clean_runs()
     alone = torch.eye(len(asked.nodes), dtype=torch.bool)[:, None, None]
     nodes, model = asked.nodes, asked.model
-    rows = [patched_effects(model, clean, nodes.patches(a), asked.objective) for a in alone]
+    rows = [
+        patched_effects(model, clean, nodes.patches(a, model.device), asked.objective)
+        for a in alone
+    ]
     return torch.cat(rows).T
 
 
