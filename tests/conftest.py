@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # An empty cache, so that a model that happens to be there changes no test.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-hub-")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+QUICK_PART = "not slow"
 LONGEST = (
     "tests/run/grid/test_jobs.py",
     "tests/contracts/test_circuit_methods.py",
@@ -33,6 +34,11 @@ def pytest_configure(config):
     """Only a process that runs tests imports what they need: not one that hands them to workers."""
     if config.getoption("dist", "no") != "no":
         return
+    # They take a third of the quick part's time, and the whole suite checks them in its tests.
+    if config.getoption("markexpr") != QUICK_PART:
+        from support.shapes import check_signatures
+
+        check_signatures()
     config.pluginmanager.import_plugin("support.fixtures")
     # Ignored where a shell started the tests in its background, which their commands would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)

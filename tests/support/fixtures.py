@@ -1,16 +1,10 @@
-"""Shapes are checked at run time, models are made once per session, nothing touches a network."""
+"""Models are made once per session, nothing touches a network."""
 
 import os
 import tempfile
 
-import jaxtyping
-import support.shapes  # noqa: F401 - the hook finds it by name
-from jaxtyping import install_import_hook
-
-# Tasks have no shapes, and draw thousands of prompts.
-install_import_hook(["benchmark", "methods"], "support.shapes.checked")
-
 import hypothesis
+import jaxtyping
 import pytest
 import torch
 from support.families import FAMILIES, STRUCTURES, quick_or_slow
@@ -45,7 +39,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def shapes_are_checked(request):
-    """In the quick part, which covers every package; checks are a third of the time of a test."""
+    """In tests that are not slow, which cover every package; they take a third of a test's time."""
     jaxtyping.config.update("jaxtyping_disable", bool(request.node.get_closest_marker("slow")))
 
 
