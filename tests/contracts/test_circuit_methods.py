@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.options import class_of
 from support.problems import problem
 from support.prompts import random_batch
 
@@ -11,7 +12,6 @@ from benchmark.graph.scores import EdgeScores
 from benchmark.method.circuits import CircuitMethod
 from benchmark.method.found import FoundCircuits
 from benchmark.method.problem import Problem
-from benchmark.method.study import Study
 from benchmark.mib.files import MibCircuit, write_mib
 
 QUICK = {
@@ -32,7 +32,7 @@ OF_A_TASK = {"transferred"}
 CIRCUIT_METHODS = [
     name
     for name in configured_names("method")
-    if name not in OF_A_TASK and not isinstance(configured("method", name), Study)
+    if name not in OF_A_TASK and not hasattr(class_of("method", name), "study")
 ]
 
 

@@ -4,10 +4,9 @@ On the meta device a tensor of the CPU fails beside others, and so does every lo
 which on a GPU would wait for all work before it.
 """
 
-from dataclasses import replace
-
 import pytest
 import torch
+from support.options import methods_of
 from support.prompts import random_batch
 from support.values import random_values
 
@@ -23,10 +22,6 @@ from benchmark.models.loading import load_model
 from benchmark.training.loop import MaskedTraining
 from methods.circuits.masks.training import TrainsMasks
 from methods.circuits.scoring.attribution import Attribution
-
-METHODS = {name: configured("method", name) for name in configured_names("method")}
-TRAINED = [name for name, method in METHODS.items() if isinstance(method, TrainsMasks)]
-ATTRIBUTED = [name for name, method in METHODS.items() if isinstance(method, Attribution)]
 
 # Those that add up scores of their own, batch by batch.
 SCORED = ("activation_magnitude", "edge_atp", "hisp", "information_flow_routes")
@@ -88,7 +83,7 @@ class BegunError(Exception):
 
 
 @pytest.mark.parametrize("ablation", ["counterfactual", "optimal"])
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", methods_of(TrainsMasks))
 def test_training_steps(nowhere, asked, monkeypatch, name, ablation):
     def begun(training, *_):
         raise BegunError(training)
@@ -98,25 +93,25 @@ def test_training_steps(nowhere, asked, monkeypatch, name, ablation):
     monkeypatch.setattr(Attribution, "scores", lambda *_: random_scores(nowhere.graph))
     problem = Problem.of(nowhere, asked.batches, ablation=ablation)
     with pytest.raises(BegunError) as stopped:
-        METHODS[name].discover(problem, [10])
+        configured("method", name).discover(problem, [10])
     (training,) = stopped.value.args
     training.advance()
     training.advance()
     assert training.losses().is_meta and len(training.losses()) == 2
 
 
-@pytest.mark.parametrize("name", ATTRIBUTED)
+@pytest.mark.parametrize("name", methods_of(Attribution))
 def test_attributions(nowhere, asked, name):
     def objective(logits, batch, clean):
         return asked.metric(logits, batch, clean)
 
-    effects = METHODS[name].effects(asked, *asked.batches, objective)
+    effects = configured("method", name).effects(asked, *asked.batches, objective)
     assert effects.edges.is_meta and effects.neurons.is_meta
 
 
 @pytest.mark.parametrize("name", SCORED)
 def test_scores_come_home_once_a_batch(nowhere, asked, brought_home, name):
-    replace(METHODS[name], batch_size=2).discover(asked, [10])
+    configured("method", name, batch_size=2).discover(asked, [10])
     assert len(brought_home) == 3, brought_home
 
 

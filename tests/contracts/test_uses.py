@@ -3,6 +3,7 @@
 import pytest
 import torch
 from support.cells import cell
+from support.options import class_of
 
 from benchmark.config import configured, configured_names, option_text
 from benchmark.method.problem import USES
@@ -25,7 +26,7 @@ FEW = dict(prices=[0.01], masks_per_step=1)
 SETTINGS = {
     name: NODES
     for name in METHODS
-    if getattr(type(configured("method", name)), "kind", None) == "node_importance"
+    if getattr(class_of("method", name), "kind", None) == "node_importance"
 } | {
     "missed_effects": NODES | dict(verified=5, draws=4),
     "subsampling": NODES | dict(draws=4),

@@ -4,13 +4,15 @@ import pytest
 import yaml
 from support.command import run_in_fork
 from support.paths import ROOT
-from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
 SWEEP = yaml.safe_load((ROOT / "scripts" / "wandb_sweep.yaml").read_text())
 
 
 def command(chosen):
     """What an agent runs for one choice of values."""
+    # Takes seconds, in every process that looks for tests.
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
     args = create_sweep_command_args({"args": {name: {"value": v} for name, v in chosen.items()}})
     typed = []
     for word in create_sweep_command(SWEEP["command"]):

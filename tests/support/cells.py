@@ -1,5 +1,9 @@
 """A cell as the command line would build it."""
 
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 from omegaconf import DictConfig, OmegaConf
 from support.paths import CONF
 
@@ -17,15 +21,15 @@ def cell_config(
 ) -> DictConfig:
     """Its settings."""
     model = changes.pop("model", "tiny_gpt2")
-    config = OmegaConf.load(CONF / "config.yaml")
-    for key in ("defaults", "hydra"):
-        del config[key]
     chosen = dict(model=model, task=task, method=method, ablation=ablation)
-    for group, option in chosen.items():
-        config[group] = OmegaConf.load(CONF / group / f"{option}.yaml")
-    config.names = chosen
-    quick = dict(n_train=8, n_test=8, sizes=[0.1, 0.5], experiment_name=None)
-    constants = dict(steps=2, learning_rate=0.01, batch_size=4)
-    return OmegaConf.merge(
-        config, quick, {"constants": constants, "results_dir": str(results_dir)}, changes
-    )
+    groups = {group: _settings(CONF / group / f"{option}.yaml") for group, option in chosen.items()}
+    quick = dict(n_train=8, n_test=8, sizes=[0.1, 0.5], experiment_name=None, names=chosen)
+    quick |= dict(constants=dict(steps=2, learning_rate=0.01, batch_size=4))
+    whole = _settings(CONF / "config.yaml") | groups | quick | dict(results_dir=str(results_dir))
+    return OmegaConf.merge(whole, changes)
+
+
+@cache
+def _settings(path: Path) -> dict[str, Any]:
+    settings = OmegaConf.to_container(OmegaConf.load(path))
+    return {key: value for key, value in settings.items() if key not in ("defaults", "hydra")}

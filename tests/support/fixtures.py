@@ -5,6 +5,7 @@ import tempfile
 
 import hypothesis
 import jaxtyping
+import matplotlib
 import pytest
 import torch
 from support.families import FAMILIES, STRUCTURES, quick_or_slow
@@ -15,8 +16,10 @@ from benchmark.models.loading import LanguageModel, load_model
 from benchmark.models.places import fetched_directory, models_folder
 from benchmark.models.random_models import random_config, save_random_model
 
-# What is kept of former commands changes no test either; fetched models are still found.
+# What is kept of former commands changes no test either; fetched models are still found, and the
+# list of fonts, which takes seconds to make.
 os.environ.setdefault("ABLATION_BENCH_MODELS", str(models_folder()))
+os.environ.setdefault("MPLCONFIGDIR", matplotlib.get_cachedir())
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="ablation-bench-cache-")
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from support.cells import cell
+from support.options import methods_of
 from support.problems import pairs_problem
 from support.prompts import random_batch
 from support.values import largest
 
-from benchmark.config import configured, configured_names
+from benchmark.config import configured
 from benchmark.effects.nodes.first_order import AtPVariant, node_effects
 from benchmark.effects.nodes.nodes import NodeKind, Nodes
 from benchmark.errors import UserError
@@ -33,11 +34,7 @@ def study_of(name, **changes):
     return configured("method", name, **dict(repeats=2) | QUICK.get(name, {}) | changes)
 
 
-STUDIES = [
-    name
-    for name in configured_names("method")
-    if isinstance(configured("method", name), NodeSettings)
-]
+STUDIES = methods_of(NodeSettings)
 # They look up what each node's effect is.
 MEASURING = ("activation_patching", "hierarchical", "iterative")
 ESTIMATORS = [name for name in STUDIES if name != "missed_effects"]

@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import pytest
 import torch
+from support.options import methods_of
 from support.problems import problem
 from support.values import largest
 
-from benchmark.config import configured, configured_names
+from benchmark.config import configured
 from benchmark.errors import UserError
 from benchmark.forward.passes import clean_logits, masked_logits
 from benchmark.metric import KLDivergence
@@ -78,10 +79,7 @@ def test_constants_of_single_sources_lose_less_than_means(gpt2):
     assert float(optimal.sum()) < 0.9 * float(gaps(mean).sum())
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n for n in configured_names("method") if isinstance(configured("method", n), Attribution)],
-)
+@pytest.mark.parametrize("name", methods_of(Attribution))
 def test_every_attribution_has_neurons_but_exact_patching(gpt2, name):
     if name == "exact":
         with pytest.raises(UserError, match="granularity=edge or component"):

@@ -20,12 +20,12 @@ SETTINGS = {"windows": [1, 3], "grid_window": 3, "draws": 2, "pictures": 2}
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tracing")
-    constants = dict(steps=5, learning_rate=0.01, batch_size=10)
+    constants = dict(steps=1, learning_rate=0.01, batch_size=10)
     for ablation in ABLATIONS:
         run_cell(
             "capital_of_country", "causal_tracing", ablation, model="toy_llama",
             changes={"method": SETTINGS}, constants=constants,
-            n_train=40, n_test=25, results_dir=str(folder), threads=1,
+            n_train=10, n_test=8, results_dir=str(folder), threads=1,
         )  # fmt: skip
     return load_kinds(folder)["tracing"]
 
@@ -42,7 +42,7 @@ def test_corruptions_stand_side_by_side(results):
     assert top.table.loc["states, last token", "gaussian"].startswith("3: 1.000 [1.000, 1.000]")
     assert len(sharpness.table) == 2 * 5 * 3
     assert list(sharpness.table["corruption"][:2]) == ["optimal", "gaussian"]
-    assert list(levels.table["facts"]) == ["25", "25"]
+    assert list(levels.table["facts"]) == ["8", "8"]
 
 
 def test_what_the_paper_reports_is_a_table_of_its_own_beside_its_own_model(results, monkeypatch):
