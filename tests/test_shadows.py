@@ -53,6 +53,7 @@ def test_a_file_in_the_way_is_named_in_one_line(name, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_what_is_not_needed_may_be_hidden_and_plain_folders_hide_nothing(tmp_path):
     for name in ("benchmark", "conf", "tasks"):
         (tmp_path / name).mkdir()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.command import run_in_fork
+from support.quick import quick_or_slow
 
 from benchmark.cli.main import main
 from benchmark.models.choice import ModelChoice
@@ -73,7 +74,7 @@ def test_the_second_signal_ends_at_once():
 
 
 @pytest.mark.parametrize("where", [(ModelChoice, "load"), ("benchmark.run.runner", "run_cell")])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", quick_or_slow([signal.SIGINT, signal.SIGTERM], [signal.SIGINT]))
 def test_a_signal_that_an_import_makes_an_error_of_ends_the_command_too(
     tmp_path, monkeypatch, number, where
 ):

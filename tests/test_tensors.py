@@ -45,6 +45,7 @@ def test_others_can_read_the_file(tmp_path):
         assert torch.equal(file.get_tensor("turned"), tensors()["turned"])
 
 
+@pytest.mark.slow
 def test_equal_content_is_equal_bytes_in_every_process(tmp_path):
     """Of safetensors' own files the header is in random order."""
     facts = {letter: letter for letter in "hgfedcba"}

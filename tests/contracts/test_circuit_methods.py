@@ -5,6 +5,7 @@ import torch
 from support.options import class_of
 from support.problems import problem
 from support.prompts import random_batch
+from support.quick import quick_or_slow
 
 from benchmark.config import configured, configured_names
 from benchmark.graph.mask import EdgeMask
@@ -62,7 +63,7 @@ def with_files(model, folder, quick):
 
 
 @pytest.mark.parametrize("name", CIRCUIT_METHODS)
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("family", quick_or_slow(["gpt2", "llama"], ["gpt2"]))
 def test_every_method_keeps_the_contract(models, family, name, tmp_path):
     model = models[family]
     method = configured("method", name, **with_files(model, tmp_path, QUICK).get(name, {}))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.options import methods_of
 from support.prompts import random_batch
+from support.quick import quick_or_slow
 from support.values import random_values
 
 from benchmark.config import configured, configured_names
@@ -82,7 +83,7 @@ class BegunError(Exception):
     """A training whose first step is next."""
 
 
-@pytest.mark.parametrize("ablation", ["counterfactual", "optimal"])
+@pytest.mark.parametrize("ablation", quick_or_slow(["counterfactual", "optimal"], ["optimal"]))
 @pytest.mark.parametrize("name", methods_of(TrainsMasks))
 def test_training_steps(nowhere, asked, monkeypatch, name, ablation):
     def begun(training, *_):

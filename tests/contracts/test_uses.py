@@ -4,6 +4,7 @@ import pytest
 import torch
 from support.cells import cell
 from support.options import class_of
+from support.quick import quick_or_slow
 
 from benchmark.config import configured, configured_names, option_text
 from benchmark.method.problem import USES
@@ -67,7 +68,7 @@ def answer(chosen, model):
 RUN = ("eap", "hisp", "random", "reference", "edge_pruning", "atp", "iterative")
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", quick_or_slow(METHODS, RUN))
 def test_what_a_method_does_not_use_changes_nothing(name, model, tmp_path):
     base = cell_of(name, tmp_path / "a")
     unused = {what: value for what, value in CHANGED.items() if what not in base.uses}
@@ -87,7 +88,7 @@ def _check_answers(mine, theirs):
     )
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", quick_or_slow(METHODS, RUN))
 def test_what_a_method_uses_decides_the_key(name, tmp_path):
     base = cell_of(name, tmp_path)
     assert base.built_method.uses <= USES

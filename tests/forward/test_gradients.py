@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from support.prompts import random_batch
+from support.quick import quick_or_slow
 from support.values import counterfactual, largest, random_masks, random_values
 
 from benchmark.forward.passes import masked_logits
@@ -18,7 +19,7 @@ def directional(function, point, direction):
         return (function(point + STEP * direction) - function(point - STEP * direction)) / 2 / STEP
 
 
-@pytest.mark.parametrize("every_position", [False, True])
+@pytest.mark.parametrize("every_position", quick_or_slow([False, True], [True]))
 @pytest.mark.parametrize("keep_first", [False, True])
 @pytest.mark.parametrize("axes", [(1, 1, 1), (3, 1, 1), (1, 1, 8), (3, 4, 8)])
 def test_masks_and_values(model, axes, keep_first, every_position):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from support.families import FAMILIES, quick_or_slow
+from support.families import FAMILIES, QUICK_FAMILIES
 from support.independent.hooked import HookedHuggingFace
 from support.independent.oracle import Oracle, written
 from support.prompts import random_batch
+from support.quick import quick_or_slow
 from support.values import largest, random_masks
 
 from benchmark.ablations.optimal import Optimal
@@ -17,7 +18,7 @@ from benchmark.models.family import family_named
 BRIDGED = ("gemma2", "gpt2", "gpt_neox", "llama", "qwen2", "qwen3")
 
 
-@pytest.fixture(scope="module", params=quick_or_slow(FAMILIES))
+@pytest.fixture(scope="module", params=quick_or_slow(FAMILIES, QUICK_FAMILIES))
 def judged(request, models):
     model = models[request.param]
     # Hugging Face's RMSNorm works in float32 inside a float64 model.

@@ -61,6 +61,7 @@ def test_pictures_refuse_what_tables_refuse(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_pictures_and_tables_refuse_the_same_holes(monkeypatch, tmp_path):
     (other,) = recovered((0.6, 0.5), method="random")
     other = replace(other, config=record("x", "random", seed=1).config)

@@ -33,6 +33,7 @@ def written(name, split):
     return [row for row in rows if row["split"] == split]
 
 
+@pytest.mark.slow
 def test_rows_left_out_stand_in_record_log_and_table(tmp_path):
     typed = ["task=own_data", f"task.data={OWN / 'half_misfit.jsonl'}", "method=eap", "threads=1"]
     typed += ["model=tiny_gpt2", "ablation=counterfactual", "sizes=[0.1]", "n_train=60"]
@@ -158,6 +159,7 @@ def test_a_model_that_cannot_do_the_task_is_warned_about(tmp_path, caplog):
     assert any("with an accuracy of" in warning for warning in record.warnings)
 
 
+@pytest.mark.slow
 def test_the_table_of_a_run_says_that_a_model_cannot_do_the_task(tmp_path):
     typed = ["task=docstring", "model=tiny_gpt2", "method=random", "ablation=counterfactual"]
     typed += ["n_train=8", "n_test=8", "sizes=[0.1]", "threads=1"]

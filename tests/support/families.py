@@ -1,6 +1,4 @@
-"""Which families of models tests run on, and which of them the quick part leaves to the whole."""
-
-import pytest
+"""Which families of models tests run on, and which of them the quick part takes."""
 
 from benchmark.models.family import family_names
 
@@ -11,9 +9,3 @@ FAMILIES = [family for family in family_names() if family != "gemma3"]
 QUICK_FAMILIES = ("gpt2", "gpt_neox", "gemma2", "olmo2")
 # One of each structure: the same, and norms of each head's queries.
 STRUCTURES = [*QUICK_FAMILIES, "qwen3"]
-
-
-def quick_or_slow(families: list[str]) -> list:
-    """The families as parameters, of which the quick part of the tests runs four."""
-    slow = pytest.mark.slow
-    return [pytest.param(name, marks=() if name in QUICK_FAMILIES else slow) for name in families]

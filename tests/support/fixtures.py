@@ -8,7 +8,8 @@ import jaxtyping
 import matplotlib
 import pytest
 import torch
-from support.families import FAMILIES, STRUCTURES, quick_or_slow
+from support.families import FAMILIES, QUICK_FAMILIES, STRUCTURES
+from support.quick import quick_or_slow
 from transformers import GPT2LMHeadModel
 
 from benchmark.models.family import family_names
@@ -61,13 +62,13 @@ def models(model_directories) -> dict[str, LanguageModel]:
     return {name: load_model(path, dtype="float64") for name, path in model_directories.items()}
 
 
-@pytest.fixture(params=quick_or_slow(FAMILIES))
+@pytest.fixture(params=quick_or_slow(FAMILIES, QUICK_FAMILIES))
 def model(request, models) -> LanguageModel:
     """Each family in turn, in float64: for tests of the engine."""
     return models[request.param]
 
 
-@pytest.fixture(params=quick_or_slow(STRUCTURES))
+@pytest.fixture(params=quick_or_slow(STRUCTURES, QUICK_FAMILIES))
 def method_model(request, models) -> LanguageModel:
     """A family of each structure, in float64: for what is built on the engine.
 

@@ -206,6 +206,7 @@ def test_rows_that_do_not_fit_are_counted_with_their_reasons(tokenizer):
         assert again.info.description == rows.info.description
 
 
+@pytest.mark.slow
 def test_more_misfits_in_a_row_than_a_generated_task_may_have_hide_no_row(tmp_path, tokenizer):
     good = known(ROWS[1]) | {"split": "test", "subject": ""}
     rows = [*(good | {"clean": f"qqq{n} went"} for n in range(6_000)), good]

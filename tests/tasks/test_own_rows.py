@@ -167,6 +167,7 @@ def test_what_the_hubs_readers_may_have_guessed_is_refused(monkeypatch):
     assert pairs("me/mine")[0].answers == (" x",)
 
 
+@pytest.mark.slow
 def test_a_million_columns_are_refused_at_once(tmp_path):
     names = [f"c{n}" for n in range(1_000_000)]
     (tmp_path / "wide.csv").write_text(HEADER.strip() + "," + ",".join(names) + "\n")

@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 import torch
 from support.independent.tracing import TracingOracle, batch_with_subjects, noisy_embeddings
+from support.quick import quick_or_slow
 
 from benchmark.effects.tracing.restoring import Restoration, own_logits, restored_logits
 from benchmark.effects.tracing.schedule import Schedule, window
@@ -16,7 +17,7 @@ from benchmark.meter import metering
 from benchmark.models.family import family_named
 
 
-@pytest.fixture(params=["last_subject", "all_subject", "last"])
+@pytest.fixture(params=quick_or_slow(["last_subject", "all_subject", "last"], ["last_subject"]))
 def where(request):
     return request.param
 

@@ -159,6 +159,7 @@ def test_lenses_of_files_are_judged_beside_fitted_ones(gpt2, tmp_path):
         configured("method", "imported_lens", path="nowhere.pt").data_digest()
 
 
+@pytest.mark.slow
 def test_a_lens_that_a_record_left_serves_every_study_without_a_second_fit(tmp_path):
     common = dict(model="tiny_gpt2", n_train=20, n_test=10, results_dir=str(tmp_path))
 

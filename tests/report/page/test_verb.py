@@ -113,6 +113,7 @@ def test_names_of_users_are_text_and_nothing_else(tmp_path):
     assert "<img" not in html and "&lt;img" in html and "49" not in html
 
 
+@pytest.mark.slow
 def test_a_report_that_is_too_large_is_a_folder_with_a_script_for_each_record(tmp_path):
     with_all(tmp_path)
     whole = parts(report(tmp_path).read_text())
@@ -126,6 +127,7 @@ def test_a_report_that_is_too_large_is_a_folder_with_a_script_for_each_record(tm
         assert parts((page.parent / file).read_text()) == {key: whole[key]}
 
 
+@pytest.mark.slow
 def test_a_hundred_records_of_gpt2_with_3000_edges_are_one_file_below_5_mb(tmp_path):
     saved(tmp_path, "one", [30, 100, 300, 1000, 3000])
     written = report(tmp_path)
@@ -149,6 +151,7 @@ def test_templates_and_scripts_are_all_in_the_package():
     assert {path.name for path in (folder / "assets").glob("*.js")} == set(SCRIPTS)
 
 
+@pytest.mark.slow
 def test_claims_that_the_records_can_judge_stand_beside_them(tmp_path):
     wanted = claim("eap_ig_more_faithful")
     for folder in folders(REFERENCE):

@@ -130,6 +130,7 @@ def test_states_are_those_of_now(place, capsys):
     assert tell([begun]) == 0 and entry.key in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_validate_keeps_what_it_listed_unless_files_of_the_users_decide(place):
     grid = ("validate", "-m", "model=tiny_gpt2", "seed=0,1")
     first = run_in_fork(*grid, "task=ioi", cwd=place)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 from support.command import run_in_fork
+from support.quick import quick_or_slow
 
 from benchmark.records import record
 from benchmark.run.grid import sweep
@@ -52,8 +53,10 @@ def test_a_note_comes_back_as_it_was(tmp_path, report_on):
 
 @pytest.mark.parametrize(
     ("full", "state", "said"),
-    [([sweep], "done", ""), ([sweep, record], "failed", "No space left")],
-    ids=["notes", "notes and records"],
+    [
+        pytest.param([sweep], "done", "", marks=pytest.mark.slow, id="notes"),
+        pytest.param([sweep, record], "failed", "No space left", id="notes and records"),
+    ],
 )
 def test_a_full_disk_ends_with_1_and_all_that_is_known(monkeypatch, tmp_path, full, state, said):
     for module in full:
@@ -152,7 +155,7 @@ def test_what_killed_jobs_of_a_launcher_said_is_kept(tmp_path):
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("broken", ["build", "run_cell"])
+@pytest.mark.parametrize("broken", quick_or_slow(["build", "run_cell"], ["build"]))
 def test_a_bug_in_one_cell_is_a_line_of_the_table_and_spares_the_others(
     monkeypatch, tmp_path, broken
 ):
