@@ -70,6 +70,7 @@ def test_a_package_of_the_suites_own_name_is_named_by_python_itself(tmp_path):
     assert last.startswith("ImportError") and str(place) in last
 
 
+@pytest.mark.slow
 def test_the_command_is_not_affected_but_by_pythonpath(tmp_path):
     for name in ("tasks.py", "methods.py", "conf/__init__.py", "benchmark/__init__.py"):
         place = lay(tmp_path, name)

@@ -41,21 +41,26 @@ def found_by(name, method):
     return f"circuits of {', '.join(taken or ['edges'])}"
 
 
-def supported_by(model, method):
-    """The ablations under which the class says that it works."""
-    whole = {"whole": EdgeMask.full(model.graph)}
+@pytest.fixture(scope="module")
+def problems(models):
+    """A problem under every ablation."""
+    whole = {"whole": EdgeMask.full(models["gpt2"].graph)}
     names = configured_names("ablation")
-    problems = {name: Problem.of(model, ablation=name, references=whole) for name in names}
-    able = [name for name in names if method.unsupported(problems[name]) is None]
-    return "all" if able == names else ", ".join(able)
+    return {name: Problem.of(models["gpt2"], ablation=name, references=whole) for name in names}
+
+
+def supported_by(problems, method):
+    """The ablations under which the class says that it works."""
+    able = [name for name, problem in problems.items() if method.unsupported(problem) is None]
+    return "all" if able == [*problems] else ", ".join(able)
 
 
 @pytest.mark.parametrize("name", configured_names("method"))
-def test_a_methods_yaml_says_what_its_class_says(gpt2, name):
+def test_a_methods_yaml_says_what_its_class_says(problems, name):
     changes, condition = NEEDED.get(name, ({}, ""))
     method, said = configured("method", name, **changes), facts_of(name)
     assert said["Finds"] == found_by(name, method)
-    assert said["Ablations"] == supported_by(gpt2, method) + condition
+    assert said["Ablations"] == supported_by(problems, method) + condition
     assert said["Passes"] and said["what"].endswith(".")
 
 

@@ -45,7 +45,7 @@ def test_recorded_values_are_the_hooked_ones(judged):
     assert largest(ours, oracle.cache(tokens)) < tolerance
 
 
-@pytest.mark.parametrize("keep_first", [False, True])
+@pytest.mark.parametrize("keep_first", quick_or_slow([False, True], [True]))
 @pytest.mark.parametrize("name", configured_names("ablation"))
 def test_masked_logits_agree_under_every_ablation(judged, name, keep_first):
     model, oracle, tolerance = judged

@@ -53,7 +53,6 @@ def test_lenses_of_one_text_stand_side_by_side(results):
     assert [len(figure.data) for figure in figures(results, Asked())] == [4, 4, 4]
 
 
-@pytest.mark.slow
 def test_published_losses_stand_beside_their_own_model_alone(results):
     assert published_losses("zoo/toy_gpt2").empty
     theirs = published_losses("openai-community/gpt2")

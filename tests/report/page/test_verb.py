@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from support.made.pages import saved
@@ -16,17 +17,19 @@ from benchmark.config import configured_alone
 from benchmark.graph.graph import ComputationalGraph
 from benchmark.records.record import RECORD, Record, Status
 from benchmark.records.store import folders
-from benchmark.report.claims.claim import claim
+from benchmark.report.claims.claim import claim, claims
 from benchmark.report.claims.verdicts import Verdict
 from benchmark.report.reference import REFERENCE
 
 SCRIPT = '</script><img src=x onerror="alert(1)">{{ 7 * 7 }}'
 SMALL = ComputationalGraph(2, 4)
+all_claims = cache(claims)
 
 
 @pytest.fixture(autouse=True)
-def short_library(monkeypatch):
-    """The plotting library takes seconds to bundle; it is tested in the browser."""
+def what_takes_long_is_made_once(monkeypatch):
+    """The plotting library takes seconds to bundle, too; it is tested in the browser."""
+    monkeypatch.setattr("benchmark.report.page.claims.claims", all_claims)
     monkeypatch.setattr("benchmark.report.page.writing.vega_script", lambda: "// library")
 
 
@@ -113,7 +116,6 @@ def test_names_of_users_are_text_and_nothing_else(tmp_path):
     assert "<img" not in html and "&lt;img" in html and "49" not in html
 
 
-@pytest.mark.slow
 def test_a_report_that_is_too_large_is_a_folder_with_a_script_for_each_record(tmp_path):
     with_all(tmp_path)
     whole = parts(report(tmp_path).read_text())
@@ -127,7 +129,6 @@ def test_a_report_that_is_too_large_is_a_folder_with_a_script_for_each_record(tm
         assert parts((page.parent / file).read_text()) == {key: whole[key]}
 
 
-@pytest.mark.slow
 def test_a_hundred_records_of_gpt2_with_3000_edges_are_one_file_below_5_mb(tmp_path):
     saved(tmp_path, "one", [30, 100, 300, 1000, 3000])
     written = report(tmp_path)
@@ -151,7 +152,6 @@ def test_templates_and_scripts_are_all_in_the_package():
     assert {path.name for path in (folder / "assets").glob("*.js")} == set(SCRIPTS)
 
 
-@pytest.mark.slow
 def test_claims_that_the_records_can_judge_stand_beside_them(tmp_path):
     wanted = claim("eap_ig_more_faithful")
     for folder in folders(REFERENCE):
