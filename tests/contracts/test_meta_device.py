@@ -151,7 +151,7 @@ def looks(monkeypatch):
 @pytest.mark.parametrize("steps", [2, 5])
 @pytest.mark.parametrize("name", ["oca_lens", "tuned_lens"])
 def test_lenses_train_without_waiting_for_a_step(nowhere, asked, brought_home, looks, name, steps):
-    replace(METHODS[name], steps=steps).study(asked, asked.batches)
+    configured("method", name, steps=steps).study(asked, asked.batches)
     # Whether the last loss is a number, whose lens it is, the losses, and two tables at the end.
     assert len(looks) == 1 and len(brought_home) == 6
 
@@ -160,5 +160,5 @@ def test_lenses_train_without_waiting_for_a_step(nowhere, asked, brought_home, l
     "name", ["logit_lens", "zero_lens", "mean_lens", "resample_lens", "jacobian_lens"]
 )
 def test_lenses_bring_home_what_is_told_of_them_alone(nowhere, asked, brought_home, looks, name):
-    METHODS[name].study(asked, asked.batches)
+    configured("method", name).study(asked, asked.batches)
     assert looks == [] and [tuple(shape) for shape in brought_home] == [(2, 6), (2, 6)]
