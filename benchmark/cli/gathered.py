@@ -31,6 +31,7 @@ def gathered(
     """
     from benchmark.records.store import cannot_write
     from benchmark.run.grid.sweep import REFUSED, gathering, noted, reports_on
+    from benchmark.run.grid.waiting import with_jobs_that_go_on
 
     if {"-h", "--help", "--hydra-help", "--cfg", "-c", "--info", "-i"} & set(sys.argv[1:]):
         jobs()
@@ -47,7 +48,7 @@ def gathered(
                 # A signal, or a launcher whose job was killed; the table still tells of the others.
                 code = int(stopped.code or 0) if not isinstance(stopped.code, str) else 1
             code = signal_code() or code
-            notes = noted(folder)
+            notes = with_jobs_that_go_on(folder, noted(folder))
             signalled = code in SIGNALLED
             if notes and not signalled and all(entry.state == REFUSED for entry in notes):
                 raise UserError("; ".join(dict.fromkeys(entry.detail for entry in notes)))

@@ -1,6 +1,7 @@
 """Cells in packs: a job runs several, what is there gets no job, and a lost job is told."""
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,7 @@ from benchmark.records.record import RECORD
 from benchmark.records.store import Folder
 from benchmark.run.grid.jobs import with_state
 from benchmark.run.grid.sweep import QUEUED, Note, gathering
-from benchmark.run.grid.waiting import end_waiting, note_waiting
+from benchmark.run.grid.waiting import end_waiting, note_waiting, with_jobs_that_go_on
 
 GRID = (
     "-m", "model=tiny_gpt2", "task=ioi", "method=random", "ablation=zero", "seed=0,1,2,3",
@@ -108,6 +109,19 @@ def test_a_stopped_command_keeps_what_its_queued_jobs_will_read(tmp_path):
         note_waiting(0, cell)
     assert (folder / QUEUED).is_dir()
     assert with_state(cell).state == "queued"
+
+
+def test_a_cell_whose_job_goes_on_is_not_called_killed_when_its_command_is_stopped(tmp_path):
+    cell = Note("ioi", "eap", "zero", "toy", 0, (), key="abc", results_dir=str(tmp_path))
+    begun, ended = replace(cell, state="killed"), replace(cell, state="done")
+    with gathering(tmp_path) as folder:
+        assert with_jobs_that_go_on(folder, [begun]) == [begun]
+        note_waiting(0, cell)
+        (told,) = with_jobs_that_go_on(folder, [begun])
+        assert told.state == "running" and told.detail == "its job goes on without this command"
+        assert with_jobs_that_go_on(folder, [ended]) == [ended]
+        end_waiting(0)
+        assert with_jobs_that_go_on(folder, [begun]) == [begun]
 
 
 def test_a_pack_of_no_cells_is_one_line(tmp_path):

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from benchmark.run.grid.sweep import KILLED, SWEEPS, VARIABLE, WAITING, Note, write_note
+from benchmark.run.grid.sweep import KILLED, RUNNING, SWEEPS, VARIABLE, WAITING, Note, write_note
 
 # In the folder of a command, a file for each cell that waits for a job, by its key.
 WAITS = "queued"
@@ -26,6 +26,16 @@ def end_waiting(job: int) -> None:
     (folder / WAITS / entry.key).unlink(missing_ok=True)
     if entry.state == WAITING:
         write_note(path, replace(entry, state=KILLED, detail="its job ended before it began"))
+
+
+def with_jobs_that_go_on(folder: Path, notes: list[Note]) -> list[Note]:
+    """The notes of a stopped command, whose jobs the queue of a cluster did not stop."""
+    return [
+        replace(entry, state=RUNNING, detail="its job goes on without this command")
+        if entry.state == KILLED and (folder / WAITS / entry.key).exists()
+        else entry
+        for entry in notes
+    ]
 
 
 def waits(results_dir: Path, key: str) -> bool:
