@@ -1,16 +1,18 @@
 """The report of elicitation: what layers answer behind right and behind wrong demonstrations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmark.records.record import Record
 from benchmark.report.frame import Results
 from benchmark.report.layout.looks import look
 from benchmark.report.layout.pictures import GREY, axes_of, legend
+from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from methods.lens.report.boosts import SHOWN, gains
+from methods.lens.report.boosts import SHOWN, Boost, gains
 from methods.lens.report.overall import with_lenses
 from methods.lens.report.published import (
     published_elicitation,
@@ -23,6 +25,15 @@ ACCURACY = "calibrated accuracy"
 PLACE = ["task", "model"]
 # What names of the data sets begin with that the paper takes.
 OF_THE_HUB = "labelled_"
+GAIN = "gain_"
+QUANTITIES = {
+    f"{GAIN}{shown}": Quantity(
+        f"accuracy gained over the model behind {words}, at the layer that other prompts choose",
+        -1.0,
+        1.0,
+    )
+    for shown, words in SHOWN.items()
+}
 
 
 def tables(results: Results, asked: Asked) -> list[ReportTable]:
@@ -60,6 +71,17 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
             words = ("lens_elicitation", "gains", str(model))
             made.append(ReportFigure(words, by_task(found, str(model)), found))
     return made
+
+
+def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
+    """What the best layer gains over the model, with the interval over prompts."""
+    found = {}
+    for record in records:
+        correct = results.tensor(record.key, f"correct/{quantity.removeprefix(GAIN)}")
+        assert correct is not None
+        boost = Boost.of(correct)
+        found[record.key] = Measured(boost.value, boost.low, boost.high)
+    return found
 
 
 def by_layer(rows: pd.DataFrame, title: str, published: pd.DataFrame) -> Figure:

@@ -12,6 +12,7 @@ from benchmark.report.kinds import figures_of, tables_of
 from benchmark.report.layout.pictures import save
 from benchmark.report.protocol import Asked
 from benchmark.run.from_python import run_cell
+from methods.lens.report.lens_elicitation import measure
 
 pytestmark = pytest.mark.slow
 TASKS = ("demonstrations", "demonstrations_made_up")
@@ -75,3 +76,15 @@ def test_what_was_published_stands_beside_its_own_model_alone(results, monkeypat
     }
     assert dotted["tuned_lens, best layer (published)"] == 0.468
     assert theirs.table.loc["oca_lens", "mean of 15, wrong, best layer"] == "0.477"
+
+
+@pytest.mark.parametrize("shown", ["right", "wrong"])
+def test_claims_are_judged_by_what_other_prompts_than_those_of_the_choice_gain(results, shown):
+    found = measure(results, results.done, f"gain_{shown}")
+    assert len(found) == 4
+    for key, measured in found.items():
+        correct = results.tensor(key, f"correct/{shown}").astype(float)
+        layer = (correct[:-1, ::2] - correct[-1, ::2]).mean(1).argmax()
+        gained = correct[layer, 1::2] - correct[-1, 1::2]
+        assert measured.value == pytest.approx(gained.mean())
+        assert measured.low <= measured.value <= measured.high
