@@ -5,12 +5,15 @@ choice is one clear error with the full key. Defaults live in yaml files only: t
 and those of the user's own packages and folders.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from importlib import import_module
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -19,6 +22,8 @@ from benchmark.errors import UserError, near
 from benchmark.plugins import is_allowed, own_folders, plugins
 from benchmark.shadows import check_own, options_folder
 
+T = TypeVar("T")
+_shared: ContextVar[dict[str, Any] | None] = ContextVar("shared", default=None)
 ALLOWED_PACKAGES = ("benchmark", "tasks", "methods")
 # The group in which a directory or a repository serves as an option, with the settings of another.
 PLACES_IN, AS_OPTION = "model", "gpt2"
@@ -89,9 +94,34 @@ def configured(group: str, name: str, **changes: Any) -> Any:  # noqa: ANN401
     Raises:
         UserError: there is no such option, or a setting cannot be used.
     """
-    config = OmegaConf.merge(OmegaConf.create(option_text(group, name)), changes)
-    assert isinstance(config, DictConfig)
-    return build(config, where=group)
+
+    def made() -> Any:  # noqa: ANN401
+        config = OmegaConf.merge(OmegaConf.create(option_text(group, name)), changes)
+        assert isinstance(config, DictConfig)
+        return build(config, where=group)
+
+    return once(["configured", group, name, changes], made)
+
+
+@contextmanager
+def sharing_built() -> Iterator[None]:
+    """Inside, what is built twice of equal settings is one object; files are read once, too."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def once(what: list[Any], make: Callable[[], T]) -> T:
+    """What `make` gives; inside `sharing_built`, what it gave for the same before."""
+    shared = _shared.get()
+    if shared is None:
+        return make()
+    key = repr(what)
+    if key not in shared:
+        shared[key] = make()
+    return shared[key]
 
 
 def configured_alone(name: str, **changes: Any) -> Any:  # noqa: ANN401

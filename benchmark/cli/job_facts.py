@@ -1,5 +1,7 @@
 """What a job of Hydra's knows of itself."""
 
+from collections.abc import Sequence
+
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
@@ -19,9 +21,17 @@ def job_facts() -> tuple[int, tuple[str, ...]]:
         if launcher != "basic":
             refuse(f"hydra/launcher={launcher} starts the cells of a grid; add -m")
         return 0, ()
-    shown = ("seed", "results_dir", "experiment_name", *facts.runtime.choices)
-    typed = (text for text in facts.overrides.task if text.split("=")[0].lstrip("+") not in shown)
-    return facts.job.num, tuple(typed)
+    return facts.job.num, changes_among(facts.overrides.task)
+
+
+def changes_among(given: Sequence[str]) -> tuple[str, ...]:
+    """What is given for a cell of the grid that Hydra runs, without what its names say."""
+    shown = ("seed", "results_dir", "experiment_name", *HydraConfig.get().runtime.choices)
+    return tuple(
+        text
+        for text in given
+        if (name := text.split("=")[0].lstrip("+")) not in shown and not name.startswith("hydra.")
+    )
 
 
 def is_side_by_side() -> bool:

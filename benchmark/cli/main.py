@@ -92,20 +92,17 @@ def _printing(settings: str) -> Callable[[], None]:
 
 def run() -> None:
     """Run all cells, print what became of them, and exit with 1 if one failed."""
-    _use_launchers("use_packing")
-    gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
-
-
-def _use_launchers(of_ours: str) -> None:
     # Without the extra `slurm` there are no launchers to replace.
     with suppress(ModuleNotFoundError):
-        getattr(import_module("benchmark.cli.packing"), of_ours)()
+        import_module("benchmark.cli.packing").use_packing()
+    gathered(run_cells, Path(given(sys.argv[1:], "results_dir", "results")))
 
 
 def validate() -> None:
     """Print the state of all cells; exit with 1 if one cannot be run."""
     import tempfile
 
+    from benchmark.cli.listing import list_here
     from benchmark.run.grid.jobs import with_state
     from benchmark.run.grid.known_grids import known_grid, remember_grid
 
@@ -114,7 +111,7 @@ def validate() -> None:
     known = known_grid(typed)
     if known is not None:
         sys.exit(tell([with_state(entry) for entry in known]))
-    _use_launchers("list_here")
+    list_here()
     with tempfile.TemporaryDirectory() as folder:
         gathered(validate_cells, Path(folder), lambda notes: remember_grid(typed, notes))
 

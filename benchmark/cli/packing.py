@@ -10,12 +10,9 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, run_job, setup_globals
-from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
     BaseSubmititLauncher,
@@ -24,6 +21,7 @@ from hydra_plugins.hydra_submitit_launcher.submitit_launcher import (
 )
 from omegaconf import DictConfig, open_dict, read_write
 
+from benchmark.cli.composing import use_instead
 from benchmark.cli.job_facts import job_facts
 from benchmark.signals import leave_if_signalled
 
@@ -39,6 +37,8 @@ log = logging.getLogger("benchmark")
 
 class Packed(BaseSubmititLauncher):
     """What both launchers do."""
+
+    composes_first = True
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -117,28 +117,9 @@ class PackedSlurm(Packed, SlurmLauncher):
     """Jobs of an array of Slurm."""
 
 
-class ListedHere(BasicLauncher):
-    """What lists cells in this process, whatever is set of the queue that would run them."""
-
-    def __init__(self, **of_queue: object) -> None:
-        super().__init__()
-
-
 def use_packing() -> None:
     """Let `hydra/launcher=submitit_slurm` and `submitit_local` pack."""
-    _replace_launchers(PackedLocal, PackedSlurm)
-
-
-def list_here() -> None:
-    """Let `validate` submit nothing, also where the launcher of a cluster is chosen."""
-    _replace_launchers(ListedHere, ListedHere)
-
-
-def _replace_launchers(local: type[Launcher], slurm: type[Launcher]) -> None:
-    # Hydra takes launchers by the names of their own package alone.
-    known = Plugins.instance().class_name_to_class
-    for launcher, ours in ((LocalLauncher, local), (SlurmLauncher, slurm)):
-        known[f"{launcher.__module__}.{launcher.__name__}"] = ours
+    use_instead({LocalLauncher: PackedLocal, SlurmLauncher: PackedSlurm})
 
 
 def _is_missing(cell: DictConfig) -> bool:

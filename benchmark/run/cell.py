@@ -13,7 +13,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from benchmark.ablations.contract import Ablation, is_trained
-from benchmark.config import build, configured, described
+from benchmark.config import build, configured, described, once
 from benchmark.digests import digest
 from benchmark.errors import UserError
 from benchmark.graph.graph import ComputationalGraph
@@ -178,7 +178,7 @@ class Cell:
         decides = {
             "schema": SCHEMA,
             "model": [name, self.model_files or choice.revision, choice.dtype],
-            "task": self.built_task.fingerprint(),
+            "task": once(["fingerprint", self.task], self.built_task.fingerprint),
             "method": [described(method), method.version, *filter(None, files)],
             "ablation": described(self.built_ablation),
             "n_train": self.n_train,
@@ -247,4 +247,4 @@ class Cell:
 
 
 def _built(config: dict[str, Any], where: str) -> Any:  # noqa: ANN401
-    return build(OmegaConf.create(config), where=where)
+    return once([where, config], lambda: build(OmegaConf.create(config), where=where))

@@ -1,8 +1,9 @@
 """The jobs behind `run` and `validate`: one cell each, with a note of what became of it."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +87,27 @@ def run_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
 
 def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None:
     """Note the state of a cell and run nothing."""
-    before = _facts_of_model(config)
+    before = model_facts(str(OmegaConf.select(config, "model.name")))
     named, cell = _begun(config, job, changes)
-    if cell is None:
-        return
-    decided_by = before if decided_by_settings(cell) else None
+    if cell is not None:
+        _list(named, cell, job, before)
+
+
+def validate_cell(cell: "Cell", job: int, changes: tuple[str, ...]) -> bool:
+    """The same for a cell that was not checked yet; notes nothing of one that cannot be, if so."""
+    before = model_facts(cell.model_choice.name)
+    try:
+        cell.checked()
+    except Exception:
+        leave_if_signalled()
+        return False
+    _list(_named(asdict(cell), changes), cell, job, before)
+    return True
+
+
+def _list(named: Note, cell: "Cell", job: int, facts: str) -> None:
+    """Note the state of a cell; `facts` are of its model's files, from before it was built."""
+    decided_by = {cell.model_choice.name: facts} if decided_by_settings(cell) else None
     listed = replace(named, key=cell.key, results_dir=cell.results_dir, decided_by=decided_by)
     note(job, with_state(listed))
 
@@ -113,12 +130,6 @@ def queue_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> bool:
     detail = listed.detail or "was there before"
     note(job, replace(listed, detail=detail, report_on=report_on))
     return False
-
-
-def _facts_of_model(config: DictConfig) -> dict[str, str] | None:
-    model = OmegaConf.to_container(config)["model"]  # pyright: ignore
-    name = model.get("name") if isinstance(model, dict) else None
-    return {name: model_facts(name)} if isinstance(name, str) else None
 
 
 def with_state(listed: Note) -> Note:
@@ -155,7 +166,8 @@ def _begun(config: DictConfig, job: int, changes: tuple[str, ...]) -> "tuple[Not
     """A cell's note, and the cell; None, with a note that says why, if there cannot be one."""
     named = Note("?", "?", "?", "?", seed="?", changes=changes)
     try:
-        named = _named(config, changes)
+        settings: Any = OmegaConf.to_container(config, resolve=True)
+        named = _named(settings, changes)
         return named, build(config, where="run").checked()
     except Exception as error:
         note(job, replace(named, state=REFUSED, detail=_in_words(error)))
@@ -172,15 +184,14 @@ def _in_words(error: Exception) -> str:
     return words
 
 
-def _named(config: DictConfig, changes: tuple[str, ...]) -> Note:
-    settings: Any = OmegaConf.to_container(config, resolve=True)
+def _named(settings: Mapping[str, Any], changes: tuple[str, ...]) -> Note:
     called = names_of(settings)
     return Note(
         called["task"],
         called["method"],
         called["ablation"],
         called["model"],
-        seed=config.seed,
+        seed=settings["seed"],
         changes=tuple(change for change in changes if not is_said(change, settings)),
         places=places_of(settings),
     )
