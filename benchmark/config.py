@@ -203,6 +203,10 @@ def _whole_place(name: str) -> str:
 
 def _options(group: str) -> dict[str, Traversable]:
     """The files of a group by option; as with Hydra, this project's own come first."""
+    return once(["options", group], lambda: _listed(group))
+
+
+def _listed(group: str) -> dict[str, Traversable]:
     own = options_folder()
     if not own.joinpath(group).is_dir():
         raise UserError(f"conf/{group} does not exist; a group is a folder of yaml files in conf/")

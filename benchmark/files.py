@@ -42,10 +42,11 @@ class Stems:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place if the block ends without an error.
 
-    The content is on the disk before the name changes. On an error the old file stays.
+    The content is on the disk before the name changes, unless it need not outlast a loss of power.
+    On an error the old file stays.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,8 +55,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         _held(handle)
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        if lasting:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
         # mkstemp makes private files; give the result the permissions of an ordinary one.
         umask = os.umask(0)
         os.umask(umask)

@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from benchmark.config import configured_names, option_text
+from benchmark.config import configured_names, once, option_text
 from benchmark.errors import UserError
 from benchmark.records.record import Record
 
@@ -108,14 +108,17 @@ def usual_settings(axis: str, option: str, settings: Mapping[str, Any]) -> dict[
     known = _plain(text)
     if "${" not in text:
         return dict(known)
+    # An option may refer to other settings of the cell.
+    others = {key: value for key, value in settings.items() if key in text} | {axis: known}
+    return once(["usual settings", axis, others], lambda: _resolved(others).get(axis, {}))
+
+
+def _resolved(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with what their references stand for; none if one stands for nothing."""
     try:
-        # An option may refer to other settings of the cell.
-        found: Any = OmegaConf.to_container(
-            OmegaConf.create({**settings, axis: known}), resolve=True
-        )
+        return cast(dict, OmegaConf.to_container(OmegaConf.create(settings), resolve=True))
     except OmegaConfBaseException:
         return {}
-    return found[axis]
 
 
 @cache

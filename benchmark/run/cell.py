@@ -98,7 +98,8 @@ class Cell:
     @cached_property
     def model_files(self) -> str | None:
         """A digest of the files of a local model."""
-        return files_digest(self.model_choice.name)
+        name = self.model_choice.name
+        return once(["files", name], lambda: files_digest(name))
 
     @cached_property
     def built_task(self) -> Task:

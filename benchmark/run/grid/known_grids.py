@@ -1,7 +1,8 @@
 """Grids that were listed before, so that the states of their cells are told at once.
 
 Which cells a command has, and their keys, follow from what was typed, the sources of this project
-and the files of local models. Working that out takes Hydra and imports of torch; so it is kept in the user's cache with what the file system says of those files (sizes, times, inodes).
+and the files of local models. Working that out takes Hydra and imports torch; so it is kept in the
+user's cache with what the file system says of those files (sizes, times, inodes).
 Only `validate` looks there: `run` works it out. Grids that depend on more are not kept: on
 packages, options, prompts or circuits of the user's own, or on the environment.
 """

@@ -125,8 +125,8 @@ def note(job: int, entry: Note) -> None:
 
 
 def write_note(path: Path, entry: Note) -> None:
-    """Write a note, atomically."""
-    with replacing(path) as temporary:
+    """Write a note, atomically; it lives no longer than its command."""
+    with replacing(path, lasting=False) as temporary:
         temporary.write_text(entry.json)
 
 
