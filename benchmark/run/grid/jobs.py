@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from benchmark.config import build
+from benchmark.config import build, once
 from benchmark.errors import UserError
 from benchmark.memory import keep_freed_memory
 from benchmark.records.names import is_said, names_of, places_of
@@ -95,7 +95,8 @@ def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None
 
 def validate_cell(cell: "Cell", job: int, changes: tuple[str, ...]) -> bool:
     """The same for a cell that was not checked yet; notes nothing of one that cannot be, if so."""
-    before = model_facts(cell.model_choice.name)
+    name = cell.model_choice.name
+    before = once(["facts", name], lambda: model_facts(name))
     try:
         cell.checked()
     except Exception:
