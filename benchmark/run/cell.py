@@ -98,8 +98,7 @@ class Cell:
     @cached_property
     def model_files(self) -> str | None:
         """A digest of the files of a local model."""
-        name = self.model_choice.name
-        return once(["files", name], lambda: files_digest(name))
+        return once(["files", self.model], lambda: files_digest(self.model_choice.name))
 
     @cached_property
     def built_task(self) -> Task:
