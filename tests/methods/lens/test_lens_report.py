@@ -96,7 +96,6 @@ def faithfulness(tmp_path_factory):
     return load_kinds(folder)["lens_faithfulness"]
 
 
-@pytest.mark.slow
 def test_effects_of_lenses_stand_side_by_side_and_local_losses_by_level(faithfulness, monkeypatch):
     overall, local, effects = tables_of(faithfulness)
     assert overall.table["correlation of log effects"].astype(float).between(-1, 1).all()
