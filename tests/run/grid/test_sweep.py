@@ -22,7 +22,7 @@ TINY = ("method=random", "ablation=counterfactual", "model=tiny_gpt2", "n_train=
         "sizes=[0.1,0.3]", "threads=1")  # fmt: skip
 
 
-def full_disk(*arguments):
+def full_disk(*arguments, **settings):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
