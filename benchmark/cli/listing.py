@@ -23,13 +23,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from benchmark.cli.composing import use_instead
 from benchmark.cli.job_facts import changes_among
 from benchmark.cli.typed.own import use_config_dir
-from benchmark.config import build, sharing_built
+from benchmark.config import build, option_text, sharing_built
+from benchmark.errors import UserError
 from benchmark.records.names import AXES
 
 if TYPE_CHECKING:
     from benchmark.run.cell import Cell
 
 REFERENCE = re.compile(r"\$\{[^}]*\}?")
+# What an option says that changes more than its own part.
+BEYOND = re.compile(r"@package|^defaults:", re.MULTILINE)
 # A part of a grid: the words that it is about, and all that is given for them.
 Part = tuple[frozenset[str], tuple[str, ...]]
 
@@ -72,7 +75,9 @@ class Parts:
         self._made: dict[Part, Cell | None] = {}
         # By word, the words that its settings refer to.
         self._refers: dict[str, set[str]] = {}
-        self._base = self._composed(self._first)
+        HydraConfig.instance().set_config(settings)
+        use_config_dir()
+        self._base = None if reach_beyond(first) else self._composed(self._first)
 
     def cell(self, typed: Sequence[str]) -> "Cell | None":
         """A cell, if all its parts change nothing but their own settings."""
@@ -112,9 +117,11 @@ class Parts:
     def _part(self, about: set[str], given: dict[str, tuple[str, ...]]) -> "Cell | None":
         """The first cell with what another is given for some words; None if more changes by it."""
         own = {word: given[word] for word in self._first if word in about}
-        key = frozenset(about), tuple(text for texts in own.values() for text in texts)
+        texts = tuple(text for some in own.values() for text in some)
+        key = frozenset(about), texts
         if key not in self._made:
-            self._made[key] = self._alone(about, self._composed(self._first | own))
+            found = None if reach_beyond(texts) else self._composed(self._first | own)
+            self._made[key] = self._alone(about, found)
         return self._made[key]
 
     def _alone(self, about: set[str], found: "Cell | None") -> "Cell | None":
@@ -130,7 +137,6 @@ class Parts:
         try:
             config = self._loader.load_sweep_config(self._settings, typed)
             HydraConfig.instance().set_config(config)
-            use_config_dir()
             with open_dict(config):
                 del config["hydra"]
             self._note_references(config, set(given))
@@ -153,6 +159,24 @@ def by_word(typed: Sequence[str]) -> dict[str, tuple[str, ...]]:
         (word,) = re.findall(r"^[+~]*([^=./@]*)", text)
         found[word] = (*found.get(word, ()), text)
     return found
+
+
+def reach_beyond(typed: Sequence[str]) -> bool:
+    """Whether an option of a cell's groups sets more than its own part, or is put elsewhere."""
+    for text in typed:
+        name, _, option = text.lstrip("+").partition("=")
+        group, elsewhere, _ = name.partition("@")
+        if group in AXES and (elsewhere or BEYOND.search(_text_of(group, option))):
+            return True
+    return False
+
+
+def _text_of(group: str, option: str) -> str:
+    try:
+        return option_text(group, option.strip("'\""))
+    except UserError:
+        # Hydra says that there is none.
+        return ""
 
 
 def list_here() -> None:

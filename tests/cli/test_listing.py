@@ -26,20 +26,36 @@ method:
 NARROW = """# @package _global_
 n_test: ${seed}2
 """
-OPTIONS = {"ablation/tied": TIED, "experiment/wide": WIDE, "experiment/narrow": NARROW}
+# Equal to what the first cell's task says, and so not to be seen beside that one.
+WIDER = """# @package _global_
+task:
+  order: mixed
+method:
+  _target_: methods.circuits.random.Random
+  circuits_per_size: 1
+  tolerance: 0.1
+"""
+OPTIONS = {
+    "ablation/tied": TIED,
+    "experiment/wide": WIDE,
+    "experiment/narrow": NARROW,
+    "method/wider": WIDER,
+}
+TWO_TASKS = ("ablation=zero", "task=ioi,ioi_abba")
 ALL = (
-    "-m", "--config-dir", "own", "model=tiny_gpt2", "task=ioi", "method=random", "seed=range(0,2)",
-    "sizes=[5]",
+    "-m", "--config-dir", "own", "model=tiny_gpt2", "task=ioi", "method=random", "sizes=[5]",
 )  # fmt: skip
 # A grid, and how many cells of it Hydra puts together: the first, and a part for each other value.
 GRIDS = {
-    "parts": (("ablation=zero,mean", "n_train=2,3", "constants.steps=3,5"), 5),
+    "parts": (("ablation=zero,mean", "seed=range(0,2)", "constants.steps=3,5"), 4),
     # Steps and the ablations that look at them are one part: each ablation, and with other steps.
-    "parts that look at each other": (("ablation=zero,optimal,tied", "constants.steps=3,5"), 7),
-    "parts that cannot be": (("ablation=zero", "n_train=2,0", "tracking=off,often"), 4),
-    "deep settings": (("ablation=optimal", "ablation.steps=1,2", "++ablation.seed=1,2"), 5),
-    "a setting that looks at a part": (("experiment=narrow", "ablation=zero,mean"), 3),
-    "an experiment of several parts": (("ablation=zero,mean", "experiment=wide,narrow"), 3),
+    "parts that look at each other": (("ablation=zero,optimal,tied", "constants.steps=3,5"), 6),
+    "parts that cannot be": (("ablation=zero", "n_train=2,0", "tracking=off,often"), 3),
+    "deep settings": (("ablation=optimal", "ablation.steps=1,2", "++ablation.seed=1,2"), 4),
+    "a setting that looks at a part": (("experiment=narrow", "ablation=zero,mean"), 2),
+    "an option of several parts": ((*TWO_TASKS, "method=random,wider"), 2),
+    "the same in the first cell": ((*TWO_TASKS, "method=wider,random"), 0),
+    "an experiment of several parts": (("ablation=zero,mean", "experiment=wide,narrow"), 2),
 }
 
 
