@@ -26,6 +26,7 @@ from benchmark.cli.typed.own import use_config_dir
 from benchmark.config import build, option_text, sharing_built
 from benchmark.errors import UserError
 from benchmark.records.names import AXES
+from benchmark.signals import leave_if_signalled
 
 if TYPE_CHECKING:
     from benchmark.run.cell import Cell
@@ -73,8 +74,8 @@ class Parts:
     def __init__(self, loader: ConfigLoader, settings: DictConfig, first: Sequence[str]) -> None:
         self._loader, self._settings, self._first = loader, settings, by_word(first)
         self._made: dict[Part, Cell | None] = {}
-        # By word, the words that its settings refer to.
-        self._refers: dict[str, set[str]] = {}
+        # By word, the words that its settings refer to, and those whose settings refer to it.
+        self._beside: dict[str, set[str]] = {}
         HydraConfig.instance().set_config(settings)
         use_config_dir()
         self._base = None if reach_beyond(first) else self._composed(self._first)
@@ -101,17 +102,12 @@ class Parts:
         return replace(base, **changed)
 
     def _together(self, words: set[str]) -> set[str]:
-        """One of the words, with all those that it refers to or is referred to by."""
+        """One of the words, with all those that look at it or at which it looks."""
         about: set[str] = set()
         more = {min(words)}
         while more:
             about |= more
-            more = {
-                word
-                for word in words - about
-                if self._refers.get(word, set()) & about
-                or any(word in self._refers.get(one, set()) for one in about)
-            }
+            more = {word for word in words - about if self._beside.get(word, set()) & about}
         return about
 
     def _part(self, about: set[str], given: dict[str, tuple[str, ...]]) -> "Cell | None":
@@ -142,6 +138,7 @@ class Parts:
             self._note_references(config, set(given))
             return build(config, where="run")
         except Exception:
+            leave_if_signalled()
             # Hydra's own way says what is wrong, and of which cells.
             return None
 
@@ -149,7 +146,9 @@ class Parts:
         raw = cast(dict[str, Any], OmegaConf.to_container(config, resolve=False))
         for word in words & raw.keys():
             named = set(re.findall(r"\w+", " ".join(REFERENCE.findall(str(raw[word])))))
-            self._refers.setdefault(word, set()).update(named & words - {word})
+            for other in named & words - {word}:
+                self._beside.setdefault(word, set()).add(other)
+                self._beside.setdefault(other, set()).add(word)
 
 
 def by_word(typed: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -94,7 +94,7 @@ def validate_job(config: DictConfig, job: int, changes: tuple[str, ...]) -> None
 
 
 def validate_cell(cell: "Cell", job: int, changes: tuple[str, ...]) -> bool:
-    """The same for a cell that was not checked yet; notes nothing of one that cannot be, if so."""
+    """The same for a cell that was not checked yet; False, and no note, if it cannot be one."""
     name = cell.model_choice.name
     before = once(["facts", name], lambda: model_facts(name))
     try:

@@ -22,6 +22,7 @@ class Boost:
         low: the lower end of its 95 % bootstrap interval over prompts.
         high: the upper end.
         largest: the largest of all layers on all prompts less that of the model, as papers count.
+        model: the accuracy of the model itself, on all prompts.
     """
 
     layer: int
@@ -29,6 +30,7 @@ class Boost:
     low: float
     high: float
     largest: float
+    model: float
 
     @classmethod
     def of(cls, correct: Float[np.ndarray, "layers_and_model prompts"]) -> "Boost":
@@ -37,7 +39,15 @@ class Boost:
         layer = int(gained[:, ::2].mean(1).argmax())
         other = gained[layer, 1::2]
         (low,), (high,) = interval_of_means(other[None])
-        return cls(layer, float(other.mean()), low, high, float(gained.mean(1).max()))
+        largest, model = float(gained.mean(1).max()), float(correct[-1].mean())
+        return cls(layer, float(other.mean()), low, high, largest, model)
+
+
+def boost_of(results: Results, key: str, shown: str) -> Boost:
+    """What the lens of a record gains behind right or wrong demonstrations; see `SHOWN`."""
+    correct = results.tensor(key, f"correct/{shown}")
+    assert correct is not None
+    return Boost.of(correct)
 
 
 def gains(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
@@ -55,16 +65,14 @@ def gains(results: Results, rows: pd.DataFrame) -> pd.DataFrame:
     for key, lens in rows[["key", "lens"]].drop_duplicates().itertuples(index=False):
         record = results.records[key]
         for kind in SHOWN:
-            correct = results.tensor(key, f"correct/{kind}")
-            assert correct is not None
-            boost = Boost.of(correct)
+            boost = boost_of(results, key, kind)
             found.append(
                 {
                     "task": results.labels[key]["task"],
                     "lens": lens,
                     "seed": record.config["seed"],
                     "shown": kind,
-                    "model": float(correct[-1].mean()),
+                    "model": boost.model,
                     "layer": boost.layer,
                     "gain": boost.value,
                     "low": boost.low,

@@ -12,7 +12,7 @@ from benchmark.report.layout.looks import look
 from benchmark.report.layout.pictures import GREY, axes_of, legend
 from benchmark.report.measured import Measured, Quantity
 from benchmark.report.protocol import Asked, ReportFigure, ReportTable
-from methods.lens.report.boosts import SHOWN, Boost, gains
+from methods.lens.report.boosts import SHOWN, boost_of, gains
 from methods.lens.report.overall import with_lenses
 from methods.lens.report.published import (
     published_elicitation,
@@ -75,13 +75,9 @@ def figures(results: Results, asked: Asked) -> list[ReportFigure]:
 
 def measure(results: Results, records: Sequence[Record], quantity: str) -> dict[str, Measured]:
     """What the best layer gains over the model, with the interval over prompts."""
-    found = {}
-    for record in records:
-        correct = results.tensor(record.key, f"correct/{quantity.removeprefix(GAIN)}")
-        assert correct is not None
-        boost = Boost.of(correct)
-        found[record.key] = Measured(boost.value, boost.low, boost.high)
-    return found
+    shown = quantity.removeprefix(GAIN)
+    boosts = {record.key: boost_of(results, record.key, shown) for record in records}
+    return {key: Measured(boost.value, boost.low, boost.high) for key, boost in boosts.items()}
 
 
 def by_layer(rows: pd.DataFrame, title: str, published: pd.DataFrame) -> Figure:
